@@ -1,6 +1,6 @@
 /**
  * LQA: the `.lqa` file format for quantized LoRA adapters. This entry opens, checks and decodes files, in every JavaScript
- * runtime, browsers included. Each other part of the package has an entry of its own: `lqa/encode`, `lqa/adapters`,
+ * runtime, browsers included. Each other part of the package has its own entry: `lqa/encode`, `lqa/adapters`,
  * `lqa/models`, `lqa/serve`, `lqa/webgpu`, `lqa/report`, `lqa/node`, `lqa/fleet`.
  *
  * ```ts

@@ -1,15 +1,15 @@
 /**
- * Repairs a damaged file where the result is provably the original, and nowhere else.
+ * Repairs a damaged file if the result is provably the original, and otherwise refuses.
  *
- * Everything in a file but the prologue's choices, the index and the payloads is determined by these three (spec clauses
- * 4.2, 7.1 and 11). So there is exactly one file with the payloads at hand; it is built, and accepted only if
+ * The choices in the prologue, the index and the payloads determine all other bytes of a file (spec clauses 4.2, 7.1 and
+ * 11). So exactly one file has the payloads at hand. The repair builds it, and accepts it only if
  *
  * - the stored root digest, in a trailer that passes its CRC-32, is the one of that file: SHA-256 then proves all of it; or
  * - prologue, index and every chunk pass their own CRC-32, and only digests, trailer, lengths or bytes behind the end
  *   differed: nothing that carries data was touched.
  *
- * Payloads and index are never changed. A chunk whose payload is damaged cannot be repaired, and nothing is left out to
- * make a file valid.
+ * It never changes payloads or index. It cannot repair a chunk whose payload is damaged, and leaves nothing out to make a
+ * file valid.
  *
  * @module
  */
@@ -39,13 +39,13 @@ import { type InflateCount, inflateCount } from "./read/budget.ts";
 import { chunksStart, openIndex } from "./read/header.ts";
 import { validate } from "./validate/validate.ts";
 
-/** A stretch of the file that was put right. */
+/** A part of the file that the repair changed. */
 export interface Repair {
-  /** What it is, e.g. `trailer` or `CRC-32 of module "q"`. */
+  /** Name of the part, e.g. `trailer` or `CRC-32 of module "q"`. */
   readonly what: string;
-  /** Place in the repaired file. */
+  /** Place of the first different byte in the repaired file. */
   readonly offset: number;
-  /** Bytes that are different now. */
+  /** Number of bytes that are different now. */
   readonly bytes: number;
 }
 
@@ -54,39 +54,40 @@ export interface Repaired {
   readonly bytes: Uint8Array;
   /** In file order; empty if the file was valid. */
   readonly repairs: readonly Repair[];
-  /** What shows that this is the original. */
+  /** The proof that this is the original. */
   readonly proof: "none needed" | "root digest" | "chunk checksums";
-  /** What cannot be had back, as sentences. */
+  /** What the repair could not restore, as sentences. */
   readonly lost: readonly string[];
   readonly fileId: string;
   readonly contentId: string;
 }
 
-/** A prologue that may be the original one, with what it says about the file. */
+/** A prologue that may be the original one, with the index that it belongs to. */
 interface Candidate {
   readonly prologue: Prologue;
   readonly prologueBytes: Uint8Array;
   readonly index: ContainerIndex;
   readonly indexBytes: Uint8Array;
-  /** It is the stored one, which passed its CRC-32, but perhaps for the length of the file. */
+  /** True if it is the stored prologue, which passed its CRC-32, except perhaps for the length of the file. */
   readonly trusted: boolean;
 }
 
+/** How to repair. */
 export interface RepairOptions {
   readonly zstd?: Zstd;
-  /** All compressed chunks, over all that is tried, may inflate to 1 GiB, 16 times the file, or this. */
+  /** Most bytes that compressed chunks may inflate to, all attempts together. Never below 1 GiB or 16 times the file. */
   readonly budgetBytes?: number;
 }
 
-/** Prologues for which a whole file is built. */
+/** Most candidates for which the repair builds a whole file. */
 const MOST_BUILDS = 4;
-/** Stored bytes that are inflated at once. */
+/** Stored bytes to inflate at once. */
 const PIECE = 2 ** 20;
 
 /**
  * Repairs a file in memory. Needs memory for the repaired copy.
  *
- * @throws LqaError the first error of the file, with advice that says so, if it cannot be repaired; BUDGET
+ * @throws LqaError the first error of the file, with other advice, if it cannot be repaired; BUDGET
  */
 export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}): Promise<Repaired> {
   const before = await validate(bytes, { ...options, warnings: false });
@@ -96,7 +97,7 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
   let builds = 0;
   for (const candidate of candidates(bytes)) {
     if (!provable(bytes, candidate)) continue;
-    // A damaged file has one or two; one that was made to have more is not worth the time.
+    // A damaged file has one or two provable candidates; only a crafted one has more.
     if (++builds > MOST_BUILDS) break;
     const built = await build(bytes, candidate, inflated, options);
     if (built === undefined) continue;
@@ -115,7 +116,7 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
   });
 }
 
-/** Prologues to try: the stored one; one with the length that the records add up to; one rebuilt from the index. */
+/** Prologues to try: the stored one; that one with the file length that follows from the records; ones rebuilt from the index. */
 function* candidates(bytes: Uint8Array): Generator<Candidate> {
   try {
     const { prologue, index, prologueBytes, indexBytes } = openIndex(bytes, {});
@@ -128,14 +129,14 @@ function* candidates(bytes: Uint8Array): Generator<Candidate> {
     const fitting = fitted(indexBytes, prologue);
     if (fitting === undefined) continue;
     const prologueBytes = writePrologue(fitting.prologue);
-    // Counts and feature bits that pass a CRC-32 and are wrong were not damaged but written so.
+    // If counts or feature bits are wrong although the prologue passes its CRC-32, a writer wrote them: that is no damage.
     const asStored = writePrologue({ ...fitting.prologue, fileLength: prologue.fileLength });
     const kept = trusted && equalBytes(asStored, writePrologue(prologue));
     yield { ...fitting, prologueBytes, indexBytes, trusted: kept };
   }
 }
 
-/** Pairs of an index and a prologue for it, the file length still open. */
+/** Pairs of an index and a prologue for it, whose file length is not known yet. */
 function* guesses(
   bytes: Uint8Array,
 ): Generator<{ indexBytes: Uint8Array; prologue: Prologue; trusted: boolean }> {
@@ -170,7 +171,7 @@ function* guesses(
   }
 }
 
-/** The version and the features of an index that has vectors of its own for them. */
+/** The minor version and the required bits of an index, found by the vectors that only these features have. */
 function featuresOf(indexBytes: Uint8Array): Pick<Prologue, "required" | "minor"> {
   for (const required of [REQUIRED.START, REQUIRED.PARENT])
     try {
@@ -196,7 +197,7 @@ function fitted(
       tensors: tensors.length,
       sections: sections.length,
     };
-    // The reader says what it misses, one thing after the other: the required bits, then the length.
+    // The reader reports one mismatch at a time, with the right value: the required bits, then the length.
     for (let attempt = 0; attempt < 3; attempt++) {
       try {
         const { index } = withoutPauses(interpretIndex(read, { prologue: fitting, limits: "core" }));
@@ -216,14 +217,14 @@ function fitted(
   }
 }
 
-/** Whether something may show that a candidate is the original: cheap to find out, before anything is built. */
+/** Whether a proof for a candidate is possible. The check is cheap and comes before building anything. */
 function provable(bytes: Uint8Array, { index, indexBytes, trusted }: Candidate): boolean {
   const last = allChunks(index).at(-1);
   const payloadEnd = last === undefined ? PROLOGUE_BYTES + indexBytes.length : chunkEnd(last) - CRC_BYTES;
   return bytes.length >= payloadEnd && (trusted || storedRootOf(bytes, index.trailer.offset) !== undefined);
 }
 
-/** The one file with this header and the payloads at hand; undefined if nothing proves it. */
+/** Builds the one file with this header and the payloads at hand; undefined if nothing proves it. */
 async function build(
   bytes: Uint8Array,
   { prologue, prologueBytes, index, indexBytes, trusted }: Candidate,
@@ -245,7 +246,7 @@ async function build(
   }
   const list = result.subarray(index.digests.offset, index.trailer.offset);
   const storedRoot = storedRootOf(bytes, index.trailer.offset);
-  // Without the root digest only what carries no data may differ.
+  // Without the root digest, only parts that carry no data may differ.
   if (storedRoot === undefined && !(trusted && sums)) return undefined;
   const contentId = await contentIdOf(result, index, inflated, options);
   if (contentId === undefined) return undefined;
@@ -323,7 +324,7 @@ function chunkEnd({
   return chunk.offset + chunk.length;
 }
 
-/** Where the two files differ, by the parts of the format. */
+/** The parts of the format in which the two files differ. */
 function differences(
   before: Uint8Array,
   after: Uint8Array,

@@ -1,5 +1,5 @@
 /**
- * An adapter in memory: modules, plain tensors and their origin. No bytes, no files, no quantization.
+ * An adapter in memory: modules, plain tensors and their origin. This file knows no files and no quantization.
  *
  * A module changes one layer of the base model by ΔW = multiplier · B · A (spec clause 9.1).
  *
@@ -168,14 +168,14 @@ export interface Adapter {
   readonly meta: { readonly [key: string]: MetaValue };
 }
 
-/** Both ΔW have one shape; their ranks and multipliers may differ. */
+/** True if the ΔW of both modules have the same shape and layout. Their names, ranks and multipliers may differ. */
 export function comparable(x: ModuleShape, y: ModuleShape): boolean {
   const size = ({ out, in: input, kernel, experts, baseLayout }: ModuleShape): string =>
     JSON.stringify([out, input, kernel, experts, baseLayout]);
   return size(x) === size(y);
 }
 
-/** Weights in one component of A: the input features times the kernel. */
+/** Length of one vector of A: the input features times the kernel sizes. */
 export function inputLength(shape: Pick<ModuleShape, "in" | "kernel">): number {
   return shape.kernel.reduce((product, size) => product * size, shape.in);
 }

@@ -14,7 +14,7 @@ export function baseWeightShape(module: ModuleShape): number[] {
   return module.experts > 1 ? [module.experts, ...matrix] : matrix;
 }
 
-/** Prefixes that models have with a head and not without; CLIP's has been left out since transformers 5. */
+/** Prefixes that only models saved with a head have. transformers 5 has dropped the one of CLIP (`text_model.`). */
 const PREFIXES = ["model.", "transformer.", "base_model.", "gpt_neox.", "roberta.", "bert.", "text_model."];
 
 const BARE: readonly ((name: string) => string)[] = [(name) => name, (name) => name.replace(COMPONENT, "")];
@@ -28,13 +28,13 @@ const CHANGES = BARE.flatMap((bare) => [
 ]);
 
 /**
- * The one rule by which an adapter's names are looked up in a base model: `P.weight`, then `P`. A model that was saved
- * without the head its adapter was trained under has other prefixes (`h.0.…` for `transformer.h.0.…`), and a component of a
- * pipeline does not say its own name (`unet.`), so one change of the prefix is made for all names together: the
- * first of those under which most modules are found, none before others.
+ * Looks up an adapter's names in a base model: `P.weight`, then `P`. Prefixes may differ. A model saved without the head that
+ * the adapter was trained under has `h.0.…` for `transformer.h.0.…`. Names in a component of a pipeline lack the component
+ * (`unet.`). So the finder applies one change of prefix to all names: the one that finds the most modules. If several find
+ * the same number, it takes the first of `CHANGES`, which begins with no change.
  *
- * @param get what the base model has under a name
- * @returns the base weight of a module of a name, and the base tensor of exactly a name
+ * @param get returns the entry of the base model for a name
+ * @returns `weight` finds the base weight of a module, `tensor` the base tensor of exactly that name after the change
  */
 export function baseFinder<T>(
   modules: readonly Pick<ModuleShape, "name">[],
@@ -88,8 +88,9 @@ export function checkBase(
   for (const module of modules) checkBaseShape(module, weight(module.name));
 }
 
-// Components of diffusion pipelines that have LoRA layers, by the prefix of their layers' paths.
-
-/** Matches the component at the head of a path, dot included; the first group is its name. */
+/**
+ * Matches the component of a diffusion pipeline at the head of a layer's path, dot included; the first group is its name.
+ * Only components that can have LoRA layers are in it.
+ */
 export const COMPONENT: RegExp =
   /^(unet|transformer|transformer_2|text_encoder|text_encoder_2|text_encoder_3|prior_\w+|prior|controlnet)\./;

@@ -7,7 +7,7 @@
 /** Keeps a leading U+FEFF, which a decoder drops unless `ignoreBOM` is set: names that differ in it are different names. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Text of all of `bytes`, each character of it. @throws TypeError if they are not valid UTF-8 */
+/** Decodes all of `bytes`, a leading U+FEFF included. @throws TypeError if they are not valid UTF-8 */
 export function decodeUtf8(bytes: Uint8Array): string {
   return utf8.decode(bytes);
 }

@@ -1,6 +1,6 @@
 /**
- * Types of globals that a user's project may not declare: TypeScript's libraries have them only from some version or setting
- * on. This file declares nothing global, so nothing can collide.
+ * Types of globals that a user's project may lack: TypeScript's libraries declare them only from some version on, or with
+ * some setting. This file declares nothing global, so it cannot collide with the user's types.
  *
  * @module
  */

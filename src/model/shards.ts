@@ -37,8 +37,10 @@ export function wholeName(names: readonly string[]): string | undefined {
 }
 
 /**
- * The names of all shards of an adapter, in order, given one of them. Returns the given name alone if it is not a shard's or
- * if shards are missing.
+ * The names of all shards of an adapter, in order.
+ *
+ * @param name the name of one shard; if it is not a shard's name, or if shards are missing, the result is this name alone
+ * @param names the names of all files that exist
  */
 export function shardsOf(name: string, names: readonly string[]): string[] {
   const { stem, count = 1, ending } = shardName(name) ?? {};

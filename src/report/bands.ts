@@ -1,8 +1,8 @@
 /**
  * Formats bands and encodings in a few characters: `3×affine2 5×sign`.
  *
- * The library's label of an encoding (`affine2 g128 f16`) is shortened by the usual settings: f16 scales and groups of 128,
- * or bf16 scales of whole vectors for trellis codes. If B' and A' differ, both are shown, B' first: `2×(affine3 affine2)`.
+ * The text is the library's label of an encoding (`affine2 g128 f16`) without the usual settings: f16 scales and groups of
+ * 128, or bf16 scales of whole vectors for trellis codes. If B' and A' differ, it has both, B' first: `2×(affine3 affine2)`.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
  * Classifies every byte of a file by purpose, as totals and as a map: the file cut into equal cells, each named after the
- * purpose of most of its bytes. Time and memory grow with the size of the file, not with what it claims to hold.
+ * purpose of most of its bytes. Time and memory grow with the size of the index and the number of planes it describes.
  *
  * @module
  */
@@ -26,11 +26,12 @@ export const BYTE_KINDS = [
   "padding",
 ] as const;
 
+/** One of {@link BYTE_KINDS}. */
 export type ByteKind = (typeof BYTE_KINDS)[number];
 
 /** Bytes by kind. */
 export interface ByteMap {
-  /** They add up to the file. */
+  /** Bytes of each kind; their sum is the length of the file. */
   readonly totals: Readonly<Record<ByteKind, number>>;
   /** Bytes of a cell; the last may be short. Not necessarily a whole number. */
   readonly cellBytes: number;
@@ -39,7 +40,7 @@ export interface ByteMap {
 
 const CELLS = 1200;
 
-/** Maps a file, given only its index. */
+/** Maps a file. Needs only its index; reads no payload. */
 export function mapBytes(index: ContainerIndex, indexLength: number, fileLength: number): ByteMap {
   const cellCount = Math.max(1, Math.min(CELLS, fileLength));
   const cellBytes = fileLength / cellCount;

@@ -1,6 +1,6 @@
 /**
- * Counts how often each code of an encoding occurs. Codes that are used evenly, or as a Gaussian would use them, are well
- * chosen; many codes at both ends are clipped weights.
+ * Counts how often each code of an encoding occurs. An even or Gaussian histogram means that the encoder chose the codes well;
+ * many codes at both ends mean clipped weights.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface CodeCounts {
    * bar.
    */
   readonly counts: number[];
-  /** Components with this encoding, both factors counted. */
+  /** Number of components with this encoding; B' and A' count separately. */
   components: number;
 }
 

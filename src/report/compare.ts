@@ -1,9 +1,9 @@
 /**
  * Encodes one adapter with every method and compares cost and error with the rate-distortion bound.
  *
- * All figures come from whole files that were encoded and measured one after the other; none is kept. Bits are given twice:
- * as the LoRAQuant paper counts them, and as they are on disk. The distance to the bound uses the bits on disk, which for a
- * small adapter include much index and metadata.
+ * The comparison encodes a whole file for each method, measures it, and discards it before the next. It gives bits twice: as
+ * the LoRAQuant paper counts them, and on disk. The distance to the bound uses the bits on disk, of which index and metadata
+ * are a large part if the adapter is small.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";
 import type { RdCurve, RdMethod, RdPoint } from "./rd-curve-svg.ts";
 
-/** What to compare. The other options are those of `encodeAdapter`. */
+/** The methods to compare. The inherited options are those of `encodeAdapter`. */
 export interface CompareOptions extends Omit<EncodeControls, "calibration"> {
   /** Goals of `rd` in bits per weight on disk. Default 1, 1.25, 1.5, 2 and 3. */
   readonly bits?: readonly number[];
@@ -47,6 +47,7 @@ export interface Measured
   readonly bound: number;
   /** 10 log₁₀ (relativeError / bound); undefined if either is 0. */
   readonly aboveBoundDb: number | undefined;
+  /** Time to encode and measure. */
   readonly seconds: number;
 }
 
@@ -66,8 +67,9 @@ export interface ComparedMethod {
 export interface Match {
   readonly method: string;
   readonly relativeError: number;
-  /** On disk, of that variant and of `rd`. */
+  /** Bits per weight on disk of that variant. */
   readonly bits: number;
+  /** Bits per weight on disk of `rd`. */
   readonly rdBits: number;
   /** At most `relativeError`; far below it if the floor alone takes all those bits. */
   readonly rdRelativeError: number;
@@ -75,7 +77,9 @@ export interface Match {
 
 /** The result of {@link compareAdapter}. */
 export interface Comparison {
+  /** Number of weights of all factors. */
   readonly parameters: number;
+  /** Floor of `rd`. */
   readonly floor: number;
   readonly rows: readonly ComparedMethod[];
   /** Undefined if there is no error to match, or `rd` cannot get as low. */
@@ -104,8 +108,8 @@ interface Method {
 /**
  * Encodes an adapter in memory with `sign`, `rtn`, LoRAQuant and `rd`.
  *
- * `onProgress` counts methods, and names the current module. A goal of `rd` that its floor rules out becomes a row without
- * figures.
+ * `onProgress` counts methods, and names the current method and module. If the floor rules out a goal of `rd`, the goal
+ * becomes a row without figures.
  *
  * @throws LqaError USAGE for an adapter without modules or an option outside its domain; otherwise as `encodeAdapter`
  */
@@ -211,9 +215,9 @@ function isSizeGoal(error: unknown): error is LqaError {
 }
 
 /**
- * The fewest bits per weight that a refused goal could be raised to, in thousandths. The error gives the smallest file in
- * bytes; the refused goal granted the plain tensors their share. Another goal is written into the metadata with more digits,
- * and chunks may be padded differently (by 0.1 % at most): room for both is added.
+ * The lowest goal in bits per weight that the encoder would accept, rounded up to thousandths. The error gives the smallest
+ * file in bytes, and the bytes that the refused goal allowed, plain tensors included. The result adds room for two effects: a
+ * goal with more digits lengthens the metadata, and chunks may need other padding (0.1 % at most).
  */
 function leastBitsOf({ expected, actual }: LqaError, bits: number, parameters: number): number | undefined {
   const least = Number(/^at least (\d+) bytes/.exec(String(expected))?.[1]);
@@ -259,7 +263,7 @@ export function comparisonCurve({ rows, bound }: Comparison, title: string): RdC
   return { title, rd, bound, methods };
 }
 
-/** The part of the label that the legend does not say: `3@0.9`, `2 bits`, `sign`. */
+/** The label of a method's point: `3@0.9`, `2-bit RTN`, `sign`. */
 function labelOf(method: string): string {
   if (method.startsWith("rtn ")) return `${method.slice(4)}-bit RTN`;
   return method.replace(/^loraquant /, "");

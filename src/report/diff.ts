@@ -1,8 +1,8 @@
 /**
  * Compares two adapters: modules, plain tensors, metadata, and the error of the weights.
  *
- * Weights are compared by what they add to the base model, ΔW of each module. So two encodings of one adapter compare fairly
- * although they store different factors. Everything else is compared exactly.
+ * It compares weights by the ΔW of each module, so that two encodings of one adapter compare fairly although they store
+ * different factors. It compares everything else exactly.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface FieldChange {
 /** A module that both sides have and that differs. */
 export interface ModuleChange {
   readonly name: string;
-  /** Shape, multiplier, alpha, rule, encodings. */
+  /** Changed fields of `ModuleShape`, and `encodings`. */
   readonly fields: readonly FieldChange[];
   /** ‖ΔW_a − ΔW_b‖² / ‖ΔW_a‖²; undefined if the shapes of ΔW differ, infinite if ΔW_a is zero and ΔW_b is not. */
   readonly relativeError: number | undefined;
@@ -38,7 +38,7 @@ export interface TensorChange {
   readonly name: string;
   readonly role: string;
   readonly fields: readonly FieldChange[];
-  /** Bytes that differ; undefined if element type or shape do. */
+  /** Number of bytes that differ; undefined if element type, shape or axis differ. */
   readonly bytes: number | undefined;
 }
 
@@ -147,7 +147,7 @@ function* paired<T>(
   for (const [key, y] of others) yield { key, x: undefined, y };
 }
 
-/** The same ΔW from the same factors, bit for bit. */
+/** True if rank and multiplier are equal, and the factors have the same bits. */
 function sameFactors(x: LoraModule, y: LoraModule): boolean {
   const bytes = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
     new Uint8Array(buffer, byteOffset, byteLength);
@@ -206,7 +206,7 @@ function canonical(value: MetaValue | undefined): string {
   return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${canonical(one)}`).join(",")}}`;
 }
 
-/** Of two arrays of one length. */
+/** Number of bytes that differ between two arrays of one length. */
 function differentBytes(x: Uint8Array, y: Uint8Array): number {
   let count = 0;
   for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) count++;

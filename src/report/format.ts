@@ -27,7 +27,7 @@ export function ratio(from: number, to: number): string {
   return from > 0 && to > 0 ? `${(from / to).toFixed(from / to < 10 ? 2 : 1)}×` : "–";
 }
 
-/** `30.1 %` of a share of 1. Small shares keep two digits; zero is `0 %`. */
+/** `30.1 %` for 0.301. Shares below 10 % keep two digits; zero is `0 %`, and a share that is not finite a dash. */
 export function percent(share: number): string {
   if (!Number.isFinite(share)) return "–";
   if (share === 0) return "0 %";
@@ -35,7 +35,7 @@ export function percent(share: number): string {
   return `${value >= 10 ? value.toFixed(1) : value.toPrecision(2)} %`;
 }
 
-/** `5.2 dB`; `exact` where there is no noise at all. */
+/** `5.2 dB`; `exact` if there is no noise (an infinite value), a dash for null and NaN. */
 export function decibels(value: number | null): string {
   if (value === null || Number.isNaN(value)) return "–";
   return Number.isFinite(value) ? `${value.toFixed(1)} dB` : "exact";

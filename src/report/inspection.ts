@@ -3,8 +3,8 @@
  * validator and the singular values of its modules. With the source adapter, also the error of each module and its distance
  * from the rate-distortion bound.
  *
- * Damaged files are shown too: the inspection contains what can be read, and says why the rest cannot. Without the source,
- * the only errors are those that the encoder wrote into the metadata.
+ * It also inspects damaged files: the inspection contains all that can be read, and says why the rest cannot. Without the
+ * source, the only figure of loss is the one that the encoder wrote into the metadata.
  *
  * @module
  */
@@ -38,19 +38,20 @@ import { type LayerPlace, layerPlaces } from "./layers.ts";
 import type { RdPoint } from "./rd-curve-svg.ts";
 import { finite, spectrum } from "./spectrum.ts";
 
+/** How to inspect. */
 export interface InspectOptions {
   /** The adapter that the file was made from. */
   readonly source?: Adapter | undefined;
-  /** The file's parents, as in `open`. Without them, modules that have one are not decoded. */
+  /** The file's parents, as in `open`. Without them, the inspection cannot decode modules that have a parent. */
   readonly parents?: OpenOptions["parents"];
   /** How much the validator checks. Default `values`; `structure` checks only prologue and index. */
   readonly level?: ValidationLevel | undefined;
-  /** If false, modules are not read, and there are no singular values, codes and errors. Default true. */
+  /** If false, the inspection reads no modules and has no singular values, codes and losses. Default true. */
   readonly weights?: boolean | undefined;
   /**
-   * Approximate number of multiplications above which modules are left out: a file of some kilobytes may hold modules that
-   * take hours to decompose. Default 2³⁰ and 2¹² for each byte of the file, ten times what an adapter of 2 bits and rank 64
-   * takes, up to 2³⁶.
+   * Approximate number of multiplications above which the inspection leaves out modules: a file of some kilobytes may hold
+   * modules that take hours to decompose. Default 2³⁰ plus 2¹² for each byte of the file, at most 2³⁶. That is ten times the
+   * work of an adapter with 2 bits per weight and rank 64.
    */
   readonly work?: number | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
@@ -61,7 +62,9 @@ export interface InspectOptions {
 export interface ModuleLoss {
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖²; infinite if ΔW is zero and ΔŴ is not. */
   readonly relativeError: number;
+  /** ‖ΔW‖². */
   readonly energy: number;
+  /** ‖ΔW − ΔŴ‖². */
   readonly errorEnergy: number;
   /** Singular values of the source's ΔW, as in {@link InspectedModule.singularValues}. */
   readonly singularValues: Float64Array;
@@ -69,17 +72,19 @@ export interface ModuleLoss {
 
 /** One module. */
 export interface InspectedModule extends ModuleShape, LayerPlace {
-  /** Bytes of its chunk, and 8 times that per parameter. */
+  /** Bytes of its chunk. */
   readonly bytes: number;
+  /** Bits of its chunk per parameter. */
   readonly bits: number;
   readonly parameters: number;
-  /** With labels of `encodingLabel`. */
+  /** The encodings as labels of `encodingLabel`. */
   readonly bands: readonly { readonly components: number; readonly b: string; readonly a: string }[];
   /**
-   * Of ΔŴ = multiplier · B · A, largest first, `[rank]`; over several experts the root of the mean square. Undefined if there
-   * is a {@link problem}.
+   * Singular values of ΔŴ = multiplier · B · A, largest first, `[rank]`; with several experts, root mean squares over them.
+   * Undefined if the module was not decoded.
    */
   readonly singularValues: Float64Array | undefined;
+  /** Undefined if the module was not compared with a source. */
   readonly loss: ModuleLoss | undefined;
   /** Why the weights were not inspected. */
   readonly problem: string | undefined;
@@ -87,6 +92,7 @@ export interface InspectedModule extends ModuleShape, LayerPlace {
 
 /** The whole file compared with its source. */
 export interface SourceFindings {
+  /** Σ ‖ΔW − ΔŴ‖² / Σ ‖ΔW‖² over the compared modules. */
   readonly relativeError: number;
   /** Number of modules compared. */
   readonly modules: number;
@@ -98,8 +104,9 @@ export interface SourceFindings {
   readonly aboveBoundDb: number | undefined;
   /** The bound from 0 bits to half again as many as the file has. */
   readonly boundCurve: readonly RdPoint[];
-  /** Names of modules that only one of the two has, or that differ in shape. */
+  /** Names of the source's modules without a {@link InspectedModule.loss}: not in the file, of another shape, or not read. */
   readonly onlyInSource: readonly string[];
+  /** Names of the file's modules that have no loss. */
   readonly notInSource: readonly string[];
 }
 
@@ -113,7 +120,7 @@ export interface Inspection {
   readonly sections: readonly SectionRecord[];
   readonly byteMap: ByteMap | undefined;
   readonly codes: readonly CodeCounts[];
-  /** Undefined if it cannot be read. */
+  /** Undefined if META cannot be read. */
   readonly meta: MetaMap | undefined;
   readonly origin: Origin | undefined;
   readonly source: SourceFindings | undefined;
@@ -124,14 +131,14 @@ const LEAST_WORK = 2 ** 30;
 const WORK_OF_A_BYTE = 2 ** 12;
 /** Cost of decoding a weight compared with the decomposition, in the same unit. */
 const DECODING = 16;
-/** Fixed cost of a band of an expert, however few weights it has. */
+/** Fixed cost of a band of an expert, in addition to that of its weights. */
 const PIECE = 2 ** 15;
 const CURVE_POINTS = 24;
 
 /**
- * Inspects a file in memory. The contents of `bytes` never make it throw.
+ * Inspects a file in memory.
  *
- * @throws LqaError ABORTED; errors from reading the source
+ * @throws LqaError ABORTED; errors from reading the source adapter; never because of the contents of `bytes`
  */
 export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
   const validation = await validate(bytes, { all: true, level: options.level });
@@ -190,7 +197,8 @@ async function inspect(
 }
 
 /**
- * The result, or undefined if the file does not allow it; the validator reports the reason. Errors of the source are thrown.
+ * The result of `read`, or undefined if the contents of the file make it fail; the validator reports the reason. Rethrows
+ * errors of input and output.
  */
 async function attempt<T>(read: () => T | Promise<T>): Promise<T | undefined> {
   try {

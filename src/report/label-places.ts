@@ -1,8 +1,8 @@
 /**
  * Places labels next to their points so that none covers another label, a mark, or the edge of the plot.
  *
- * Greedy and deterministic: each point in turn takes the first free position of a fixed list, nearest first. Labels further
- * away get a leader line to their point. If no position is free, the label overlaps rather than being left out.
+ * The algorithm is greedy and deterministic: each point in turn takes the first free position of a fixed list, nearest first.
+ * Labels further away get a leader line to their point. If no position is free, the label takes the nearest and overlaps.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface LabelledPoint {
   readonly label: string;
 }
 
-/** Baseline of a label, and where its leader line ends, if it needs one. */
+/** Start or end of a label's baseline, and the end of its leader line if it needs one. */
 export interface LabelPlace {
   readonly x: number;
   readonly y: number;

@@ -1,6 +1,6 @@
 /**
  * Finds a module's place in its model from its name: `model.layers.12.self_attn.q_proj` is the projection `self_attn.q_proj`
- * of the layer `model.layers.12`. Only for drawings, because names guarantee nothing.
+ * of the layer `model.layers.12`. Use it only for drawings: names guarantee nothing.
  *
  * @module
  */

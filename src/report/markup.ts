@@ -1,6 +1,6 @@
 /**
- * Escapes text for HTML and XML. Names and metadata come from files: characters that XML forbids and marks that change the
- * direction of text are removed.
+ * Escapes text for HTML and XML. Names and metadata come from files, so this replaces control characters and others that XML
+ * forbids by U+FFFD, and removes marks that change the direction of text.
  *
  * @module
  */

@@ -1,8 +1,9 @@
 /**
- * The model card of an `.lqa` file: the README.md of its repository on the Hugging Face hub, with the metadata that the hub reads.
+ * The model card of an `.lqa` file: the README.md of its repository on the Hugging Face hub, with the metadata that the hub
+ * reads.
  *
- * What a file says of itself is not trusted here: a base model is named only if it has the form of a name on the hub, so that neither
- * Markdown nor YAML of a stranger gets into the card, and no path of the machine where the adapter was trained.
+ * The card does not trust the file's metadata. It names a base model only if the text has the form of a hub name. So no Markdown
+ * or YAML of a stranger, and no path of the training machine, gets into the card.
  *
  * @module
  */
@@ -10,7 +11,7 @@ import type { LqaFile } from "../core/read/lqa-file.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { count, counted, percent, size } from "./format.ts";
 
-/** What a card says in addition to what is in the file. */
+/** Facts for a card that are not in the file. */
 export interface CardOptions {
   /** Heading of the card. */
   readonly title: string;
@@ -18,14 +19,14 @@ export interface CardOptions {
   readonly location: string;
   /** `https` address of the file; undefined in a registry. */
   readonly address: string | undefined;
-  /** Of the file (spec clause 11.2), verified. */
+  /** Verified id of the file (spec clause 11.2). */
   readonly fileId: string;
-  /** Share of the energy of ΔW that the encoding lost, where the source is known: 0.02 is 2 %. */
+  /** Share of the energy of ΔW that the encoding lost, if the source is known: 0.02 is 2 %. */
   readonly relativeError?: number | undefined;
 }
 
 const HUB_NAME = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
-/** The names of dialects have this form; a file may say anything. */
+/** Every name of a dialect has this form; a file may hold any text. */
 const DIALECT = /^[a-z]{1,32}$/;
 
 /** The figures of a file that a card states. */
@@ -36,7 +37,7 @@ export interface CardFacts {
   readonly parameters: number;
   /** Rank of each module. */
   readonly ranks: readonly number[];
-  /** What the metadata of the file say; stated only if it is a name on the hub. */
+  /** `base_model` of the file's metadata; the card states it only if it has the form of a hub name. */
   readonly baseModel: unknown;
   readonly relativeError: number | undefined;
   readonly fileId: string | undefined;
@@ -95,7 +96,7 @@ ${table}
 ${use(location, address, base)}`;
 }
 
-/** How the file is used. Of a registry the command downloads it. */
+/** The section on use. If the file is in a registry, `address` is undefined, and `lqa decode` downloads the file. */
 function use(location: string, address: string | undefined, base: string | undefined): string {
   const model = `base = AutoModelForCausalLM.from_pretrained("${base ?? "the base model"}")`;
   const decode = `lqa decode ${location} -o adapter/`;

@@ -1,10 +1,10 @@
 /**
  * The rate-distortion curve of an adapter as an SVG: bits per weight on disk against the energy of ΔW lost, in decibels.
  *
- * A pure function from numbers to text: no fonts, scripts or other files, the same text for the same numbers. The drawing
- * works alone or inside a page (every class begins with `lqa-`, nothing has an id), follows the reader's light or dark
- * scheme, tells families apart by shape as well as by colour, and lists all numbers in `<desc>`. Names come from files: they
- * are escaped, and characters that XML forbids are removed.
+ * It is a pure function from numbers to text: no fonts, scripts or other files, the same text for the same numbers. The
+ * drawing works alone or inside a page: every class begins with `lqa-`, and nothing has an id. It follows the reader's light
+ * or dark scheme, and tells families apart by shape as well as by colour. `<desc>` lists the numbers, but of the bound only its
+ * ends. Names come from files, so `markup.ts` escapes them.
  *
  * @module
  */
@@ -38,7 +38,7 @@ const WIDTH = 800;
 const HEIGHT = 500;
 /** The plot itself. */
 const PLOT = { left: 70, right: 780, top: 88, bottom: 440 };
-/** In decibels. */
+/** Decibels by which a point may lie above the highest tick without a further step of the axis. */
 const HAIR = 0.5;
 const FAMILIES = {
   file: "this file",
@@ -90,7 +90,7 @@ function drawCurve({ title, rd, bound, methods }: RdCurve, ...style: readonly st
   const all = [...drawn.rd, ...drawn.bound, ...drawn.methods];
   const losses = all.map(decibels);
   const x = axis(0, Math.max(1, ...all.map(({ bits }) => bits)), 0.5, PLOT.left, PLOT.right);
-  // A point slightly outside the plot is drawn on its edge.
+  // A point that is less than HAIR above 0 dB is drawn just above the plot.
   const worst = Math.max(0, Math.max(0, ...losses) - HAIR);
   const y = axis(Math.min(-5, ...losses), worst, 5, PLOT.bottom, PLOT.top);
   const at = (point: RdPoint): Place => ({ x: x.at(point.bits), y: y.at(decibels(point)) });

@@ -8,12 +8,16 @@ import type { BoundComponent } from "../encode/quantize/bound.ts";
 import { reparameterize } from "../encode/quantize/reparameterize.ts";
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 
-/** Whether a module can be decomposed. */
+/** Whether all weights of a module are finite, so that it can be decomposed. */
 export function finite({ b, a }: LoraModule): boolean {
   return b.every(Number.isFinite) && a.every(Number.isFinite);
 }
 
-/** The singular values of ΔW, largest first, `[rank]`: root mean squares over the experts; every component of every expert is also added to `components`. */
+/**
+ * The singular values of ΔW, largest first, `[rank]`: root mean squares over the experts.
+ *
+ * @param components receives every component of every expert
+ */
 export function spectrum(module: LoraModule, components?: BoundComponent[]): Float64Array {
   const { experts, rank, out, multiplier } = module;
   const squares = new Float64Array(rank);

@@ -1,5 +1,6 @@
 /**
- * Bodies of requests. Memory grows with what arrives and not with what is promised, and a client has to keep sending.
+ * Reads the bodies of requests. Memory grows with the bytes that arrive, not with the length that the client promises, and
+ * the client must keep sending.
  *
  * @module
  */
@@ -7,22 +8,22 @@ import type { IncomingMessage } from "node:http";
 import type { ServerLimits } from "./options.ts";
 import { Refused } from "./refused.ts";
 
-/** Bytes of all bodies that hold no place yet. */
+/** Bytes of all bodies whose requests hold no place yet. */
 export interface Arriving {
   bytes: number;
 }
 
-/** A body that is whole. */
+/** A complete body. */
 export interface Body {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Takes it out of the count of {@link Arriving}; a second call does nothing. */
+  /** Removes the body from the count of {@link Arriving}; a second call does nothing. */
   placed(): void;
 }
 
 /**
- * Reads the body of a request. The array begins at a multiple of 8, for floats.
+ * Reads the body of a request. The array begins at byte 0 of its buffer, so that a caller can view it as floats.
  *
- * @throws Refused TOO_LARGE, TOO_SLOW, BUSY (all bodies together take too much), BAD_REQUEST (it broke off)
+ * @throws Refused TOO_LARGE, TOO_SLOW, BUSY (all bodies together take too much), BAD_REQUEST (the connection broke off)
  */
 export async function bodyOf(
   request: IncomingMessage,
@@ -42,7 +43,7 @@ export async function bodyOf(
     counted = false;
   };
   try {
-    // Not by iteration: leaving that destroys the socket, over which the refusal is to go.
+    // Not `for await`: leaving such a loop destroys the socket, which the refusal still needs.
     await new Promise<void>((resolve, reject) => {
       slow = setInterval(() => {
         if (length - before < leastBodyBytes)

@@ -1,5 +1,5 @@
 /**
- * The calls of the server: what each takes, does and answers.
+ * The calls of the server that work with adapters. `openapi.ts` describes their parameters and answers.
  *
  * @module
  */
@@ -12,19 +12,19 @@ import type { ServerLimits } from "./options.ts";
 import { refuse } from "./refused.ts";
 import type { SharedFactors } from "./shared-factors.ts";
 
-/** What a call has at hand. */
+/** One request, with the parts that a call needs. */
 export interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Name of the adapter in the path, or empty. */
   readonly name: string;
   readonly parameters: URLSearchParams;
-  /** Body, of calls that take one. */
+  /** Body; empty for calls that take none. */
   readonly body: Uint8Array<ArrayBuffer>;
   readonly signal: AbortSignal;
 }
 
-/** What the calls work with. */
+/** The parts of the server that all calls share. */
 export interface Work {
   readonly pool: AdapterPool;
   readonly shared: SharedFactors | undefined;
@@ -32,7 +32,7 @@ export interface Work {
   readonly limits: ServerLimits;
 }
 
-/** The calls that are work, by route. */
+/** The calls that wait for a place, by route. Each may throw Refused or LqaError, which become the answer. */
 export function workCalls({
   pool,
   shared,
@@ -51,7 +51,7 @@ export function workCalls({
       { modules: [module], signal },
     );
     try {
-      // An adapter that cannot be loaded fails its own call, and no other.
+      // An adapter that cannot be loaded fails this call, but no other call.
       for (const error of failures.values()) throw error;
       const out = [...leases.values()]
         .map((lease) => lease.shape(module)?.out)
@@ -76,7 +76,7 @@ export function workCalls({
     }
   }
 
-  /** Runs `use` with what the decoded factors of a module are, and how to get them. */
+  /** Runs `use` with the shape of a module's decoded factors, a function that decodes them, and their key. */
   async function withFactors<T>(
     { name, parameters, signal }: Call,
     use: (shape: object, decode: () => readonly [Uint8Array, Uint8Array], key: string) => Promise<T>,
@@ -169,7 +169,7 @@ function parameterOf(parameters: URLSearchParams, name: string): string {
   return value === null || value === "" ? refuse("BAD_REQUEST", `the parameter ${name} is missing`) : value;
 }
 
-/** What decoded factors are: B is `[experts][out][rank]`, A `[experts][rank][in]`, of a convolution unfolded. */
+/** Describes decoded factors: B is `[experts][out][rank]`, A `[experts][rank][in]`; for a convolution `in` is in · kernel. */
 function shapeOf(lease: AdapterLease, module: string, type: string): object {
   const shape = lease.shape(module);
   if (shape === undefined) return refuse("NO_SUCH_MODULE", `${lease.name} does not change ${module}`);
@@ -184,7 +184,7 @@ function shapeOf(lease: AdapterLease, module: string, type: string): object {
   };
 }
 
-/** B and A as bytes. The arrays belong to the lease. */
+/** B and A as bytes. The arrays belong to the lease and are valid until its release. */
 function factorsOf(
   lease: AdapterLease,
   module: string,

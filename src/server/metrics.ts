@@ -1,7 +1,7 @@
 /**
- * What a server counts, for Prometheus. Labels have few values: routes and statuses, never names that a request brings.
+ * Metrics of a server, for Prometheus. Labels have few values: routes, statuses and outcomes, never names from a request.
  *
- * The counting is prom-client's, an optional package: without it everything works but `/metrics`.
+ * The optional package prom-client counts. Without it everything works except `/metrics`.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { SharedFactors } from "./shared-factors.ts";
 /** Upper bounds of the histogram of durations, in seconds. */
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** What the statistics of a pool mean. Those that only grow are counters. */
+/** Kind and help text of each statistic of a pool. Those that only grow are counters. */
 const POOL: Readonly<Record<keyof PoolStatistics, readonly ["counter" | "gauge", string]>> = {
   hits: ["counter", "Requests for an adapter that was in memory."],
   misses: ["counter", "Requests for an adapter that had to be loaded."],
@@ -37,29 +37,30 @@ const POOL: Readonly<Record<keyof PoolStatistics, readonly ["counter" | "gauge",
   leases: ["gauge", "Uses of adapters at this moment."],
 };
 
-/** What the gauges of a server show. */
+/** The parts of a server that its gauges read. */
 export interface Observed {
   readonly pool: AdapterPool;
   readonly shared: SharedFactors | undefined;
-  /** Requests under way, and those of them that wait. */
+  /** Requests under way, waiting ones included. */
   inFlight(): number;
+  /** Requests that wait for a place. */
   waiting(): number;
   ready(): Promise<boolean>;
 }
 
 /** The metrics of a server. */
 export interface Metrics {
-  /** A request is over. `status`: that of the answer, or `aborted` if the client went away. */
+  /** Counts a request that has ended. `status`: that of the answer, or `aborted` if the client went away. */
   finished(route: string, status: string, seconds: number): void;
-  /** Rows that an adapter was applied to. */
+  /** Counts rows that an adapter was applied to. */
   applied(rows: number): void;
-  /** Adapters loaded again because their file changed, or not. */
+  /** Counts a reload of a changed file, or its failure. */
   reloaded(outcome: "ok" | "failed"): void;
-  /** Text format of Prometheus with its media type. Undefined without prom-client. */
+  /** All metrics in the text format of Prometheus, with its media type. Undefined without prom-client. */
   text(): Promise<{ readonly type: string; readonly body: string } | undefined>;
 }
 
-/** Metrics by prom-client, or none if it is not installed. */
+/** Creates metrics with prom-client. If it is not installed, they count nothing. */
 export async function serverMetrics(observed: Observed): Promise<Metrics> {
   let prometheus: Prometheus;
   try {

@@ -1,6 +1,5 @@
 /**
- * Limits of a server of adapters: where it keeps things, and how much of everything it may take. Each number bounds what
- * somebody else can make it do.
+ * Limits of an adapter server. Each number bounds memory, work or time that a client can cause.
  *
  * @module
  */
@@ -9,38 +8,41 @@ const MIB = 2 ** 20;
 
 /** Limits of a server. */
 export interface ServerLimits {
-  /** Bytes of packed adapters and decoded factors in memory. */
+  /** Bytes of packed adapters, starts and decoded factors in memory. */
   readonly budgetBytes: number;
   /** Largest body of a request, in bytes. */
   readonly bodyBytes: number;
   /** Largest answer of rows, in bytes. */
   readonly answerBytes: number;
-  /** Requests that are computed at the same time; at most so many answers are in memory. */
+  /** Requests that run at the same time. Each keeps its place until its answer is sent: this also bounds answers in memory. */
   readonly concurrency: number;
-  /** Requests whose body is there and that wait for their turn. More are answered with 503. */
+  /** Requests that have their body and wait for a place. Further ones get 503. */
   readonly waiting: number;
-  /** Requests of one client that are under way, waiting ones included. More are answered with 429. */
+  /** Requests of one client that are under way, waiting ones included. Further ones get 429. */
   readonly perClient: number;
-  /** Header that names the client, set by a proxy in front; without it the address of the connection. */
+  /** Header in which a proxy in front names the client. Undefined: the address of the connection is the client. */
   readonly clientHeader: string | undefined;
   /** Bytes of all bodies that are arriving or waiting. */
   readonly arrivingBytes: number;
-  /** Fewest bytes of a body in each window of milliseconds; a client that sends less gets 408. */
+  /** Fewest bytes of a body that must arrive in each window; a client that sends less gets 408. */
   readonly leastBodyBytes: number;
+  /** Length of that window in milliseconds. */
   readonly bodyWindowMs: number;
   /** Connections that are open at the same time. */
   readonly connections: number;
-  /** How long the head and the body of a request may take to arrive. */
+  /** Milliseconds in which a request, head and body, must arrive; the head must arrive in the first 10 s of them. */
   readonly arrivalMs: number;
-  /** How long a connection may be silent while something is sent. */
+  /** Milliseconds without traffic after which the server closes a connection that has a request. */
   readonly silenceMs: number;
-  /** How long a request may wait and be computed, with the loading of its adapters; then it gets 504. */
+  /** Milliseconds from the arrival of the body to the end of the work, with waiting and loading; then the request gets 504. */
   readonly requestMs: number;
-  /** After a stop: how long new requests are still taken while `/ready` says no, then how long running ones may take. */
+  /** Milliseconds after a stop in which the server still takes new requests while `/ready` answers 503. */
   readonly graceMs: number;
+  /** Milliseconds after the time of grace in which requests under way may end. */
   readonly drainMs: number;
-  /** Directory for decoded factors as files, and how many bytes of them. */
+  /** Directory for files of decoded factors. Undefined: the server shares none. */
   readonly sharedDirectory: string | undefined;
+  /** Bytes of all these files. */
   readonly sharedBytes: number;
 }
 
@@ -66,5 +68,5 @@ export const DEFAULT_LIMITS: ServerLimits = {
   sharedBytes: 1024 * MIB,
 };
 
-/** What the server logs: one record for each request, and for what else happens. */
+/** One record of the log: the server writes one for each request with work, and its callers add others. */
 export type LogRecord = Readonly<Record<string, string | number | boolean | null | undefined>>;

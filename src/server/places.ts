@@ -1,6 +1,7 @@
 /**
- * Who may work: so many requests at the same time, so many waiting in the order in which they came, and of one client so many
- * of both. What is beyond is refused at once, so that neither memory nor the wait of the others grows with the crowd.
+ * Admission of requests. It bounds how many run at the same time, how many wait (first come, first served), and how many
+ * requests of one client do either. It refuses others at once, so that neither memory nor the wait of the rest grows with
+ * the load.
  *
  * @module
  */
@@ -28,7 +29,7 @@ export class Places {
   /**
    * Counts a request of a client, from its head until its answer is sent.
    *
-   * @returns a function that ends it
+   * @returns a function that ends the count of this request; call it once
    * @throws Refused TOO_MANY_REQUESTS
    */
   enter(client: string): () => void {
@@ -49,7 +50,7 @@ export class Places {
   }
 
   /**
-   * Waits for the turn of a request.
+   * Waits until a request has a place.
    *
    * @returns a function that gives the place back
    * @throws Refused BUSY; LqaError ABORTED

@@ -1,5 +1,5 @@
 /**
- * Requests that are answered with an error: by the server itself, and because of an adapter.
+ * Errors as answers: refusals by the server itself, and errors of an adapter.
  *
  * @module
  */
@@ -19,10 +19,10 @@ export const REFUSALS = {
   TIMEOUT: 504,
 } as const;
 
-/** A request that the server does not serve, and why. */
+/** The reason why the server does not serve a request. */
 export class Refused extends Error {
   readonly kind: keyof typeof REFUSALS;
-  /** What the client can do, if there is something. */
+  /** What the client can do; undefined if there is nothing. */
   readonly advice: string | undefined;
 
   constructor(kind: keyof typeof REFUSALS, message: string, advice?: string) {
@@ -32,26 +32,26 @@ export class Refused extends Error {
   }
 }
 
-/** @throws Refused */
+/** Throws a refusal. It is a function so that failing paths stay one expression. @throws Refused */
 export function refuse(kind: keyof typeof REFUSALS, message: string, advice?: string): never {
   throw new Refused(kind, message, advice);
 }
 
-/** Faults of a request, by the names of the catalogue. */
+/** Errors of the catalogue that the request itself causes. */
 const OF_THE_REQUEST = ["ACTIVATION_SHAPE", "CANNOT_APPLY", "USAGE"];
 
-/** The status of an error: whose fault it is, and whether trying again can help. */
+/** The status of an error: it says whether request, file or server is at fault, and whether a retry can help. */
 export function statusOf(error: unknown): number {
   if (error instanceof Refused) return REFUSALS[error.kind];
   if (!isLqaError(error)) return 500;
   if (error.kind === "UNKNOWN_ADAPTER") return 404;
   if (OF_THE_REQUEST.includes(error.kind)) return 400;
   if (error.kind === "BUDGET") return 503;
-  // The store does not answer now, and may later. Everything else is a bad file.
+  // Class X: the store does not answer now, and may later. Everything else is a bad file.
   return error.class === "X" ? 503 : 502;
 }
 
-/** What the client learns of an error. An unexpected error stays in the log. */
+/** The body of an error's answer. Details of an unexpected error go into the log only. */
 export function errorBody(error: unknown, id: string): Readonly<Record<string, unknown>> {
   if (error instanceof Refused)
     return { error: error.kind, message: error.message, advice: error.advice, id };

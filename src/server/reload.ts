@@ -1,8 +1,8 @@
 /**
  * Hot reload: adapters of a directory whose file is replaced or removed while they are in memory.
  *
- * Every few seconds the files of the names in memory are looked at, one after the other. A changed file is loaded as a new
- * version; if it is not valid the old version stays, and it is not tried again until it changes again.
+ * Every few seconds the watcher checks the files of the adapters in memory, one after the other. It loads a changed file as
+ * a new version. If that version is not valid the old one stays, and the watcher does not retry until the file changes again.
  *
  * @module
  */
@@ -13,17 +13,17 @@ import { fileState } from "../node/files/file.ts";
 import type { AdapterPool } from "../serve/pool.ts";
 import { type AdapterStore, safeName } from "../serve/stores.ts";
 
-/** What became of a changed file. */
+/** The outcome for a changed file. */
 export interface Reload {
   readonly name: string;
   readonly outcome: "reloaded" | "removed" | "failed";
   readonly error?: unknown;
 }
 
-/** A directory whose files are looked at. */
+/** A directory of adapters, watched for changes. */
 export class WatchedDirectory {
   readonly #directory: string;
-  /** What each file was when it was opened last. */
+  /** State of each file when the store last opened it. */
   readonly #versions = new Map<string, string>();
   /** The store, which notes what it opens. */
   readonly store: AdapterStore;
@@ -32,7 +32,7 @@ export class WatchedDirectory {
     this.#directory = directory;
     this.store = {
       open: async (name, signal) => {
-        // Before it is opened: if it changes in between, it is loaded once too often and not once too seldom.
+        // Taken before opening: a file that changes in between is loaded once too often instead of once too seldom.
         const version = await this.#versionOf(name);
         const opened = await store.open(name, signal);
         this.#versions.set(name, version);
@@ -41,7 +41,7 @@ export class WatchedDirectory {
     };
   }
 
-  /** Looks at the files of the adapters in memory until the signal is aborted. */
+  /** Checks the files of the adapters in memory every `seconds`, until the signal is aborted. */
   async watch(
     pool: AdapterPool,
     seconds: number,
@@ -51,7 +51,7 @@ export class WatchedDirectory {
     while (!signal.aborted) {
       await sleep(1000 * seconds, signal).catch(() => {});
       const names = new Set(pool.names);
-      // Names of the pool whose adapter is being loaded stay: they are looked at when it is there.
+      // The version of an adapter that is still loading stays: a later round checks it.
       for (const name of this.#versions.keys()) if (!names.has(name)) this.#versions.delete(name);
       for (const name of names) {
         if (signal.aborted) return;
@@ -73,7 +73,7 @@ export class WatchedDirectory {
       await pool.replace(name, undefined, { signal });
       return { name, outcome: "reloaded" };
     } catch (error) {
-      // Forgotten meanwhile, or the server ends.
+      // Another call removed the name, or the server stops.
       if (isLqaError(error, "UNKNOWN_ADAPTER") || isLqaError(error, "ABORTED")) return undefined;
       this.#versions.set(name, version);
       return { name, outcome: "failed", error };
@@ -90,5 +90,5 @@ export class WatchedDirectory {
 }
 
 const MISSING = "missing";
-/** It may be there: the system does not say. */
+/** The system does not say whether the file exists. */
 const UNKNOWN = "unknown";

@@ -1,9 +1,9 @@
 /**
  * A server of adapters: holds them packed, applies them to posted activations, hands out decoded factors (`openapi.ts`).
  *
- * Every request is bounded in bytes, time and place, from any sender; what is beyond a limit gets an answer that says so. A
- * request goes through these steps: its head is read, it is counted for its client, its body arrives, it waits for its turn,
- * it is computed, its answer is sent.
+ * The server bounds the bytes and the time of every request, and the number of requests; a request beyond a limit gets an
+ * answer that names the limit. For each request the server reads the head, counts it for its client, reads the body, waits
+ * for a place, does the work, and sends the answer.
  *
  * @module
  */
@@ -28,14 +28,15 @@ export interface AdapterServer {
   readonly pool: AdapterPool;
   readonly metrics: Metrics;
   /**
-   * Says on `/ready` that it stops, takes requests for the time of grace, then ends those under way.
+   * Reports `stopping` on `/ready` and takes requests for `graceMs`. Then it waits at most `drainMs` for requests under way,
+   * and cuts off the rest.
    *
-   * @returns how many requests were cut off
+   * @returns how many requests it cut off
    */
   stop(): Promise<number>;
 }
 
-/** What a server needs in addition to its limits. */
+/** Options of a server: its limits, and the parts that it uses. */
 export interface ServerOptions extends Partial<ServerLimits> {
   readonly store: AdapterStore;
   /** Names of adapters that others may be children of: see `PoolOptions`. */
@@ -72,7 +73,7 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
     ready: async () => (await readiness()) === "ready",
   });
   const work = workCalls({ pool, shared, metrics, limits });
-  /** Answered however much there is to do. */
+  /** Calls that need no place: the server answers them under any load. */
   const observing = new Map<string, (response: ServerResponse) => Promise<void>>([
     ["GET /health", async (response) => sendJson(response, 200, { status: "ok" })],
     ["GET /openapi.json", async (response) => sendJson(response, 200, OPENAPI)],
@@ -106,7 +107,7 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
   server.maxConnections = limits.connections;
   server.timeout = limits.silenceMs;
 
-  /** Never rejects: that would end the process. */
+  /** Never rejects: a rejection would end the process. */
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const started = performance.now();
     const gone = new AbortController();
@@ -116,7 +117,7 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
     response.setHeader("x-request-id", id);
     if (draining) response.setHeader("connection", "close");
     const client = clientOf(request, clientHeader);
-    /** What is to be done when the answer has been sent. */
+    /** Run when the answer has been sent. */
     const ends: (() => void)[] = [];
     let route = "other";
     let failure: unknown;
@@ -155,8 +156,8 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
   }
 
   /**
-   * Holds back the answers of a crowd that does not wait by itself: its requests would come again at once, and refusing them would
-   * leave no time for the requests that have a place. A few refusals are answered at once.
+   * Delays refusals if there are many. Clients that do not wait would retry at once, and refusing them again would leave no
+   * time for the requests that have a place. Up to `concurrency` refusals in a second are not delayed.
    */
   async function backOff(signal: AbortSignal): Promise<void> {
     refusedLately++;
@@ -164,7 +165,7 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
     if (refusedLately > limits.concurrency) await sleep(BACK_OFF_MS, signal).catch(() => {});
   }
 
-  /** A request with work: body, turn, and the work within its time. */
+  /** Serves a request with work: reads its body, waits for a place, and runs the work within `requestMs`. */
   async function perform(
     run: (call: Call) => Promise<void>,
     call: Omit<Call, "body">,
@@ -220,38 +221,38 @@ export async function createAdapterServer(options: ServerOptions): Promise<Adapt
 }
 
 const NO_BYTES = new Uint8Array(0);
-/** Refusals that a client gets because there are too many requests. */
+/** Refusals because of too many requests. */
 const BACK_OFF: readonly Refused["kind"][] = ["BUSY", "TOO_MANY_REQUESTS"];
-/** As `retry-after` says. */
+/** The same time as in `retry-after`. */
 const BACK_OFF_MS = 1000;
 
-/** Answers with an error, unless an answer has begun. */
+/** Answers with an error. If an answer has begun, it closes the connection instead. */
 function answerError(request: IncomingMessage, response: ServerResponse, error: unknown, id: string): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const status = statusOf(error);
-  // The end of a body that was not read is unknown.
+  // The rest of an unread body would be taken for the next request.
   if (!request.complete) response.setHeader("connection", "close");
   if (status === 429 || status === 503) response.setHeader("retry-after", "1");
   sendJson(response, status, errorBody(error, id));
 }
 
-/** The id of a request: that of its sender if it is a plain word, else a new one. */
+/** The id of a request: the sender's if it is a plain word of at most 64 characters, otherwise a new one. */
 function idOf({ headers }: IncomingMessage): string {
   const asked = headers["x-request-id"];
   return typeof asked === "string" && /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID();
 }
 
-/** Who sends a request: the last entry of the proxy's header, which the proxy itself wrote, or the address. */
+/** The client of a request: the last entry of the proxy's header, which the proxy itself wrote, or the address. */
 function clientOf({ headers, socket }: IncomingMessage, header: string | undefined): string {
   const value = header === undefined ? undefined : headers[header.toLowerCase()];
   const last = (typeof value === "string" ? value : value?.at(-1))?.split(",").at(-1)?.trim();
   return printable(last || socket.remoteAddress || "socket").slice(0, 200);
 }
 
-/** The route, the name and the parameters in the address of a request. @throws Refused BAD_REQUEST */
+/** Route, adapter name and parameters from the URL of a request. @throws Refused BAD_REQUEST */
 function callOf({ method, url = "" }: IncomingMessage): {
   route: string;
   name: string;

@@ -1,9 +1,9 @@
 /**
- * Decoded factors as files of a directory in shared memory (`/dev/shm`), for an inference process of the same machine that
- * maps them, so that nothing is copied through a socket.
+ * Decoded factors as files of a directory in shared memory (`/dev/shm`). An inference process on the same machine maps them,
+ * so that no bytes go through a socket.
  *
- * A file exists whole or not at all. When the budget is used up, the files that were used longest ago are unlinked; a
- * process that has one open or mapped keeps it.
+ * A file exists whole or not at all. To stay within the budget, the server unlinks the least recently used files; a process
+ * that has one open or mapped keeps it.
  *
  * @module
  */
@@ -32,12 +32,12 @@ interface Entry {
 export class SharedFactors {
   readonly #directory: PrivateDirectory;
   readonly #budget: number;
-  /** In the order of their last use. */
+  /** Least recently used first. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
 
   /**
-   * @param parent a directory of a file system in memory, in which one for this process alone is made
+   * @param parent a directory of a file system in memory; the constructor makes a private one for this process in it
    * @throws LqaError NOT_FOUND, IO
    */
   constructor(parent: string, budgetBytes: number) {
@@ -54,10 +54,10 @@ export class SharedFactors {
   }
 
   /**
-   * The file of some factors, made if it is not there.
+   * The file with some factors. Writes it if it does not exist yet.
    *
-   * @param key what the factors are: content, module, type
-   * @param make gives the arrays of B and A; called at once or not at all
+   * @param key identifies the factors by content id, type and module
+   * @param make returns the arrays of B and A; called synchronously or not at all
    * @throws LqaError BUDGET, IO
    */
   async get(key: string, make: () => readonly [Uint8Array, Uint8Array]): Promise<SharedFile> {
@@ -105,7 +105,7 @@ export class SharedFactors {
     if (entry === undefined) return;
     this.#entries.delete(key);
     this.#bytes -= entry.bytes;
-    // One that is being written goes when it is there.
+    // A file that is still being written is removed when it is complete.
     const gone = (): Promise<void> => this.#directory.remove(entry.path);
     entry.ready.then(gone, gone).catch(() => {});
   }

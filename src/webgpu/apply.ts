@@ -1,5 +1,5 @@
 /**
- * Packed application on the device: which kernels run, and what they are bound to.
+ * Packed application on the device: selects the kernels of a module and binds their buffers.
  *
  * @module
  */
@@ -15,17 +15,17 @@ import { bindingOf, type GpuTarget } from "./targets.ts";
 import { type GpuTask, prepareTask, type Step } from "./task.ts";
 import type { GpuBufferBinding, GpuDevice } from "./types.ts";
 
-/** What a module is applied to. */
+/** Rows that a module is applied to, and the rows that receive the result. */
 export interface GpuApplyOptions {
   /** `[rows][in · kernel]`, usage STORAGE. */
   readonly x: GpuTarget;
-  /** `[rows][out]`, usage STORAGE, the output of the base layer: the update is added to it. May be of the same buffer as x. */
+  /** `[rows][out]`, usage STORAGE: output of the base layer, to which the task adds the update. May share a buffer with x. */
   readonly y: GpuTarget;
   readonly rows: number;
-  /** Types of x and y: `f16` is two to a word, the first in its low bits. Default `f32`. */
+  /** Types of x and y. A word holds two `f16`, the first in its low bits. Default `f32`. */
   readonly xType?: "f32" | "f16";
   readonly yType?: "f32" | "f16";
-  /** Which expert's factors; needed for a module of more than one. */
+  /** Number of the expert whose factors to apply; required if the module has more than one. */
   readonly expert?: number;
 }
 
@@ -60,7 +60,7 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
   const chunks = Math.ceil(n / CHUNK);
   const sizes = {
     h: 4 * chunks * rows * shape.rank,
-    // A binding may not be empty.
+    // An empty binding is invalid.
     turned: program.a.appliedRotated > 0 ? 4 * rows * n : 4,
     update: yType === "f16" ? 4 * rows * shape.out : 0,
   };
@@ -121,7 +121,7 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
         bindings: { ...common, 4: x, 5: turned, 6: h },
         groups: rowTiles * chunks * applied,
       });
-      // Scratch memory has to begin as something.
+      // For f16, `expand` runs even without straight components, because it initializes the scratch memory.
       if (b.appliedStraight > 0 || yType === "f16")
         steps.push({
           kernel: "expand",

@@ -12,7 +12,7 @@ export const BINDING_ALIGNMENT = 256;
 const CALLS = 16;
 const WORDS = 4;
 
-/** All cases, each at a place that can be bound: factor, PEFT layout, multiplier, binary16, a word each. */
+/** All cases, each at an offset that can be bound. A case is four words of 0 or 1: factor, PEFT layout, multiplier, binary16. */
 export function decodeCalls(): Uint32Array {
   const stride = BINDING_ALIGNMENT / 4;
   const words = new Uint32Array(CALLS * stride);

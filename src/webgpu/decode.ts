@@ -1,5 +1,5 @@
 /**
- * Decoding a module on the device: bit for bit what `decodeModule` of `lqa` gives (spec clause 8.7).
+ * Decodes a module on the device, with the same bits as `LqaFile.decode` (spec clause 8.7).
  *
  * @module
  */
@@ -15,23 +15,23 @@ import { bindingOf, type GpuTarget } from "./targets.ts";
 import { type GpuTask, prepareTask, type Step } from "./task.ts";
 import type { GpuBuffer } from "./types.ts";
 
-/** How a module is decoded; as `DecodeOptions`. */
+/** How to decode a module; as `DecodeOptions`. */
 export interface GpuDecodeOptions {
-  /** Order of the weights in B: `[experts][out][rank]` (`peft`, the default) or `[experts][rank][out]`, as A has it. */
+  /** Layout of B: `[experts][out][rank]` (`peft`, the default) or `[experts][rank][out]`. A is `[experts][rank][in · kernel]`. */
   readonly layout?: "peft" | "component";
-  /** Default `f32`. Two `f16` are a word, the first in its low bits. */
+  /** Default `f32`. A word holds two `f16`, the first in its low bits. */
   readonly type?: "f32" | "f16";
   /** Multiplies B by the module's multiplier, so that ΔW = B · A. Default false. */
   readonly multiplier?: boolean;
 }
 
-/** Buffers to decode to, with usage STORAGE; at least one. Bytes are a multiple of 4: odd numbers of f16 have two more. */
+/** Buffers to decode to, with usage STORAGE; at least one. An odd number of f16 needs two more bytes, up to a multiple of 4. */
 export interface GpuDecodeTargets {
   readonly b?: GpuTarget;
   readonly a?: GpuTarget;
 }
 
-/** Decoded factors, in buffers of their own. */
+/** Decoded factors, each in a new buffer. */
 export interface GpuFactors {
   readonly b: GpuBuffer;
   readonly a: GpuBuffer;
@@ -39,7 +39,7 @@ export interface GpuFactors {
 
 type Factor = keyof typeof FACTOR;
 
-/** Weights, and bytes, of a factor of all experts. */
+/** Number of weights of a factor, all experts together, and bytes of its buffer. */
 function sizeOf(module: GpuModule, factor: Factor, type: "f32" | "f16"): { weights: number; bytes: number } {
   const { shape } = module;
   const weights = shape.experts * shape.rank * (factor === "b" ? shape.out : inputLength(shape));
@@ -102,13 +102,13 @@ export async function prepareDecode(
   });
 }
 
-/** The kernel for vectors that are not rotated, and groups of invocations that take them. */
+/** The kernel for vectors that are not rotated, and its number of workgroups. */
 function straightGroups(
   { experts, rank }: ModuleShape,
   length: number,
   { peft, half }: { readonly peft: boolean; readonly half: boolean },
 ): Pick<Step, "kernel" | "groups"> {
-  // Weights that follow each other in the target.
+  // Weights that are contiguous in the target.
   const row = peft ? rank : length;
   if (half && row % 2 === 1)
     return { kernel: "decodeWords", groups: Math.ceil(Math.ceil((experts * rank * length) / 2) / 64) };
@@ -119,7 +119,7 @@ function straightGroups(
   return { kernel: "decode", groups };
 }
 
-/** Groups of invocations that take the columns of a vector that is rotated, four each, and one for its tail. */
+/** Workgroups for a rotated vector: one for every four columns of 64 weights, and one for the tail. */
 export function rotatedBlocks(length: number): number {
   return Math.ceil(Math.floor(length / 64) / 4) + (length % 64 > 0 ? 1 : 0);
 }

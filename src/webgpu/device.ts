@@ -1,6 +1,6 @@
 /**
- * What is kept for a device: pipelines, each compiled when it is first wanted, trellis tables, scratch memory that all
- * modules share, and whether the device was lost.
+ * State of one device: pipelines, each compiled at its first use, trellis tables, scratch memory that all modules share, and
+ * whether the device was lost.
  *
  * @module
  */
@@ -19,6 +19,7 @@ export const USAGE = { copySource: 0x4, copyTarget: 0x8, uniform: 0x40, storage:
 const COMPUTE_STAGE = 0x4;
 const CALL_BINDING = 3;
 
+/** Names of the kernels. */
 export type KernelName =
   | "decode"
   | "decodeWords"
@@ -31,7 +32,7 @@ export type KernelName =
 
 interface Kernel {
   readonly code: string;
-  /** Binding numbers of the storage that the kernel reads and writes. Number 3 is the uniform with its arguments. */
+  /** Binding numbers of the storage buffers that the kernel reads and writes. Number 3 is the uniform with its arguments. */
   readonly reads: readonly number[];
   readonly writes: number;
 }
@@ -47,13 +48,13 @@ const KERNELS: Readonly<Record<KernelName, Kernel>> = {
   round: { code: ROUND, reads: [0, 4], writes: 5 },
 };
 
-/** Numbers of what is bound for a kernel. */
+/** All binding numbers of a kernel. */
 export function bindingNumbers(name: KernelName): number[] {
   const { reads, writes } = KERNELS[name];
   return [...reads, writes, CALL_BINDING];
 }
 
-/** Memory that several tasks use one after the other, as large as the largest of them wants. */
+/** Memory that several tasks use one after the other, large enough for each of them. */
 interface Scratch {
   readonly buffer: GpuBuffer;
   users: number;
@@ -65,7 +66,7 @@ export interface ScratchHold {
   release(): void;
 }
 
-/** What the tasks of a device share. */
+/** Pipelines and buffers that the tasks of a device share. */
 export class DeviceState {
   readonly device: GpuDevice;
   #lost: string | undefined;
@@ -81,12 +82,12 @@ export class DeviceState {
     });
   }
 
-  /** @throws LqaError GPU_DEVICE if the device is known to be lost */
+  /** Checks that the device has not reported its loss. @throws LqaError GPU_DEVICE */
   assertPresent(where: string): void {
     if (this.#lost !== undefined) fail(KIND.GPU_DEVICE, { where, actual: `lost (${this.#lost})` });
   }
 
-  /** The trellis tables on the device, 3 KiB. */
+  /** The trellis tables on the device, 2 KiB. */
   get tables(): GpuBuffer {
     if (this.#tables === undefined) {
       const tables = allTables();
@@ -96,7 +97,7 @@ export class DeviceState {
     return this.#tables;
   }
 
-  /** Maximum size of the arguments of `decode` kernels, 4 KiB. */
+  /** Arguments of the `decode` kernels for all cases, 4 KiB; `callBinding` selects one. */
   get decodeCalls(): GpuBuffer {
     if (this.#calls === undefined) {
       const calls = decodeCalls();
@@ -106,7 +107,7 @@ export class DeviceState {
     return this.#calls;
   }
 
-  /** A pipeline, compiled once. */
+  /** The pipeline of a kernel, compiled once. */
   pipeline(name: KernelName): Promise<GpuComputePipeline> {
     let pipeline = this.#pipelines.get(name);
     if (pipeline === undefined) {
@@ -130,15 +131,15 @@ export class DeviceState {
         compute: { module: device.createShaderModule({ label, code }) },
       });
       this.#pipelines.set(name, pipeline);
-      // A device that is lost meanwhile may be replaced, but not come back.
+      // Do not cache a failure.
       pipeline.catch(() => this.#pipelines.delete(name));
     }
     return pipeline;
   }
 
   /**
-   * Scratch memory by its purpose. All tasks that hold it share it, because a queue runs one after the other. A task that
-   * needs more gets a new buffer, and the old one is destroyed with its last user.
+   * Scratch memory for a purpose, of at least `bytes`. Tasks share it, because a queue runs them one after the other. A task
+   * that needs more gets a new buffer; the last user of the old one destroys it.
    */
   scratch(purpose: string, bytes: number): ScratchHold {
     let scratch = this.#scratch.get(purpose);
@@ -167,9 +168,10 @@ export class DeviceState {
   }
 
   /**
-   * Does something with the device, and waits for what the device has to say about it.
+   * Runs `work` inside error scopes of the device, and waits until the device has reported its errors.
    *
-   * @throws LqaError GPU_DEVICE if it refuses, or is lost; GPU_LIMIT if it has no memory left
+   * @throws LqaError GPU_DEVICE if the device refuses or is lost; GPU_LIMIT if it has no memory left; an LqaError or RangeError
+   *   of `work`
    */
   async guarded<T>(where: string, work: () => T | Promise<T>): Promise<T> {
     this.assertPresent(where);
@@ -181,7 +183,7 @@ export class DeviceState {
     } catch (error) {
       working = Promise.reject(error);
     }
-    // Scopes are a stack: what follows a promise is not inside them.
+    // Scopes are a stack, so this pops them before `work` settles: they cover only the synchronous part of `work`.
     const [done, memory, ...refused] = await Promise.allSettled([
       working,
       device.popErrorScope(),
@@ -203,7 +205,7 @@ export class DeviceState {
 
 const states = new WeakMap<GpuDevice, DeviceState>();
 
-/** What is kept for a device. */
+/** The state of a device, made at its first use. */
 export function stateOf(device: GpuDevice): DeviceState {
   let state = states.get(device);
   if (state === undefined) states.set(device, (state = new DeviceState(device)));
@@ -211,9 +213,9 @@ export function stateOf(device: GpuDevice): DeviceState {
 }
 
 /**
- * A buffer that is filled as it is made.
+ * Creates a buffer, and fills it through its mapped range.
  *
- * @throws LqaError GPU_LIMIT if there is no memory to fill it from
+ * @throws LqaError GPU_LIMIT if there is no memory to map; whatever `fill` throws
  */
 export function filledBuffer(
   device: GpuDevice,

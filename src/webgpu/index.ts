@@ -1,5 +1,5 @@
 /**
- * Packed modules on a WebGPU device: decoded there to buffers, or applied there as they are.
+ * Packed modules on a WebGPU device: the device decodes them to buffers, or applies them in packed form.
  *
  * ```ts
  * import { open } from "lqa";

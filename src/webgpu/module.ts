@@ -1,6 +1,6 @@
 /**
- * A packed module on the device: its payload as the file has it, and a program that says where everything is. One buffer
- * holds both.
+ * A packed module on the device: its payload as in the file, and a program that gives encoding and place of each plane. One
+ * buffer holds both.
  *
  * @module
  */
@@ -27,17 +27,17 @@ import { type GpuProgram, programOf } from "./program.ts";
 import type { GpuTask } from "./task.ts";
 import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
 
-/** A module to upload: one that is resident, or its record and what `packed` of an open file, or a stream, gives. */
+/** A module to upload: a resident one, or its record and the packed factors from `packed` of an open file, or from a stream. */
 export type PackedModule = ResidentModule | { readonly shape: ModuleShape; readonly factors: PackedFactors };
 
-/** What is bound for a module. @internal */
+/** Bindings of a module: 0 is its program, 1 its payload, 2 the trellis tables. @internal */
 export interface ModuleBindings {
   readonly 0: GpuBufferBinding;
   readonly 1: GpuBufferBinding;
   readonly 2: GpuBufferBinding;
 }
 
-/** A packed module in memory of a device. Made by {@link uploadModule}. */
+/** A packed module in memory of a device. {@link uploadModule} makes it. */
 export class GpuModule {
   readonly shape: ModuleShape;
   /** @internal */
@@ -55,11 +55,12 @@ export class GpuModule {
     this.#buffer = buffer;
   }
 
-  /** Bytes that it takes on the device. */
+  /** Bytes that the module takes on the device. */
   get bytes(): number {
     return this.#buffer.size;
   }
 
+  /** True after {@link destroy}. */
   get destroyed(): boolean {
     return this.#destroyed;
   }
@@ -82,8 +83,8 @@ export class GpuModule {
   }
 
   /**
-   * Decodes to new buffers, which are the caller's to destroy; their usage is STORAGE, COPY_SRC and COPY_DST. The commands
-   * have been submitted when the promise is fulfilled: what is submitted to the queue later finds the weights.
+   * Decodes to new buffers with usage STORAGE, COPY_SRC and COPY_DST; the caller destroys them. When the promise is
+   * fulfilled, the commands are submitted: work that you submit to the queue later finds the weights.
    *
    * @throws LqaError as {@link prepareDecode}
    */
@@ -94,15 +95,15 @@ export class GpuModule {
   /**
    * Prepares decoding to buffers of the caller.
    *
-   * @throws LqaError TARGET_SIZE if a buffer has not the size or usage; GPU_LIMIT if a factor is larger than a binding may
-   *   be; GPU_DEVICE if the device refuses, or is lost; USAGE if the module was destroyed
+   * @throws LqaError TARGET_SIZE if a buffer does not have the size or usage; GPU_LIMIT if a factor is larger than a binding
+   *   may be; GPU_DEVICE if the device refuses, or is lost; USAGE if the module was destroyed
    */
   prepareDecode(targets: GpuDecodeTargets, options: GpuDecodeOptions = {}): Promise<GpuTask> {
     return prepareDecode(this, targets, options);
   }
 
   /**
-   * Prepares y += multiplier · B'(A' x), straight from the packed planes.
+   * Prepares y += multiplier · B'(A' x), computed from the packed planes.
    *
    * @throws LqaError ACTIVATION_SHAPE if buffers, rows or the expert do not fit; CANNOT_APPLY for an embedding and a grouped
    *   convolution; GPU_LIMIT, GPU_DEVICE and USAGE as {@link prepareDecode}
@@ -111,7 +112,7 @@ export class GpuModule {
     return prepareApply(this, options);
   }
 
-  /** Frees its memory. Tasks of the module cannot be encoded any more; those that were submitted run to their end. */
+  /** Frees the memory. Tasks of the module can no longer be encoded; submitted ones run to their end. */
   destroy(): void {
     this.#destroyed = true;
     this.#buffer.destroy();
@@ -125,7 +126,7 @@ export class GpuModule {
 const payloadPlace = ({ words }: GpuProgram): number =>
   Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
-/** What is uploaded: the planes as they are stored, but A' decoded where it has a start, and both factors where there is a parent. */
+/** Bands and payload to upload: the planes as stored, except that A' with a start, and both factors of a child, are decoded. */
 async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "bands" | "payload">> {
   const { shape } = module;
   const { start, parent } = "payload" in module ? module : module.factors;
@@ -137,12 +138,13 @@ async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "ban
 }
 
 /**
- * Uploads a module, packed as it is. Where A' has a start it is decoded, and takes four bytes for each weight; where there is a
- * parent, both factors do.
+ * Uploads a module in packed form. If A' has a start, the upload decodes it to four bytes for each weight; if the module has
+ * a parent, both factors.
  *
  * @throws LqaError GPU_LIMIT if it is larger than a buffer or a binding of the device may be, or there is no memory left;
  *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table; CANNOT_APPLY for a module with
- *   a bias, which would be lost. RangeError if planes do not fit the shape
+ *   a bias, which would be lost
+ * @throws RangeError if planes do not fit the shape
  */
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
@@ -160,7 +162,7 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
   if (payload.length !== bytes)
     throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);
   const place = payloadPlace(program);
-  // A word of padding: a code at the end is read with the word after it.
+  // One word of padding: the kernels read a code at the end together with the next word.
   const size = Math.ceil(bytes / 4) * 4 + 4;
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const most = Math.min(maxBufferSize - place, maxStorageBufferBindingSize, 2 ** 32 - 4);

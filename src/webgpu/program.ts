@@ -1,15 +1,15 @@
 /**
- * Description of a module for the kernels: its sizes, and for each factor its components, each with its encoding and where
- * its planes begin in the payload of an expert; and which components take part in which step.
+ * Description of a module for the kernels: its sizes; for each component of each factor its encoding, and the places of its
+ * planes in the payload of an expert; and lists of the components that take part in each step.
  *
  * | word | |
  * | --- | --- |
- * | 0 to 3 | rank, experts, bytes from one expert's planes to the next one's, the multiplier |
+ * | 0 to 3 | rank, experts, bytes from one expert's planes to the next one's, multiplier as binary32 |
  * | 4 to 11, 12 to 19 | of B' and of A': length of a vector, place of its entries, and place and count of three lists |
  * | then | six words for each component of B', of A', and the lists |
  *
- * Lists are numbers of components: those that are rotated; those that are applied and not rotated; those that are applied and
- * rotated. Components of which a factor stores nothing are not applied.
+ * The lists hold numbers of components: rotated ones; applied ones that are not rotated; applied ones that are rotated. The
+ * kernels do not apply a component if one of its factors stores nothing.
  *
  * @module
  */
@@ -25,10 +25,10 @@ import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 const HEADER_WORDS = 20;
-/** A weight's number shifted by it is 0: the group is the whole vector. */
+/** The shift of a group that is the whole vector: any weight's number shifted right by it is 0. */
 const WHOLE = 31;
 
-/** The factors, by what kernels call them. */
+/** Numbers of the factors in the kernels. */
 export const FACTOR = { b: 0, a: 1 } as const;
 
 /** How many components of a factor are in each list. */
@@ -38,7 +38,7 @@ export interface Listed {
   readonly appliedRotated: number;
 }
 
-/** A program. */
+/** A program: its words, in the layout above, and the lengths of its lists. */
 export interface GpuProgram {
   readonly words: Uint32Array & { readonly buffer: ArrayBuffer };
   readonly b: Listed;
@@ -51,7 +51,7 @@ interface Place {
   zeroPoints: number;
 }
 
-/** The program of a module. */
+/** The program of a module. @throws LqaError UNSUPPORTED_FEATURE for A' with a start; UNSUPPORTED_CODEC */
 export function programOf(shape: ModuleShape, bands: readonly Band[]): GpuProgram {
   if (hasStart(bands))
     fail(KIND.UNSUPPORTED_FEATURE, {
@@ -140,7 +140,7 @@ function bitsOf(value: number): number {
   return u32[0]!;
 }
 
-/** Where each trellis table begins among all of them, by number. */
+/** Number of each trellis table to its offset in {@link allTables}. */
 const TABLE_PLACES: ReadonlyMap<number, number> = (() => {
   const places = new Map<number, number>();
   let at = 0;
@@ -151,7 +151,7 @@ const TABLE_PLACES: ReadonlyMap<number, number> = (() => {
   return places;
 })();
 
-/** All trellis tables, one after the other: their lengths are multiples of 4. */
+/** All trellis tables, one after the other; each length is a multiple of 4. */
 export function allTables(): Uint8Array {
   const tables = [...TRELLIS_TABLES.values()].map(({ entries }) => entries);
   const bytes = new Uint8Array(tables.reduce((sum, { length }) => sum + length, 0));

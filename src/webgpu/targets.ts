@@ -1,5 +1,5 @@
 /**
- * Buffers of the caller: a whole one, or a part of one, checked before any call to the device.
+ * Buffers of the caller, whole or in part. This file checks them before any call to the device.
  *
  * @module
  */
@@ -10,9 +10,10 @@ import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
 export type GpuTarget = GpuBuffer | GpuBufferBinding;
 
 /**
- * A binding of exactly this many bytes.
+ * A binding of exactly `bytes` at the start of the target.
  *
- * @param wrong receives the expected and actual size if the buffer is too small or cannot be bound
+ * @param wrong throws; receives what a fitting buffer has and what this one has, if the target is too small, misaligned or has
+ *   the wrong usage
  */
 export function bindingOf(
   device: GpuDevice,

@@ -1,5 +1,5 @@
 /**
- * Work that has been prepared: a few dispatches with everything that they are bound to, to be encoded as often as wanted.
+ * Prepared work: a few dispatches with their bindings, which a caller can encode any number of times.
  *
  * @module
  */
@@ -20,9 +20,9 @@ import type {
 /** One dispatch. */
 export interface Step {
   readonly kernel: KernelName;
-  /** By number of the binding. */
+  /** By binding number. */
   readonly bindings: Readonly<Record<number, GpuBufferBinding>>;
-  /** Groups of invocations; more than a row of the grid takes are laid out in rows. */
+  /** Workgroups. If they are more than one row of the grid can have, the grid has several rows. */
   readonly groups: number;
 }
 
@@ -32,9 +32,9 @@ interface BoundStep {
   readonly grid: readonly [x: number, y: number];
 }
 
-/** What a task needs until it is destroyed. */
+/** Resources that a task holds until it is destroyed. */
 export interface Held {
-  /** Why it cannot be encoded any more, if so. */
+  /** Why the task can no longer be encoded; undefined if it can. */
   gone(): string | undefined;
   release(): void;
 }
@@ -56,8 +56,8 @@ export class GpuTask {
   }
 
   /**
-   * Encodes the dispatches: into a pass that is open, or as a pass of their own. What they read is read when the commands
-   * run.
+   * Encodes the dispatches into an open pass, or into a new pass of a command encoder. They read their buffers when the
+   * commands run, not now.
    *
    * @throws LqaError USAGE if the task or its module was destroyed; GPU_DEVICE if the device is lost
    */
@@ -75,7 +75,7 @@ export class GpuTask {
     own?.end();
   }
 
-  /** Frees what the task holds on the device. Commands that were encoded must have been submitted before. */
+  /** Frees the memory that the task holds on the device. Submit all encoded commands first. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -88,7 +88,7 @@ export class GpuTask {
 }
 
 /**
- * Compiles what is missing and binds everything.
+ * Compiles missing pipelines and binds the buffers of all steps.
  *
  * @throws LqaError GPU_DEVICE; GPU_LIMIT if there are more groups than a grid may have
  */

@@ -1,20 +1,20 @@
 /**
- * The types of WebGPU as this entry names them: those of the project it is used in, from TypeScript's `dom` library or
- * `@webgpu/types`; where there are none, interfaces of what this library uses of them. Nothing global is declared.
+ * The types of WebGPU under this entry's names: those of the user's project, from TypeScript's `dom` library or
+ * `@webgpu/types`. Without them, they are interfaces of the members that this library uses. This file declares nothing global.
  *
  * @module
  */
 
 import type { Declared } from "../model/declared.ts";
 
-/** What is used of a buffer. */
+/** The members of a buffer that this library uses. */
 interface BufferLike {
   readonly size: number;
   readonly usage: number;
   destroy(): void;
 }
 
-/** What is used of a device that says which it is: its limits, and that it makes buffers. */
+/** The members of a device by which the type system recognises it: its limits, its loss, and that it creates buffers. */
 interface DeviceLike {
   readonly limits: {
     readonly maxBufferSize: number;
@@ -48,7 +48,7 @@ export type GpuBuffer = Declared<"GPUBuffer", BufferLike>;
 export type GpuCommandEncoder = Declared<"GPUCommandEncoder", CommandEncoderLike>;
 /** `GPUComputePassEncoder`. */
 export type GpuComputePassEncoder = Declared<"GPUComputePassEncoder", ComputePassLike>;
-/** `GPUComputePipeline`, which is only bound here. */
+/** `GPUComputePipeline`, which this library only passes on. */
 export type GpuComputePipeline = Declared<"GPUComputePipeline", object>;
 /** `GPUBindGroup`. */
 export type GpuBindGroup = Declared<"GPUBindGroup", object>;

@@ -1,5 +1,6 @@
 /**
- * The codec `affine` (spec clause 8.4): codes q of 1 to 8 bits, a scale s and a zero point z for each group, (q − z) · s.
+ * The codec `affine` (spec clause 8.4): codes q of 1 to 8 bits, a scale s and a zero point z for each group; a weight is
+ * (q − z) · s.
  *
  * @module
  */
@@ -12,7 +13,7 @@ export const AFFINE: Codec<AffineEncoding> = {
   name: "affine",
   number: 2,
   clause: "8.4",
-  // Zero points were optional.
+  // In drafts, zero points were optional.
   drafts: ["reserved"],
   write: (encoding) => ({ ...writeGroups(encoding), bits: encoding.bits }),
   read(record) {

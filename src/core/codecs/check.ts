@@ -1,9 +1,9 @@
 /**
- * The rules a plane's values must obey (spec clauses 8.1, 8.3 and 12.4), as findings; and where a plane has an unused bit set.
+ * Checks the values of planes (spec clauses 8.1, 8.3 and 12.4) and reports findings; and finds unused bits that are set.
  *
- * Every rule is one the decoder does not need: it decodes any bits. Findings are of raw weights and of scales, one for each, in
- * the order of the bytes; codes that are not canonical are a finding of their group's scale, which is 0. Time is linear in the
- * bytes. Which findings are errors is the caller's choice; one that wants the first only throws from `report`.
+ * The decoder needs none of these rules: it decodes any bits. There is at most one finding for each raw weight and each scale,
+ * in the order of the bytes; the finding for codes that are not canonical belongs to the scale of their group, which is 0. Time
+ * is linear in the bytes. The caller decides which findings are errors, and can throw from `report` to stop at the first.
  *
  * @module
  */
@@ -21,16 +21,16 @@ import {
 } from "./encoding.ts";
 import { bitsToNumber, packedBytes, readBits, unusedBits } from "./floats.ts";
 
-/** Where in the planes a finding lies, and what is wrong. */
+/** Place and values of a finding. */
 export interface PlaneFinding {
   readonly component: number;
-  /** Index of the group within the component; absent for padding and raw weights. */
+  /** Index of the group within the component; absent for raw weights. */
   readonly group?: number;
   readonly expected: string;
   readonly actual: string;
 }
 
-/** Receives one finding; `offset` is the byte offset within the plane. True: no more of this plane. */
+/** Receives one finding; `offset` is the byte offset within the plane. Returning true ends the check of this plane. */
 export type PlaneReport = (
   kind: ErrorKind,
   plane: keyof Planes,
@@ -42,8 +42,9 @@ export type PlaneReport = (
 const EXPONENT: Readonly<Record<FloatType, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
 /**
- * Offset in a plane of the first byte with an unused bit set: what is left of the last byte of a component (spec clauses 3.6 and
- * 7.2). −1 if all are zero. They are padding, so they are checked with that between planes, before any value. Linear in components.
+ * Offset in a plane of the first byte in which an unused bit is set; −1 if there is none. Unused bits are the rest of the last
+ * byte of a component (spec clauses 3.6 and 7.2). They are padding, so readers check them with the padding between planes,
+ * before any value. Time is linear in components.
  *
  * @param length weights of a component
  */
@@ -63,7 +64,12 @@ export function firstUnusedBit(
   return -1;
 }
 
-/** Weights of a plane of floats, or of a stretch of whole weights of it. @param length weights of a component */
+/**
+ * Checks the weights of a plane of floats, or of a part of it: reports Inf and NaN.
+ *
+ * @param codes whole weights
+ * @param length weights of a component
+ */
 export function checkFloats(
   codes: Uint8Array,
   element: FloatType,
@@ -86,23 +92,22 @@ export function checkFloats(
 }
 
 /**
- * Bit patterns below it represent +0 or more, and stay finite when multiplied by any integer: the bits of 2^15, f16 of
- * infinity.
+ * The bit pattern below which a scale is +0 or more, and finite in binary32 times any integer: 2^15 in bf16, infinity in f16.
  */
 function clearPattern(scale: ScaleType): number {
   return scale === "f16" ? 0x7c00 : 0x4700;
 }
 
 /**
- * Number of leading scales whose bit patterns are below `clear`, tested two at a time: at least those in whole words. 0 if
- * the scales do not start at an even byte of their buffer.
+ * Number of leading scales whose bit patterns are surely below `clear`: it tests two at a time, so there may be more. 0 if the
+ * scales do not start at an even byte of their buffer.
  */
 function clearScales(scales: Uint8Array, clear: number): number {
   const { buffer, byteOffset, length } = scales;
   const first = byteOffset % 4 === 0 ? 0 : 1;
   if (byteOffset % 2 !== 0 || length < 4 || readBits(scales, "f16", 0) >= clear) return 0;
   const words = new Uint32Array(buffer, byteOffset + 2 * first, (length - 2 * first) >> 2);
-  // A pattern that is not below carries into the bit of the sign.
+  // A pattern that is not below `clear` carries into the sign bit.
   const add = (0x8000 - clear) * 0x10001;
   let at = 0;
   for (; at < words.length; at++) {
@@ -112,15 +117,15 @@ function clearScales(scales: Uint8Array, clear: number): number {
   return first + 2 * at;
 }
 
-/** The planes that say nothing where the scale is 0. */
+/** The planes that do not matter where the scale is 0. */
 type PackedPlane = "zeroPoints" | "codes";
 
 /**
- * Scales of whole components.
+ * Checks the scales of whole components.
  *
  * @param length weights of a component
- * @param used whether group `i` of these, counted through all components, has a zero point or a code that is not 0; without it
- *   that is not looked at
+ * @param used whether group `i` of these, counted through all components, has a zero point or a code that is not 0; if it is
+ *   absent, the function does not check whether codes are canonical
  */
 export function checkScales(
   { group, scale: type, largest }: Lowered,
@@ -134,7 +139,7 @@ export function checkScales(
   const count = scales.length / FLOAT_BYTES[type];
   const clear = clearPattern(type);
   const place = (i: number) => ({ component: Math.floor(i / groups), group: i % groups });
-  // Nearly all are clear: without this, scales of short groups cost a quarter of the time of decoding.
+  // Nearly all scales are clear: without this, checking scales of short groups takes a quarter of the time of decoding.
   for (let i = used === undefined ? clearScales(scales, clear) : 0; i < count; i++) {
     const pattern = readBits(scales, type, i);
     if (pattern !== 0 && pattern < clear) continue;
@@ -157,10 +162,10 @@ export function checkScales(
 }
 
 /**
- * A plane of whole components: its scales, or its floats.
+ * Checks a plane of whole components: scales, or raw weights. Other planes need no check.
  *
  * @param length weights of a component
- * @param used as {@link checkScales} has it
+ * @param used as in {@link checkScales}
  */
 export function checkPlane(
   lowered: Lowered,
@@ -174,7 +179,7 @@ export function checkPlane(
   else if (lowered.element !== undefined) checkFloats(bytes, lowered.element, length, report);
 }
 
-/** Bits of a row of a plane, which belongs to one component, and of a group of it. */
+/** Bits of a row of a plane, which belongs to one component, and bits of one group in it. */
 function rowOf(lowered: Lowered, plane: PackedPlane, length: number): { all: number; group: number } {
   const { group, bits, zeroBits } = lowered;
   if (plane === "zeroPoints") return { all: groupCount(group, length) * zeroBits, group: zeroBits };
@@ -203,10 +208,11 @@ export function findUsed(
 }
 
 /**
- * Looks up whether a group of whole components has a zero point or a code that is not 0, for the scales that are 0.
+ * A function that tells whether a group has a zero point or a code that is not 0, for {@link checkScales}.
  *
+ * @param planes planes of whole components
  * @param length weights of a component
- * @returns takes the number of the group, counted through all components
+ * @returns a function of the number of the group, counted through all components
  */
 export function usedGroups(
   lowered: Lowered,
@@ -237,9 +243,9 @@ function anyBit(packed: Uint8Array, base: number, from: number, end: number): bo
 
 // Finds Inf and NaN in elements of a float type (spec clause 8.3) by their exponent bits: no conversion, any alignment.
 //
-// Aligned elements are read as 32-bit words, eight at a time: adding one to an exponent of ones carries into the bit above
-// it, which one test of all eight words sees. That is twice as fast as SHA-256 (2.4 and 1.2 GB/s of CPU time on a busy Xeon,
-// Node 20; element by element 0.9), so that a validator is bound by its checksums.
+// The code reads aligned elements as 32-bit words, eight at a time: adding one to an exponent of ones carries into the bit
+// above it, and one test finds that in all eight words. This is twice as fast as SHA-256 (2.4 and 1.2 GB/s of CPU time on a
+// busy Xeon, Node 20; element by element 0.9), so checksums dominate the time of a validator.
 
 /** For each float type: bytes of an element, and its exponent bits. */
 const EXPONENTS: Partial<Record<ElementType, readonly [size: 2 | 4 | 8, mask: number]>> = {
@@ -271,7 +277,7 @@ function firstElement(data: Uint8Array, size: 2 | 4 | 8, mask: number, begin: nu
   return -1;
 }
 
-/** Number of words at the beginning in which no exponent is all ones: a multiple of eight, the last stretch left over. */
+/** Number of leading words without an exponent of ones, rounded down to a multiple of eight. */
 function clearWords(words: Uint32Array, mask: number): number {
   // The lowest bit of each exponent, and the bit above its highest, which is the sign.
   const one = mask & ~(mask << 1);
@@ -292,7 +298,7 @@ function clearWords(words: Uint32Array, mask: number): number {
   return at;
 }
 
-/** Which of every `step`-th word from `from` on is the first with all bits of `mask`; −1 if none. */
+/** Counts every `step`-th word from `from` on: number of the first that has all bits of `mask`; −1 if none has. */
 function firstWith(words: Uint32Array, mask: number, from: number, step: number): number {
   for (let i = from; i < words.length; i += step) if ((words[i]! & mask) === mask) return (i - from) / step;
   return -1;

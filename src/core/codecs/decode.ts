@@ -1,8 +1,8 @@
 /**
- * Planes to binary32 or binary16 weights (spec clauses 8.1 to 8.7): by the kernel where WebAssembly with SIMD can be had
- * and there is enough to do, else by the reference decoders. Both give the same bits.
+ * Decodes planes to binary32 or binary16 weights (spec clauses 8.1 to 8.7): with the kernel if the runtime has WebAssembly
+ * with SIMD and the planes are large enough, otherwise with the reference decoders. Both give the same bits.
  *
- * Plane lengths are compared with the encoding here, because a wrong one would be read as other weights.
+ * This file checks the lengths of planes against the encoding, because planes of other lengths would decode to other weights.
  *
  * @module
  */
@@ -38,7 +38,7 @@ const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
   windows: decodeWindows,
 };
 
-/** Decodes by the {@link ReferenceDecoder} of the kind. */
+/** Decodes with the {@link ReferenceDecoder} of the kind. */
 export const decodePlain: ReferenceDecoder = (lowered, ...rest) => REFERENCE[lowered.kind](lowered, ...rest);
 
 const NO_BYTES = new Uint8Array(0);
@@ -49,7 +49,7 @@ export function emptyPart(components: number): Part {
   return { encoding: { codec: "zero" }, planes: NO_PLANES, components };
 }
 
-/** The job of storing weights that are decoded: rounded once, if the target is of binary16. Gives away what `values` holds. */
+/** A job that stores decoded weights, rounded once if the target is binary16. It takes over `values`, and may overwrite them. */
 export function storing(values: Float32Array): FactorJob {
   const planes = { ...NO_PLANES, codes: storeFloats(values) };
   const part: Part = { encoding: { codec: "raw", element: "f32" }, planes, components: 1 };
@@ -58,12 +58,12 @@ export function storing(values: Float32Array): FactorJob {
 
 /** Below this many weights the kernel's calls and copies cost more than they save. */
 const KERNEL_WEIGHTS = 512;
-/** A kernel whose memory has grown above this is let go of. */
+/** Most bytes of memory of a kernel that stays loaded after a call. */
 const KEPT_BYTES = 2 ** 23;
 
 let shared: DecodeKernel | undefined | null;
 
-/** Decodes with the kernel that all callers share. False if there is none, or it leaves the job to the plain decoder. */
+/** Decodes with the kernel that all callers share. Returns false if there is none, or if it does not take the job. */
 function byKernel(job: FactorJob, target: DecodeTarget, offset: number): boolean {
   if (shared === undefined) shared = DecodeKernel.make() ?? null;
   const done = shared?.decode(job, target, offset) ?? false;
@@ -78,8 +78,8 @@ function byKernel(job: FactorJob, target: DecodeTarget, offset: number): boolean
  * @param length Weights of each vector.
  * @param target Its type selects the output: `Float32Array` binary32, `Uint16Array` bits of binary16. A binary32
  *   value of 65520 or more overflows to infinity in binary16.
- * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; TARGET_SIZE if a weight would fall outside
- *   `target`. RangeError if a plane has not the length its encoding implies.
+ * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; TARGET_SIZE if a weight would fall outside `target`.
+ * @throws RangeError if a plane does not have the length that its encoding implies.
  */
 export function decodePlanes(
   encoding: Encoding,
@@ -105,7 +105,7 @@ export function decodePlanes(
   decodePlain(lower(encoding), planes, components, length, target, at);
 }
 
-/** How the kernel calls a placement, if it has no gaps. */
+/** The kernel's order for a placement; undefined if the placement has gaps. */
 function orderOf(at: Placement, components: number, length: number): FactorJob["order"] | undefined {
   if (at.weightStride === 1 && (components === 1 || at.componentStride === length)) return "component";
   if (at.componentStride === 1 && at.weightStride === components) return "weight";
@@ -113,9 +113,9 @@ function orderOf(at: Placement, components: number, length: number): FactorJob["
 }
 
 /**
- * Decodes a whole factor, all its parts, to `target[offset]` and on.
+ * Decodes a whole factor, with all its parts, to `target` from `offset` on.
  *
- * @param kernel one of the caller's own; its memory may hold the target
+ * @param kernel the caller's own instance; its memory may hold the target. Default: the shared one
  * @throws as {@link decodePlanes}
  */
 export function decodeFactor(
@@ -145,7 +145,7 @@ export function decodeFactor(
   }
 }
 
-/** Vector by vector, each added to what the target holds, if so, and multiplied. */
+/** Decodes vector by vector. If `add`, adds each weight to the one in the target; then multiplies. */
 function decodeVectors(
   encoding: Encoding,
   planes: Planes,
@@ -175,7 +175,7 @@ function decodeVectors(
 }
 
 /**
- * Compares the plane lengths with the ones the encoding implies.
+ * Checks that planes have the lengths that the encoding implies.
  *
  * @throws LqaError UNSUPPORTED_CODEC for an unknown trellis table; RangeError for a wrong length.
  */
@@ -189,9 +189,10 @@ export function assertPlanes(encoding: Encoding, planes: Planes, components: num
 }
 
 /**
- * What is to be decoded of a module: B' and A' of each expert.
+ * The jobs that decode a module: B' and A' of each expert.
  *
- * @param order of the weights of B'
+ * @param order order of the weights of B'; A' is always component after component
+ * @param multiplier factor of B'
  */
 export function factorJobs(
   shape: ModuleShape,

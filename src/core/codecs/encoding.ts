@@ -1,6 +1,6 @@
 /**
- * Encodings: how the weights of one factor of one band are stored (spec clause 6.4). Plain data; the code for each encoding
- * is in the file of its codec, and `registry.ts` looks it up.
+ * Encodings: how a file stores the weights of one factor of one band (spec clause 6.4). They are plain data; the code for
+ * each encoding is in the file of its codec, and `registry.ts` looks it up.
  *
  * @module
  */
@@ -13,24 +13,24 @@ export type ScaleType = "f16" | "bf16";
 /** Storage type of raw weights (spec 8.3). */
 export type FloatType = "f32" | "f16" | "bf16";
 
-/** What an encoding of A' has where its vectors have a start (spec 8.8). */
+/** The field that an encoding of A' has if its vectors have a start (spec 8.8). */
 export interface MixedEncoding {
-  /** Bits of the integers that mix the draws of the start, 1 to 8; absent where there is no start. */
+  /** Bits of the integers that mix the draws of the start, 1 to 8; absent without a start. */
   readonly mix?: number;
 }
 
-/** Nothing is stored; every weight is +0 (spec 8.2). */
+/** Stores nothing; every weight is +0 (spec 8.2). */
 export interface ZeroEncoding extends MixedEncoding {
   readonly codec: "zero";
 }
 
-/** Each weight is stored as itself (spec 8.3). */
+/** Stores each weight as a float (spec 8.3). */
 export interface RawEncoding extends MixedEncoding {
   readonly codec: "raw";
   readonly element: FloatType;
 }
 
-/** Parameters shared by the codecs that have groups and scales (spec 8.1). */
+/** Parameters of all codecs that have groups and scales (spec 8.1). */
 export interface GroupedEncoding extends MixedEncoding {
   /** Weights that share a scale: a power of two from 16 to 1024, or 0 for the whole vector. */
   readonly group: number;
@@ -49,25 +49,26 @@ export interface SignEncoding extends GroupedEncoding {
   readonly codec: "sign";
 }
 
-/** Trellis-coded weights: value = s · T[window], or that of 64 weights rotated (spec 8.6). */
+/** Trellis-coded weights: value = s · T[window]. With a rotation, 64 integers T are mixed before s multiplies (spec 8.6). */
 export interface TrellisEncoding extends GroupedEncoding {
   readonly codec: "trellis";
-  /** Number of the normative table; it determines step bits, weights a step and window bits. */
+  /** Number of the normative table; it determines the bits and the weights of a step. */
   readonly table: number;
   readonly group: 0;
   readonly scale: "bf16";
   readonly rotation: Rotation;
 }
 
+/** How a file stores the weights of one factor of one band. */
 export type Encoding = ZeroEncoding | RawEncoding | AffineEncoding | SignEncoding | TrellisEncoding;
 
 /** The stored planes of one factor of one band. An absent plane has length 0. */
 export interface Planes {
   /** Scales in component order, then group order, little-endian. */
   readonly scales: Uint8Array;
-  /** Zero points, `bits` each, LSB-first, every component starting on a byte. */
+  /** Zero points of `bits` bits each, LSB-first. Every component starts on a byte. */
   readonly zeroPoints: Uint8Array;
-  /** Codes (or raw weights), LSB-first, every component starting on a byte. */
+  /** Codes, LSB-first, or raw weights, little-endian. Every component starts on a byte. */
   readonly codes: Uint8Array;
 }
 
@@ -88,41 +89,41 @@ export function groupCount(group: number, length: number): number {
 
 // A lowered encoding: the common form of every codec's encodings (spec clauses 7.2 and 8.1).
 //
-// A component has fields of `bits` bits in its plane of codes, each of which holds `weights` weights, and may have a scale
-// and a zero point for each group of weights. Plane sizes, unused bits, checks, kernels, packed application and drawings
-// derive from this form alone, independent of the codec. Nothing here reads bytes.
+// A component has fields of `bits` bits in its plane of codes. Each field holds `weights` weights. A component may have a
+// scale and a zero point for each group of weights. Plane sizes, unused bits, checks, kernels, packed application and
+// drawings derive from this form alone, independent of the codec. Nothing here reads bytes.
 
 /**
- * How a field becomes weights. `nothing`: there is none, weights are +0. `floats`: it is the weight. `signs`: 0 is +scale, 1 is
- * −scale. `codes`: (field − zero point) · scale. `windows`: an entry of `table`, found by this field and those before it, times
- * the scale.
+ * How a field becomes weights. `nothing`: no field; weights are +0. `floats`: the field is the weight. `signs`: 0 is +scale, 1
+ * is −scale. `codes`: (field − zero point) · scale. `windows`: the entry of `table` that this field and those before it select,
+ * times the scale.
  */
 export type Kind = "nothing" | "floats" | "signs" | "codes" | "windows";
 
-/** What kernels and shaders read and compute (`kernels/parts/tile.as`, `webgpu/shaders/weights.ts`). */
+/** A lowered encoding, as kernels and shaders take it (`kernels/parts/tile.as`, `webgpu/shaders/weights.ts`). */
 export interface Lowered {
   readonly kind: Kind;
-  /** Type of `floats`. */
+  /** Float type, only for `floats`. */
   readonly element: FloatType | undefined;
   /** Bits of a field of the plane of codes. */
   readonly bits: number;
   /** Number of weights in a field: 1 or 2. */
   readonly weights: number;
-  /** Of `windows`. */
+  /** Trellis table, only for `windows`. */
   readonly table: TrellisTable | undefined;
   /** Whether integers are rotated before the scale multiplies them (spec 8.6.1). */
   readonly rotated: boolean;
   /** Weights that share a scale: a power of two from 16 to 1024, or 0 for the whole vector. */
   readonly group: number;
-  /** Absent where nothing is scaled. */
+  /** Type of the scales; undefined if the encoding has none. */
   readonly scale: ScaleType | undefined;
-  /** Bits of the zero point of a group; 0 where there is none. */
+  /** Bits of the zero point of a group; 0 if the encoding has none. */
   readonly zeroBits: number;
   /** The largest magnitude of the integers that a scale multiplies, which bounds the scale (spec 8.1). */
   readonly largest: number;
 }
 
-/** Nothing is stored. What a codec lowers to is this with the fields that differ. */
+/** The lowered form of an encoding that stores nothing. Codecs override the fields that differ. */
 export const NOTHING: Lowered = {
   kind: "nothing",
   element: undefined,
@@ -136,7 +137,7 @@ export const NOTHING: Lowered = {
   largest: 0,
 };
 
-/** Float types as kernels and shaders number them. */
+/** Numbers of the float types in kernels and shaders. */
 export const FLOAT_NUMBERS: Readonly<Record<FloatType, number>> = { f32: 0, f16: 1, bf16: 2 };
 
 const KIND_NUMBERS: Readonly<Record<Kind, number>> = {
@@ -146,15 +147,15 @@ const KIND_NUMBERS: Readonly<Record<Kind, number>> = {
   codes: 3,
   windows: 4,
 };
-/** The kind number of `windows` that are rotated. */
+/** The kind number of rotated `windows`. */
 export const ROTATED = 5;
 
-/** The kind as kernels and shaders number it. */
+/** The number of a kind in kernels and shaders. */
 export function kindNumber({ kind, rotated }: Lowered): number {
   return rotated ? ROTATED : KIND_NUMBERS[kind];
 }
 
-/** Fields of a row of a plane: a row belongs to one component. */
+/** Number of fields in a row of a plane; a row belongs to one component of `length` weights. */
 export function fieldCount(
   { weights, group }: Lowered,
   plane: "zeroPoints" | "codes",
@@ -178,9 +179,9 @@ export function sizesOf(lowered: Lowered, components: number, length: number): P
 export type DecodeTarget = Float32Array | Uint16Array;
 
 /**
- * Where the weights go: weight i of component c to `target[offset + c·componentStride + i·weightStride]`.
+ * Where the decoder writes weights: weight i of component c to `target[offset + c·componentStride + i·weightStride]`.
  *
- * Component after component: strides (length, 1). The transposed layout of a B factor, `[out][rank]`: (1, rank).
+ * Strides are (length, 1) for component after component, and (1, rank) for the transposed layout of B', `[out][rank]`.
  */
 export interface Placement {
   readonly offset: number;
@@ -189,11 +190,11 @@ export interface Placement {
 }
 
 /**
- * The reference decoder of a kind: the definition in code, one factor of one band, bit for bit (spec 8.1 to 8.7). A binary32 weight
- * is an exact product, so every engine computes the same; as binary16 it is that value, rounded once to nearest even. Signs
+ * The reference decoder of a kind defines, in code, the bits of one factor of one band (spec 8.1 to 8.7). A binary32 weight is
+ * an exact product, so every engine computes the same; a binary16 weight is that value, rounded once to nearest even. Signs
  * of zero follow IEEE 754: a negative multiple of a zero scale is −0, and so is bit 1 of `signs`.
  *
- * It accepts any bits; whether they are allowed is for `check.ts`. Plane lengths and the target have been checked.
+ * It accepts any bits; `check.ts` checks whether the format allows them. The caller has checked plane lengths and target.
  *
  * @param components number of vectors in the planes
  * @param length weights of each vector

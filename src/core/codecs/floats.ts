@@ -1,9 +1,9 @@
 /**
- * Floats and bit strings. Floats: binary16 and bfloat16 to and from binary32, bit-exact on every engine (spec clause 3.2), and one float of a plane.
- * Planes lie at any byte offset of a file, so nothing assumes alignment or the byte order of the host.
+ * Floats and bit strings. It converts binary16 and bfloat16 to and from binary32, bit-exact on every engine (spec clause
+ * 3.2), and reads single floats of a plane. Planes may begin at any byte of a file, so nothing assumes alignment or the byte
+ * order of the host.
  *
- * Rounding is to nearest, ties to even. All functions work on bit patterns, so that no engine's missing
- * `Float16Array` (Node 20 and 22) matters.
+ * Rounding is to nearest, ties to even. All functions work on bit patterns, because Node 20 and 22 have no `Float16Array`.
  *
  * @module
  */
@@ -58,13 +58,13 @@ export function f32BitsToF16(bits: number): number {
 }
 
 /**
- * Rounds a number to binary16 bits in one step, to nearest, ties to even: what a binary64 source is rounded by. Equal to
- * {@link numberToF16} for binary32 numbers.
+ * Rounds a number to binary16 bits in one step, to nearest, ties to even; for binary64 sources. Equal to {@link numberToF16}
+ * for binary32 numbers.
  */
 export function f64ToF16(value: number): number {
   f32[0] = value;
   const nearest = f32[0]!;
-  // Rounded to odd, binary32 keeps on which side of every tie of binary16 the number was.
+  // Rounding to odd in binary32 preserves on which side of a binary16 tie the number is.
   if (nearest !== value && !Number.isNaN(value)) {
     if (Math.abs(nearest) > Math.abs(value)) u32[0]!--;
     u32[0]! |= 1;
@@ -93,7 +93,7 @@ export function readBits(bytes: Uint8Array, type: FloatType, index: number): num
   return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
-/** The number that a bit pattern of that type represents. Exact, except that NaN payloads depend on the engine. */
+/** The number that a bit pattern of `type` represents. Exact, except that NaN payloads depend on the engine. */
 export function bitsToNumber(bits: number, type: FloatType): number {
   if (type === "f16") return f16ToNumber(bits);
   if (type === "bf16") return bf16ToNumber(bits);
@@ -101,7 +101,7 @@ export function bitsToNumber(bits: number, type: FloatType): number {
   return f32[0]!;
 }
 
-/** Rounds to binary32 and then to the type, each to nearest, ties to even. Overflow gives infinity. */
+/** Rounds a number to binary32 and then to `type`, each to nearest, ties to even. Overflow gives infinity. */
 export function numberToBits(value: number, type: FloatType): number {
   if (type === "f16") return numberToF16(value);
   if (type === "bf16") return numberToBf16(value);
@@ -122,7 +122,7 @@ export function writeBits(bytes: Uint8Array, type: FloatType, index: number, bit
 
 const LITTLE = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-/** The bytes of binary32 numbers as files have them, in place of the numbers. */
+/** The little-endian bytes of binary32 numbers, in their own memory. On a big-endian host it overwrites the numbers. */
 export function storeFloats(numbers: Float32Array): Uint8Array {
   const { buffer, byteOffset, byteLength } = numbers;
   const view = new DataView(buffer, byteOffset, byteLength);
@@ -133,9 +133,9 @@ export function storeFloats(numbers: Float32Array): Uint8Array {
 // Bit strings: unsigned codes of 1 to 8 bits, least significant bit first (spec clause 8.1).
 //
 // Code i of a vector occupies the bits i·bits … i·bits + bits − 1 of the vector's bytes, where bit n is bit n mod 8
-// of byte ⌊n / 8⌋. A vector starts on a byte; the unused bits of its last byte are written as zero. Packing and
-// unpacking are inverse to each other for every code below 2^bits. Lengths are the caller's business: these
-// functions are the inner loop of encoder and decoder and read or write exactly the bytes of one vector.
+// of byte ⌊n / 8⌋. A vector starts on a byte; packing writes zeros to the unused bits of its last byte. Packing and
+// unpacking are inverse to each other for every code below 2^bits. Callers check lengths: these functions are the inner
+// loop of encoder and decoder, and read or write exactly the bytes of one vector.
 
 /** Bytes of a vector of `length` codes of `bits` bits. */
 export function packedBytes(length: number, bits: number): number {
@@ -145,8 +145,7 @@ export function packedBytes(length: number, bits: number): number {
 /**
  * Packs `length` codes from `codes[from]` on into `packed` from byte `at` on.
  *
- * Every code must be below 2^`bits`; higher bits would spill into the neighbours. All {@link packedBytes} bytes
- * are overwritten.
+ * Every code must be below 2^`bits`; higher bits would spill into the neighbours. Overwrites all {@link packedBytes} bytes.
  */
 export function packCodes(
   codes: Uint8Array,
@@ -170,7 +169,7 @@ export function packCodes(
   if (held > 0) packed[at] = pending;
 }
 
-/** Unpacks `length` codes from byte `at` of `packed` on into `codes` from `to` on. Unused bits are ignored. */
+/** Unpacks `length` codes from byte `at` of `packed` on into `codes` from `to` on. Ignores unused bits. */
 export function unpackCodes(
   packed: Uint8Array,
   at: number,

@@ -1,6 +1,6 @@
 /**
- * Factors that are added to those of a parent (spec clause 8.9.3): the oldest are decoded first, and the others are added to them where
- * they are, by the kernel where there is one.
+ * Decodes factors that add to those of a parent (spec clause 8.9.3): first the oldest, then each younger generation, which it
+ * adds in place; with the kernel if there is one.
  *
  * @module
  */
@@ -18,9 +18,10 @@ export interface GenerationJobs {
 }
 
 /**
- * What is to be decoded of a module with a parent.
+ * The jobs that decode a module with a parent.
  *
- * @param order of the weights of B'
+ * @param order order of the weights of B'
+ * @param multiplier factor of B' after the last sum
  * @throws LqaError PARENT_MISSING; RangeError
  */
 export function generationJobs(
@@ -42,7 +43,12 @@ export function generationJobs(
   return { generations, jobs };
 }
 
-/** Decodes them: the sums of all generations. @param b, a `[experts][…]` */
+/**
+ * Decodes the sums of all generations.
+ *
+ * @param b receives B' of all experts, in the order of the jobs
+ * @param a receives A', `[experts][rank][in · kernel]`
+ */
 export function decodeGenerations(
   shape: ModuleShape,
   { generations: [oldest], jobs }: GenerationJobs,
@@ -63,7 +69,12 @@ export function decodeGenerations(
   }
 }
 
-/** Packed factors and those they are added to, the oldest first. @throws LqaError PARENT_MISSING; RangeError */
+/**
+ * Packed factors and all their ancestors, the oldest first.
+ *
+ * @throws LqaError PARENT_MISSING
+ * @throws RangeError for a parent with other experts or a larger rank, for too many generations, and for a missing start
+ */
 export function generationsOf(
   { name, rank, experts }: Pick<ModuleShape, "name" | "rank" | "experts">,
   packed: PackedFactors,

@@ -1,5 +1,6 @@
 /**
- * What codecs with a scale for each group of weights share (spec clause 8.1): two fields of the record, and the reference decoder.
+ * Shared by the codecs with a scale for each group of weights (spec clause 8.1): two fields of the record, and the reference
+ * decoder.
  *
  * @module
  */
@@ -8,12 +9,12 @@ import type { RecordFields, RecordReader } from "./codec.ts";
 import { type DecodeTarget, type GroupedEncoding, groupCount, type ReferenceDecoder } from "./encoding.ts";
 import { numberToF16, packedBytes, readElement, unpackCodes } from "./floats.ts";
 
-/** Scale and group of a record. */
+/** The record fields of scale and group. */
 export function writeGroups({ group, scale }: GroupedEncoding): RecordFields {
   return { scale, groupExponent: group === 0 ? 0 : Math.log2(group) };
 }
 
-/** @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER */
+/** Reads scale and group of a record. @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER */
 export function readGroups(record: RecordReader): GroupedEncoding {
   const scale = record.float("scale", "F16 or BF16");
   if (scale === "f32") return record.draft("scale", "F16 or BF16", "F32");
@@ -24,8 +25,8 @@ export function readGroups(record: RecordReader): GroupedEncoding {
 }
 
 /**
- * Up to this width a group's values come from a table. At 4 bits a group of 128 uses each entry 8 times, and the
- * table saves binary16 rounding for every weight; at 5 bits and more a group of 16 would mostly build its table.
+ * Up to this width the decoder looks up a group's values in a table. At 4 bits a group of 128 uses each entry 8 times, and
+ * the table saves rounding every weight to binary16; at 5 bits and more a group of 16 has fewer weights than entries.
  */
 const TABLE_BITS = 4;
 

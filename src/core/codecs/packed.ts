@@ -1,6 +1,6 @@
 /**
- * A module with its factors packed: what the encoder hands to the container, and the container to the decoder
- * (spec clauses 6.5 and 7.2).
+ * Packed factors of a module, which the encoder passes to the container, and the container to the decoder (spec clauses 6.5
+ * and 7.2).
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { Encoding, Lowered, Planes } from "./encoding.ts";
 import { lower } from "./registry.ts";
 import { lowerMix, type ModuleStart, mixEncoding } from "./start/start.ts";
 
-/** What a band has vectors of: B', A', and how the draws of the start of A' are mixed (spec 8.8). */
+/** The kinds of vectors of a band: those of B', those of A', and those that mix the draws of a start of A' (spec 8.8). */
 export type Factor = "b" | "a" | "mix";
 
-/** As errors name them. */
+/** Names of the factors in errors. */
 export const FACTOR_NAMES: Readonly<Record<Factor, string>> = { b: "B'", a: "A'", mix: "mixture of A'" };
 
 /** A run of consecutive components that share an encoding for B' and one for A' (spec 6.5). */
@@ -29,7 +29,7 @@ export interface Band {
 export interface PackedBand {
   readonly b: Planes;
   readonly a: Planes;
-  /** How the draws of the start are mixed; empty where A' has no start (spec 8.8). */
+  /** Planes of the vectors that mix the draws of the start; absent or empty if A' has no start (spec 8.8). */
   readonly mix?: Planes;
 }
 
@@ -42,23 +42,23 @@ export interface PackedFactors {
   /** Where the draws of A' begin, if a vector of it has a start (spec 8.8). */
   readonly start?: ModuleStart | undefined;
   /**
-   * The packed factors of the parent's module, to which these are added when they are decoded, if there is one (spec 8.9). The
-   * content id of the parent, hexadecimal, where the parent was not given: such factors cannot be decoded.
+   * The packed factors of the parent's module, to which decoding adds these, if the file has a parent (spec 8.9). If the caller
+   * did not provide the parent, this is its content id, hexadecimal; such factors cannot be decoded.
    */
   readonly parent?: PackedFactors | string | undefined;
 }
 
-/** How the vectors of a factor of a band are stored. */
+/** The encoding of a factor of a band. */
 export function encodingOf(band: Band, factor: Factor): Encoding {
   return factor === "mix" ? mixEncoding(band.a) : band[factor];
 }
 
-/** What that comes down to. */
+/** The lowered form of {@link encodingOf}. */
 export function lowerFactor(band: Band, factor: Factor): Lowered {
   return factor === "mix" ? lowerMix(band.a) : lower(band[factor]);
 }
 
-/** Weights of a vector of each factor. */
+/** Number of weights in a vector of each factor. */
 export function vectorLengths(
   shape: Pick<ModuleShape, "out" | "in" | "kernel">,
   bands: readonly Band[],
@@ -66,12 +66,12 @@ export function vectorLengths(
   return { b: shape.out, a: inputLength(shape), mix: rankOf(bands) };
 }
 
-/** Components of a module. */
+/** The rank: components of all bands together. */
 export function rankOf(bands: readonly Pick<Band, "components">[]): number {
   return bands.reduce((sum, { components }) => sum + components, 0);
 }
 
-/** The factors of a parent. @throws LqaError PARENT_MISSING for the content id of one that was not given */
+/** The factors of a parent. @throws LqaError PARENT_MISSING if `parent` is only a content id */
 export function givenParent(parent: PackedFactors | string, module: string): PackedFactors {
   if (typeof parent !== "string") return parent;
   return fail(KIND.PARENT_MISSING, {

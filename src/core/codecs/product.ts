@@ -1,15 +1,15 @@
 /**
  * B · A in binary32 with a fixed order of operations: the same bits on every engine.
  *
- * Entry (o, i) begins as b[o][0] · a[0][i]; b[o][k] · a[k][i] is added for k = 1, 2, … in this order. Every product and
- * every sum is rounded to binary32; nothing is fused.
+ * Entry (o, i) is b[o][0] · a[0][i], plus b[o][k] · a[k][i] for k = 1, 2, … in this order. Every product and every sum rounds
+ * to binary32; nothing is fused.
  *
  * @module
  */
 import { KernelMemory, kernelMaker } from "../wasm/kernel.ts";
 import { WASM_TEXT } from "./kernels/product.wasm.ts";
 
-/** Below this many multiplications a kernel is not worth its instance. */
+/** Below this many multiplications the kernel costs more than it saves. */
 const KERNEL_PRODUCTS = 2 ** 16;
 
 /**
@@ -43,7 +43,7 @@ export function multiplyPlainly(
     for (let k = 0; k < rank; k++) {
       const weight = b[o * rank + k]!;
       const from = k * columns;
-      // What is stored is rounded to binary32: binary64 is wide enough that rounding twice does not show.
+      // Stores round to binary32. The sum rounds to binary64 before; that never changes the result.
       if (k === 0) for (let i = 0; i < columns; i++) row[i] = weight * a[i]!;
       else for (let i = 0; i < columns; i++) row[i]! += Math.fround(weight * a[from + i]!);
     }
@@ -64,10 +64,10 @@ interface Exports {
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** A block of A, and one of the product. */
+/** Most bytes of a block of A, and of the rows of B and of the product that go with it. */
 const BLOCK_BYTES = 2 ** 18;
 
-/** An instance with its memory. */
+/** An instance of the kernel, with its memory. */
 export class ProductKernel {
   readonly #kernel: Exports;
   readonly #memory: KernelMemory;
@@ -77,7 +77,7 @@ export class ProductKernel {
     this.#memory = new KernelMemory(kernel.memory);
   }
 
-  /** A new one; `undefined` where there is none ({@link kernelMaker}). */
+  /** A new instance; undefined if {@link kernelMaker} makes none. */
   static make(): ProductKernel | undefined {
     const kernel = newKernel();
     return kernel && new ProductKernel(kernel);

@@ -1,5 +1,5 @@
 /**
- * The codec `raw` (spec clause 8.3): each weight is stored as itself, in binary32, binary16 or bfloat16.
+ * The codec `raw` (spec clause 8.3): stores each weight as binary32, binary16 or bfloat16.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export const RAW: Codec<RawEncoding> = {
   lower: ({ element }) => ({ ...NOTHING, kind: "floats", element, bits: 8 * FLOAT_BYTES[element] }),
 };
 
-/** The reference decoder of `floats`. A file has neither Inf nor NaN (3.2): what becomes of one is not defined. */
+/** The reference decoder of `floats`. A file has neither Inf nor NaN (3.2); their decoded value is not defined. */
 export const decodeFloats: ReferenceDecoder = (lowered, { codes }, components, length, target, at) => {
   const element = lowered.element!;
   const wide = target instanceof Float32Array;

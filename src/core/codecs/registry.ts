@@ -1,5 +1,5 @@
 /**
- * The registry of codecs, and what every encoding can answer, whichever its codec.
+ * The registry of codecs, and the functions that work on encodings of any codec.
  *
  * @module
  */
@@ -14,14 +14,14 @@ import { ZERO } from "./zero.ts";
 /** The codecs of the specification, by number. */
 const ASSIGNED: readonly Codec[] = [ZERO, RAW, AFFINE, SIGN, TRELLIS];
 
-/** By name, and by number. */
+/** Codecs by name and by number, registered ones included. */
 const codecs = new Map<string | number, Codec>(
   ASSIGNED.flatMap((codec) => [
     [codec.name, codec],
     [codec.number, codec],
   ]),
 );
-/** Required feature bits of codecs that are not assigned. */
+/** Required feature bits of registered codecs, as a mask. */
 let trials = 0;
 
 /** Names of the codecs of the specification, by number. */
@@ -32,27 +32,28 @@ export function codecOf({ codec }: Pick<Encoding, "codec">): Codec {
   return codecs.get(codec)!;
 }
 
-/** The codec of that number; undefined where there is none. */
+/** The codec with a number; undefined if there is none. */
 export function codecNumbered(number: number): Codec | undefined {
   return codecs.get(number);
 }
 
-/** The codec whose label this is. */
+/** The codec of a label from {@link encodingLabel}. */
 export function codecLabelled(label: string): Codec | undefined {
   return [...codecs.values()].find(({ name }) => label.startsWith(name));
 }
 
-/** The required feature bits of codecs that were registered, as a mask. */
+/** The required feature bits of registered codecs, as a mask. */
 export function trialFeatures(): number {
   return trials;
 }
 
 /**
- * Takes part in a trial with a codec that is not assigned (spec annex I), in this thread. Internal: a reader takes part only
+ * Registers a codec that is not assigned, for a trial in this thread (spec annex I). Internal: a reader takes part only
  * if its caller names the trial, and no released program writes such files.
  *
- * @param codec with a number from 192 on and a required feature bit of the same range
+ * @param codec has a number from 192 to 254 and a required feature bit from 24 to 31
  * @returns a function that ends the trial
+ * @throws TypeError for another number or bit, and for a name or number that is registered already
  */
 export function registerCodec<E extends { readonly codec: string }>(codec: Codec<E>): () => void {
   const { name, number, feature = 0 } = codec;
@@ -70,7 +71,7 @@ export function registerCodec<E extends { readonly codec: string }>(codec: Codec
   };
 }
 
-/** What an encoding comes down to. @throws LqaError UNSUPPORTED_CODEC for a trellis table that this version does not know */
+/** The lowered form of an encoding. @throws LqaError UNSUPPORTED_CODEC for a trellis table that this version does not know */
 export function lower(encoding: Encoding): Lowered {
   let lowered = known.get(encoding);
   if (lowered === undefined) known.set(encoding, (lowered = codecOf(encoding).lower(encoding)));
@@ -78,7 +79,7 @@ export function lower(encoding: Encoding): Lowered {
 }
 
 /**
- * Cache of lowered encodings. Readers need the same one several times for each plane, and a file has one object per encoding.
+ * Cache of lowered encodings: readers need the same one several times for each plane, and a file has one object per encoding.
  */
 const known = new WeakMap<Encoding, Lowered>();
 
@@ -88,9 +89,9 @@ export function planeSizes(encoding: Encoding, components: number, length: numbe
 }
 
 /**
- * A short name for reports: the codec, then what there is of the type of floats, bits of a code or bits per weight of a table, `r` for
- * a rotation, group and scale, and the bits of the mixture of a start: `zero`, `raw f32`, `sign g128 f16`, `affine2 g128 f16`,
- * `trellis1.5r whole bf16`, `zero start4`.
+ * A short label for reports: codec; float type, bits of a code, or bits per weight of a table; `r` for a rotation; group and
+ * scale; bits of the mixture of a start. It omits parts that the encoding does not have. Examples: `zero`, `raw f32`,
+ * `sign g128 f16`, `affine2 g128 f16`, `trellis1.5r whole bf16`, `zero start4`.
  */
 export function encodingLabel(encoding: Encoding): string {
   const { kind, element, bits, weights, rotated, group, scale } = lower(encoding);

@@ -1,38 +1,37 @@
 /**
  * The rotation of trellis-coded vectors (spec clause 8.6.1): a Walsh–Hadamard transform that spreads every weight over
- * 64, so that outlier channels and uneven variances become nearly normal, which is what the tables are made for.
+ * 64, so that weights with outlier channels and uneven variances become nearly normal, as the tables assume.
  *
- * A vector of n weights is a matrix of 64 rows and c = ⌊n / 64⌋ columns, row after row, and a tail of n mod 64 weights.
- * Columns are transformed, the tail is not. Butterflies add and subtract whole rows. Signs of the rows come before the
- * transform on the way in and after it on the way out: without them a vector that hardly varies would end up in one
- * row. They are a bent function, whose own transform is flat. On integers the transform is exact, so that decoding
- * still rounds once.
+ * A vector of n weights is a matrix of 64 rows and c = ⌊n / 64⌋ columns, row after row, and a tail of n mod 64 weights. The
+ * rotation transforms the columns and not the tail. Butterflies add and subtract whole rows. The encoder changes the signs of
+ * some rows before the transform, and the decoder after it: otherwise a nearly constant vector would end up in one row. The
+ * signs are a bent function, whose own transform is flat. On integers the transform is exact, so decoding rounds only once.
  *
  * @module
  */
 
-/** What may be done to a vector's weights before they are coded. */
+/** The rotation that an encoder applies to a vector before it codes it. */
 export type Rotation = "none" | "hadamard64";
 
-/** By number in an encoding record. */
+/** Rotations by their number in an encoding record. */
 export const ROTATIONS: readonly Rotation[] = ["none", "hadamard64"];
 
-/** Rows: weights that are mixed with each other. */
+/** Rows: the rotation mixes this many weights with each other. */
 const ROWS = 64;
-/** √64: the transform stretches by it, so the tail, which is not transformed, is multiplied by it. */
+/** √64: the transform stretches columns by it, so the decoder multiplies the tail by it. */
 const GAIN = 8;
 /** A rotated integer is at most this many times the largest entry of a table. */
 export const ROTATION_GROWTH: number = ROWS;
 
-/** −1 for the rows whose signs are turned: r₀r₁ + r₂r₃ + r₄r₅ is odd. */
+/** −1 for the rows whose signs change: those where r₀r₁ + r₂r₃ + r₄r₅ is odd. */
 const SIGNS: readonly number[] = Array.from({ length: ROWS }, (_, row) => {
   const pairs = row & (row >> 1) & 0b010101;
   return ((pairs ^ (pairs >> 2) ^ (pairs >> 4)) & 1) === 1 ? -1 : 1;
 });
 
 /**
- * From the integers of a table to the integers that the scale multiplies, in place (decoder). It is linear, so sums of
- * vectors that are all rotated may be rotated instead of each of them.
+ * Turns the integers of a table into the integers that the scale multiplies, in place (decoder). It is linear, so a caller may
+ * rotate a sum of vectors instead of each vector.
  */
 export function rotateIntegers(integers: Int16Array | Float32Array): void {
   const columns = Math.floor(integers.length / ROWS);
@@ -42,8 +41,7 @@ export function rotateIntegers(integers: Int16Array | Float32Array): void {
 }
 
 /**
- * The transpose of {@link rotateIntegers}, in place: a rotated vector times `x` is the vector before its rotation times
- * what this makes of `x`. Every sum is rounded to binary32.
+ * The transpose Rᵀ of {@link rotateIntegers}, in place: (R v) · x = v · (Rᵀ x). Every sum rounds to binary32.
  */
 export function rotateTransposed(x: Float32Array): void {
   const columns = Math.floor(x.length / ROWS);
@@ -53,9 +51,9 @@ export function rotateTransposed(x: Float32Array): void {
 }
 
 /**
- * From weights to what is to be coded, at a scale of {@link scaleOfRotated} (encoder). Lengths are kept: ‖x‖ stays.
+ * Turns weights into the values to code (encoder). It preserves the norm. Store the scale of {@link scaleOfRotated}.
  *
- * @param rotated takes the result, of the same length
+ * @param rotated receives the result; has the length of `weights`
  */
 export function rotateWeights(
   weights: Float32Array,
@@ -69,12 +67,12 @@ export function rotateWeights(
   return rotated;
 }
 
-/** The scale to store, of the scale that the rotated weights were coded with. */
+/** The scale to store for rotated weights that were coded with `scale`. */
 export function scaleOfRotated(scale: number): number {
   return scale / GAIN;
 }
 
-/** Columns times the 64 × 64 Hadamard matrix of Sylvester's order, not normalised. */
+/** Multiplies the columns by the 64 × 64 Hadamard matrix in Sylvester's order, not normalized. */
 function transform(values: Int16Array | Float32Array, columns: number): void {
   for (let half = 1; half < ROWS; half *= 2)
     for (let row = 0; row < ROWS; row += 2 * half) {

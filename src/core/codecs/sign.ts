@@ -1,5 +1,5 @@
 /**
- * The codec `sign` (spec clause 8.5): one bit for each weight, 0 = +s and 1 = −s, a scale s for each group.
+ * The codec `sign` (spec clause 8.5): one bit for each weight, 0 = +s and 1 = −s, and a scale s for each group.
  *
  * @module
  */

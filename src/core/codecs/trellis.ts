@@ -2,10 +2,12 @@
  * The codec `trellis` (spec clause 8.6 and annex H): its tables, and the codec.
  *
  * A table number fixes the bits of a step, the weights of a step and, for each of the 256 windows, the integers of those
- * weights. The entries are normative data, generated from `spec/trellis-tables.json`; here they become typed arrays, which
- * must not be modified. A vector's bit string holds one step after the other, least significant bit first; window j is the
- * last 8 bits up to and including step j, the newest highest, with zeros before the start. Every weight is one entry of the
- * table times the scale of its vector; in a rotated vector (8.6.1) entries are first mixed, in integers.
+ * weights. The entries are normative data, generated from `spec/trellis-tables.json`. Do not modify the typed arrays that
+ * this file makes of them.
+ *
+ * A vector's bit string holds one step after the other, least significant bit first. Window j is the last 8 bits up to and
+ * including step j, the newest highest, with zeros before the start. Every weight is one entry of the table times the scale
+ * of its vector; in a rotated vector (8.6.1) the decoder first mixes entries, in integers.
  *
  * @module
  */
@@ -18,7 +20,7 @@ import { numberToF16, packedBytes, readElement, unpackCodes } from "./floats.ts"
 import { ROTATION_GROWTH, ROTATIONS, type Rotation, rotateIntegers } from "./rotation.ts";
 import { TRELLIS_DATA, TRELLIS_DIFFERENCES } from "./trellis-tables.ts";
 
-/** Bits of a window. A step's weights depend on its own bits and on those before it, this many in all. */
+/** Bits of a window: the weights of a step depend on this many bits, its own and those before it. */
 export const WINDOW_BITS = 8;
 
 /** A normative table. */
@@ -37,7 +39,7 @@ export interface TrellisTable {
   readonly distortion: number;
 }
 
-/** No integer of a table is larger in magnitude. */
+/** The largest magnitude of an entry of a table. */
 const LARGEST_ENTRY = 127;
 
 /** The largest magnitude of the integers that a scale multiplies, which bounds the scale (spec 8.1). */
@@ -45,12 +47,12 @@ export function largestInteger(rotation: Rotation): number {
   return rotation === "none" ? LARGEST_ENTRY : LARGEST_ENTRY * ROTATION_GROWTH;
 }
 
-/** All tables this version knows, by number. */
+/** All tables that this version knows, by number. */
 export const TRELLIS_TABLES: ReadonlyMap<number, TrellisTable> = tablesOf(
   bytesOfText(TRELLIS_DIFFERENCES)[Symbol.iterator](),
 );
 
-/** The tables from how trellis-tables.ts stores them. */
+/** Builds the tables from the differences that trellis-tables.ts stores. */
 function tablesOf(differences: Iterator<number>): Map<number, TrellisTable> {
   return new Map(
     TRELLIS_DATA.map(({ masks, ...table }) => {
@@ -69,15 +71,15 @@ function tablesOf(differences: Iterator<number>): Map<number, TrellisTable> {
 }
 
 /**
- * The table of that number.
+ * The table with a number.
  *
- * @throws LqaError UNSUPPORTED_CODEC for a number this version does not know.
+ * @throws LqaError UNSUPPORTED_CODEC for a number that this version does not know.
  */
 export function trellisTable(number: number): TrellisTable {
   return TRELLIS_TABLES.get(number) ?? fail(KIND.UNSUPPORTED_CODEC, { actual: `trellis table ${number}` });
 }
 
-/** Steps of a vector of `length` weights; the last step may have surplus weights, which are unused. */
+/** Steps of a vector of `length` weights; the last step may have more weights than the vector. */
 export function trellisSteps(table: TrellisTable, length: number): number {
   return Math.ceil(length / table.weightsPerStep);
 }
@@ -94,7 +96,7 @@ export const TRELLIS: Codec<TrellisEncoding> = {
   clause: "8.6",
   feature: 1,
   usual: ["whole", "bf16"],
-  // Codes had groups, and scales of every type.
+  // Drafts allowed groups, and scales of every type.
   drafts: ["scale", "groupExponent"],
   write: ({ table, scale, rotation }) => ({ table, scale, rotation: ROTATIONS.indexOf(rotation) }),
   read(record) {
@@ -119,11 +121,11 @@ export const TRELLIS: Codec<TrellisEncoding> = {
   },
 };
 
-/** The reference decoder of `windows`. It walks along and shifts the window; a reader could begin at any step. */
+/** The reference decoder of `windows`. It shifts the window from step to step; another decoder can begin at any step. */
 export const decodeWindows: ReferenceDecoder = (lowered, planes, components, length, target, at) => {
   const table = lowered.table!;
   const { stepBits, weightsPerStep, entries } = table;
-  // Weights a step are a power of two.
+  // The weights of a step are a power of two.
   const shift = Math.log2(weightsPerStep);
   const rest = weightsPerStep - 1;
   const wide = target instanceof Float32Array;
@@ -153,7 +155,7 @@ export const decodeWindows: ReferenceDecoder = (lowered, planes, components, len
   }
 };
 
-/** The windows of the vector whose bit string begins at byte `at`. */
+/** Writes the windows of the vector whose bit string begins at byte `at` to `windows`, one for each step. */
 function readWindows(codes: Uint8Array, at: number, stepBits: number, windows: Uint8Array): void {
   unpackCodes(codes, at, windows.length, stepBits, windows, 0);
   const top = WINDOW_BITS - stepBits;

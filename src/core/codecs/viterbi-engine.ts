@@ -1,11 +1,11 @@
 /**
- * What an engine of the Viterbi search is (see `viterbi.ts`): the contract that makes two engines give the same bytes.
+ * The contract of engines for the Viterbi search (see `viterbi.ts`), which makes two engines give the same bytes.
  *
  * @module
  */
 import { WINDOW_BITS } from "./trellis.ts";
 
-/** What the search needs of a table. Training works with entries that are not integers yet. */
+/** The parts of a table that the search needs. Training uses entries that are not integers yet. */
 export interface TrellisShape {
   readonly stepBits: number;
   readonly weightsPerStep: number;
@@ -17,15 +17,15 @@ export interface TrellisShape {
  * Carries the costs of all states through steps of a vector.
  *
  * A state is the last 8 − k bits; σ goes to `window >> k` by the window `bits << (8 − k) | σ`. The cost of a window is
- * the state's cost plus d·d, d = x − T, of its weights in order (each times its importance, if there are any), every
- * operation rounded to binary32. Of the 2^k windows that lead to a state the lowest of the cheapest is taken. After
- * every {@link RENORMALIZE}-th step of a call the lowest cost is subtracted from all.
+ * the state's cost plus d·d, d = x − T, of its weights in order (each times its importance, if given), with every operation
+ * rounded to binary32. Of the 2^k windows that lead to a state the engine takes the cheapest, and among equals the lowest.
+ * After every {@link RENORMALIZE}-th step of a call it subtracts the lowest cost from all.
  */
 export interface ViterbiEngine {
   /** Loads a table, and makes room for calls of up to `steps` steps. */
   begin(shape: TrellisShape, steps: number): void;
   /**
-   * Runs the steps whose weights are `values[from]` … `values[to − 1]`; the last step may lack weights. Reads and
+   * Runs the steps whose weights are `values[from]` … `values[to − 1]`; the last step may have fewer weights. Reads and
    * overwrites `costs`, 2^(8 − k) numbers.
    *
    * @returns The decisions, valid until the next call: the low k bits of the window that was best for each state. For
@@ -41,10 +41,10 @@ export interface ViterbiEngine {
   ): Uint8Array;
 }
 
-/** Steps between subtractions of the lowest cost: 32 steps grow costs by 2^29 at most, on values of 2^12. */
+/** Steps between subtractions of the lowest cost. With one weight a step, values of 2^12 and no importance, 32 steps add 2^29. */
 export const RENORMALIZE = 32;
 
-/** Steps for which decisions are kept at once: 2 MiB at most. A multiple of {@link RENORMALIZE}. */
+/** Steps whose decisions are in memory at a time: 2 MiB at most. A multiple of {@link RENORMALIZE}. */
 export const BLOCK: number = 1 << 16;
 
 /** Bytes of the decisions of one step. */

@@ -1,14 +1,15 @@
 /**
  * The Viterbi engine in plain TypeScript: the reference for the kernel, and the fallback if the kernel cannot run.
  *
- * `Math.fround` after every operation makes each of them an operation in binary32. It takes 1.5 to 3 µs per weight in Node
- * 20, 25 to 50 times as long as the kernel; a third of that is unpredictable branches.
+ * `Math.fround` after every operation makes it an operation in binary32. The engine takes 1.5 to 3 µs per weight in Node 20,
+ * 25 to 50 times as long as the kernel; unpredictable branches are a third of that.
  *
  * @module
  */
 import { WINDOW_BITS } from "./trellis.ts";
 import { decisionBytes, RENORMALIZE, type ViterbiEngine } from "./viterbi-engine.ts";
 
+/** An engine in plain TypeScript. */
 export function plainEngine(): ViterbiEngine {
   let stepBits = 0;
   let weightsPerStep = 0;
@@ -35,7 +36,7 @@ export function plainEngine(): ViterbiEngine {
   };
 }
 
-/** Squared errors of all windows, for the weights `from` … `to − 1` of one step. */
+/** Writes the squared errors of all windows to `errors`, for the weights `from` … `to − 1` of one step. */
 function measure(
   errors: Float32Array,
   entries: Float32Array,
@@ -56,7 +57,7 @@ function measure(
   }
 }
 
-/** Costs of all states after a step into `next`, decisions of the step from byte `row` on. */
+/** Writes the costs of all states after a step to `next`, and the decisions of the step to `decisions` from byte `row` on. */
 function advance(
   costs: Float32Array,
   errors: Float32Array,

@@ -1,14 +1,14 @@
 /**
  * The encoder of the trellis codec: the bit string whose decoded weights are nearest (spec clause 8.6).
  *
- * Viterbi's algorithm over the last 8 − k bits. The best cost of every state and the step that led to it are carried
- * forward by an *engine*; then the decisions are followed back from the best final state. Two engines exist: plain
- * TypeScript (`viterbi-plain.ts`) and a WebAssembly kernel (`kernels/`). Both compute in binary32, in one order and
- * with one rule for ties, so they give the same bits, which a test checks. What an engine gives is the minimum of
- * Σ w (x − T)² up to binary32 rounding; a file does not say how its bits were found, so nothing here is normative.
+ * The encoder runs Viterbi's algorithm over the last 8 − k bits. An *engine* carries the best cost of every state and the
+ * step that led to it forward; then the encoder follows the decisions back from the best final state. Two engines exist:
+ * plain TypeScript (`viterbi-plain.ts`) and a WebAssembly kernel (`kernels/`). Both compute in binary32, in the same order
+ * and with the same rule for ties, so they give the same bits, which a test checks. The result minimizes Σ w (x − T)² up to
+ * binary32 rounding. A file does not record how the encoder found its bits, so nothing here is normative.
  *
- * Memory is bounded: a vector longer than {@link BLOCK} steps is run twice, first for the costs at the start of every
- * block, then block by block from the end. Which groups, scales and tables to use is the caller's choice.
+ * Memory is bounded: the encoder runs a vector longer than {@link BLOCK} steps twice, first for the costs at the start of
+ * every block, then block by block from the end. The caller chooses groups, scales and tables.
  *
  * @module
  */
@@ -18,10 +18,10 @@ import { type TrellisTable, WINDOW_BITS } from "./trellis.ts";
 import { BLOCK, decisionBytes, type TrellisShape, type ViterbiEngine } from "./viterbi-engine.ts";
 import { plainEngine } from "./viterbi-plain.ts";
 
-/** Values beyond this are cut to it: 32 times what a table reaches, so that no cost leaves binary32's exact range. */
+/** Values beyond this are clamped to it: 32 times the largest entry of a table. It bounds the growth of costs. */
 export const LARGEST_VALUE = 4096;
 
-/** Importance weights may be this large: their costs stay finite in binary32. */
+/** Largest importance: costs stay finite in binary32. */
 export const LARGEST_IMPORTANCE: number = 2 ** 60;
 
 /** A coded vector. */
@@ -37,10 +37,11 @@ export interface TrellisCodes {
 /**
  * Finds the bit string of a vector.
  *
- * @param values The weights divided by their scales, so in units of the table; at least one. Beyond ±4096 they count as that.
- * @param importance What a squared error of each weight counts, from 0 to 2^60; all alike if absent. Where groups have
- *   different scales, their squares belong in here.
- * @throws RangeError for a value or an importance that is not a number or out of range.
+ * @param values The weights divided by their scales, that is in units of the table; at least one. Beyond ±4096 the encoder
+ *   clamps them.
+ * @param importance Factor of the squared error of each weight, from 0 to 2^60; 1 if absent. If groups have different
+ *   scales, multiply the squares of these in.
+ * @throws RangeError for a value that is NaN, or an importance that is out of range or of another number than the values.
  */
 export function encodeTrellis(
   values: Float32Array,
@@ -62,7 +63,7 @@ export function encodeTrellis(
   return { bits: packWindows(windows, table), values: integers, cost };
 }
 
-/** The bit string of a sequence of windows. The windows are used up. */
+/** The bit string of a sequence of windows. Overwrites the windows. */
 export function packWindows(windows: Uint8Array, { stepBits }: TrellisShape): Uint8Array {
   // The newest bits of a window are its highest.
   for (let j = 0; j < windows.length; j++) windows[j]! >>= WINDOW_BITS - stepBits;
@@ -133,14 +134,14 @@ function follow(decisions: Uint8Array, stepBits: number, state: number, windows:
   return state;
 }
 
-/** The first of the lowest. */
+/** The first index of the lowest cost. */
 function indexOfLowest(costs: Float32Array): number {
   let lowest = 0;
   for (let i = 1; i < costs.length; i++) if (costs[i]! < costs[lowest]!) lowest = i;
   return lowest;
 }
 
-/** The values cut to the range the engines can count in; the input itself if nothing had to be cut. */
+/** The values, clamped to ±{@link LARGEST_VALUE}; the input itself if that changes nothing. */
 function bound(values: Float32Array, importance: Float32Array | undefined): Float32Array {
   if (importance !== undefined) {
     if (importance.length !== values.length)
@@ -162,7 +163,7 @@ function bound(values: Float32Array, importance: Float32Array | undefined): Floa
 
 let engine: ViterbiEngine | undefined;
 
-/** The kernel where WebAssembly with SIMD exists, otherwise the plain engine. */
+/** The kernel if the runtime has WebAssembly with SIMD, otherwise the plain engine. */
 export function defaultEngine(): ViterbiEngine {
   engine ??= kernelEngine() ?? plainEngine();
   return engine;

@@ -1,5 +1,5 @@
 /**
- * The codec `zero` (spec clause 8.2): nothing is stored, every weight is +0.
+ * The codec `zero` (spec clause 8.2): stores nothing; every weight is +0.
  *
  * @module
  */

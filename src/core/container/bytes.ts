@@ -1,5 +1,5 @@
 /**
- * Byte work that several records share: aligning, joining, finding a byte that should be zero, and CRC-32.
+ * Functions on bytes that several records share: aligning, joining, checking for zeros, hexadecimal, and CRC-32.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export function align(position: number, unit: number): number {
   return Math.ceil(position / unit) * unit;
 }
 
-/** The pieces one after the other. */
+/** Joins the pieces. */
 export function concat(pieces: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const piece of pieces) length += piece.length;
@@ -25,13 +25,14 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
-/** Fails with PADDING_NONZERO at the first byte of `bytes` that is not zero. `base`: its position in the file. */
+/** Checks that all bytes are zero. @param base position of `bytes` in the file @throws LqaError PADDING_NONZERO */
 export function requireZero(bytes: Uint8Array, base: number, where: string): void {
   for (let i = 0; i < bytes.length; i++)
     if (bytes[i] !== 0)
       fail(KIND.PADDING_NONZERO, { where, offset: base + i, expected: 0, actual: bytes[i] });
 }
 
+/** A DataView on exactly these bytes. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
@@ -51,8 +52,8 @@ export function fromHex(text: string): Uint8Array {
 }
 
 // CRC-32/ISO-HDLC, the checksum of zlib, PNG and every standard library (spec clause 3.4): polynomial 0xEDB88320,
-// reflected, initial value and final XOR 0xFFFFFFFF. Native where the runtime has it (4 GB/s on Node 20), slicing by
-// eight tables elsewhere.
+// reflected, initial value and final XOR 0xFFFFFFFF. It is native if the runtime has it (4 GB/s on Node 20), otherwise
+// slicing-by-8 with tables.
 
 /** Bytes of the CRC-32 that ends every chunk. */
 export const CRC_BYTES = 4;
@@ -73,7 +74,7 @@ function makeTables(): Uint32Array {
   return tables;
 }
 
-/** Portable CRC-32 of `data`, continuing from `value` (the CRC of what came before). */
+/** Portable CRC-32 of `data`, continuing from `value`, the CRC-32 of all data before it. */
 export function crc32Portable(data: Uint8Array, value = 0): number {
   let c = ~value;
   const t = TABLES;
@@ -94,6 +95,6 @@ export function crc32Portable(data: Uint8Array, value = 0): number {
   return ~c >>> 0;
 }
 
-/** CRC-32 of `data`, continuing from `value` (the CRC of what came before). */
+/** CRC-32 of `data`, continuing from `value`, the CRC-32 of all data before it. */
 export const crc32: (data: Uint8Array, value?: number) => number =
   nodeZlib?.crc32 === undefined ? crc32Portable : (data, value = 0) => nodeZlib!.crc32!(data, value);

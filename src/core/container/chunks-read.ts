@@ -1,5 +1,5 @@
 /**
- * Chunk records: those of tensors and sections (spec clauses 6.8 and 6.9), and the rules that all of them obey.
+ * Reads chunk records: those of tensors and sections (spec clauses 6.8 and 6.9), and checks the rules for all of them.
  *
  * @module
  */
@@ -21,10 +21,10 @@ import type { NameReader } from "./names.ts";
 import { hex32 } from "./prologue.ts";
 import type { CompressionName, Extent, SectionRecord, TensorRecord } from "./types.ts";
 
-/** Section types this version knows. */
+/** Section types that this version knows. */
 export const KNOWN_SECTIONS: ReadonlySet<string> = new Set(["META", "ORIG"]);
 
-/** @param chunks where those of tensors stand */
+/** Reads the records of tensors. @param chunks extents of their chunks @throws LqaError of classes M, V, U and L */
 export function* readTensors(
   read: ReadIndex,
   names: NameReader,
@@ -43,7 +43,7 @@ export function* readTensors(
   return tensors;
 }
 
-/** Reads one record after the other. Not a generator, which engines optimize later or not at all. */
+/** Reads one tensor record after the other. Not a generator: engines optimize these later or not at all. */
 function tensorReader(
   read: ReadIndex,
   names: NameReader,
@@ -91,7 +91,7 @@ function tensorReader(
           actual: rank,
         });
       const shape: number[] = [];
-      // Eight dimensions of 32 bits stay far below infinity; with one of them 0 there is nothing.
+      // Eight dimensions of 32 bits stay far below infinity; if one of them is 0, so is the product.
       let payload = ELEMENT_BYTES[element];
       for (const end = at + rank; at < end; at++) {
         shape.push(sizes(at));
@@ -118,7 +118,7 @@ function tensorReader(
   };
 }
 
-/** @param chunks where those of sections stand */
+/** Reads the records of sections. @param chunks extents of their chunks @throws LqaError of classes M, V, U and L */
 export function readSections(read: ReadIndex, limit: LimitCheck, chunks: readonly Extent[]): SectionRecord[] {
   let previous = "";
   return read.vectors.sections.map((record, i) => {
@@ -174,9 +174,9 @@ export function readSections(read: ReadIndex, limit: LimitCheck, chunks: readonl
   });
 }
 
-// Rules that every chunk record obeys, and the bound check that all record readers share (spec clauses 7.1, 7.5, 14).
+// Rules for every chunk record, and the limit check that all record readers share (spec clauses 7.1, 7.5, 14).
 
-/** What an error names. A function: a text for every record takes longer than all checks of it. */
+/** Name of a record in errors. A function, because making a text for every record takes longer than all its checks. */
 export type Where = () => string;
 
 /** Fails with HARD_LIMIT or CORE_LIMIT at entry `i` of a vector if `value` is above `bound`. */
@@ -188,13 +188,13 @@ export type LimitCheck = (
   where: Where,
 ) => void;
 
-/** The ways to store a kind of payload, in addition to uncompressed (spec 7.5). */
+/** The compressions that each kind of payload may have (spec 7.5). */
 export const CHOICES = {
   tensor: ["zstd", "shuffled-zstd"],
   section: ["text-zstd"],
 } as const;
 
-/** A compression that is known, and allowed for this kind of payload (spec 7.5). */
+/** Reads a compression, which must be allowed for this kind of payload (spec 7.5). @throws LqaError UNSUPPORTED_COMPRESSION */
 export function readCompression(
   value: number,
   kind: keyof typeof CHOICES,
@@ -215,7 +215,11 @@ export function readCompression(
   );
 }
 
-/** A stored payload has the length its record implies; a compressed one is shorter than that, and not empty. */
+/**
+ * Checks the length of a chunk: it is that of the payload and its CRC-32; a compressed payload is shorter, and not empty.
+ *
+ * @throws LqaError CHUNK_LENGTH_MISMATCH
+ */
 export function checkChunkLength(
   length: number,
   payload: number,
@@ -233,11 +237,11 @@ export function checkChunkLength(
     });
 }
 
-// What the role of a plain tensor demands of it, of its values, and of modules and other tensors (spec clause 9.4).
+// Rules for the role of a plain tensor: about the tensor, its values, and modules and other tensors (spec clause 9.4).
 
 type TensorShape = Pick<PlainTensor, "name" | "role" | "element" | "shape" | "axis">;
 
-/** Only a magnitude has an axis, 0 or 1. @throws LqaError TENSOR_RECORD */
+/** Checks an axis: 0 or 1 for a magnitude, 0 for other roles. @throws LqaError TENSOR_RECORD */
 export function checkMagnitudeAxis(role: TensorRole, axis: number, where: Where, offset: number): void {
   const most = role === "magnitude" ? 1 : 0;
   if (axis > most)
@@ -249,7 +253,7 @@ const FLOATS: readonly ElementType[] = ["F32", "F16", "BF16", "F64"];
 /**
  * Checks each tensor against its role: element type, shape, and the modules and tensors it belongs to.
  *
- * @param locate file offset of a tensor's record, if there is one
+ * @param locate returns the file offset of a tensor's record; absent for tensors that are in no file
  * @throws LqaError TENSOR_RECORD
  */
 export function checkRoles(
@@ -307,8 +311,8 @@ const longer = (shape: readonly number[]): readonly number[] => shape.filter((si
  * Checks the values of `token-indices`: distinct, in ascending order.
  *
  * @param data little-endian U32, at any byte offset
- * @param before the index before the first one of `data`; −1 if there is none
- * @returns number of the first index that is not above the one before it, or −1; and the last index
+ * @param before the index before the first of `data`; −1 if there is none
+ * @returns `at`: number of the first index that is not above the one before it, or −1; `last`: the last index before that
  */
 export function unorderedIndex(data: Uint8Array, before: number): { at: number; last: number } {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
@@ -321,16 +325,16 @@ export function unorderedIndex(data: Uint8Array, before: number): { at: number; 
   return { at: -1, last };
 }
 
-// Splits long work into pieces. Loops over every record of an index are generators that yield periodically, so that the
-// caller can let timers and other requests run in between (`read/steps.ts`), or continue immediately.
+// Pauses in long work. Loops over every record of an index are generators that yield periodically, so that the caller can let
+// timers and other requests run in between (`read/steps.ts`), or continue at once.
 
 /** Work that may pause. It yields nothing, and ends with a result or an error. */
 export type Pauses<T> = Generator<undefined, T, unknown>;
 
-/** Records, or bands, between two pauses: one to four milliseconds. */
+/** Records or bands between two pauses: they take one to four milliseconds. */
 const BETWEEN = 4096;
 
-/** Counts work done; true when it is time for a pause. */
+/** A function that counts work, and returns true when it is time for a pause. */
 export function pacer(): (work: number) => boolean {
   let done = 0;
   return (work) => {
@@ -341,7 +345,7 @@ export function pacer(): (work: number) => boolean {
   };
 }
 
-/** Does the work in one go. */
+/** Does the work without pauses. */
 export function withoutPauses<T>(work: Pauses<T>): T {
   let step = work.next();
   while (step.done !== true) step = work.next();

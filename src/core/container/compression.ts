@@ -1,8 +1,7 @@
 /**
- * Raw payload → stored payload (spec clauses 7.5 and 7.6): `none`, `zstd`, byte-shuffled `zstd` for tensors, or `zstd`
- * with the text dictionary for sections (the configuration of a PEFT adapter: 1036 bytes, 473 with plain zstd, 18 to
- * 113 with the dictionary). A compressed payload is a run of zstd frames, each of exactly 1 MiB raw but the last, and each a
- * single segment.
+ * Compresses payloads (spec clauses 7.5 and 7.6): tensors with `zstd` or byte-shuffled `zstd`, sections with `zstd` and the
+ * text dictionary (the configuration of a PEFT adapter has 1036 bytes, 473 with plain zstd, 18 to 113 with the dictionary). A
+ * compressed payload is a sequence of zstd frames, each a single segment of exactly 1 MiB raw bytes; the last may be shorter.
  *
  * Compression always uses the zstd-codec package, so that the same adapter gives the same bytes on every runtime.
  *
@@ -14,17 +13,17 @@ import { CHOICES } from "./chunks-read.ts";
 import type { CompressionName } from "./types.ts";
 import type { ZstdCodecFunctions } from "./zstd.ts";
 
-/** A payload is worth compressing if that saves this share of it (spec 7.5). */
+/** Smallest share of a payload that compression must save (spec 7.5). */
 const WORTHWHILE = 0.03;
 
-/** Result of {@link compress}. */
+/** A payload as it is stored. */
 export interface Stored {
   readonly compression: CompressionName;
   readonly bytes: Uint8Array;
 }
 
 /**
- * The smallest of the allowed ways to store a payload; `none` unless another saves at least 3 %.
+ * Stores a payload with the smallest of the allowed compressions; `none` unless another saves at least 3 %.
  *
  * @param elementSize bytes of one element, for shuffling
  */
@@ -50,8 +49,8 @@ export function compress(
 }
 
 /**
- * A frame without a window descriptor: what refers back by at most a window does so within the content, too. zstd gives frames
- * above 512 KiB a window.
+ * Removes the window descriptor of a frame, which zstd writes above 512 KiB. The frame stays valid, because a reference within
+ * the window is also one within the content.
  */
 function singleSegment(frame: Uint8Array): Uint8Array {
   const descriptor = frame[4]!;
@@ -70,7 +69,7 @@ function pieces(raw: Uint8Array): Uint8Array[] {
   return result;
 }
 
-/** All first bytes of the elements, then all second bytes, and so on (spec 7.6). */
+/** Shuffles elements: all their first bytes, then all their second bytes, and so on (spec 7.6). */
 export function shuffle(raw: Uint8Array, elementSize: number): Uint8Array {
   const count = raw.length / elementSize;
   const shuffled = new Uint8Array(raw.length);

@@ -1,9 +1,9 @@
 /**
- * Stored payload → raw payload (spec clauses 7.5 and 7.6). Memory is bounded: each zstd frame is walked first and expands to a
- * size known beforehand.
+ * Decompresses payloads (spec clauses 7.5 and 7.6). Memory is bounded: it walks each zstd frame first, and a frame expands to a
+ * size that is known before.
  *
- * Readers load this with an implementation of zstd, for the first file that has a compressed chunk (`read/zstd.ts`), and not
- * before: nothing else may import it, nor what it imports.
+ * Readers import this file, and its imports, only through `zstdFor` in `zstd.ts`, for the first file that has a compressed
+ * chunk.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { CompressionName } from "./types.ts";
 import type { PayloadPlace, Zstd, ZstdCodecFunctions } from "./zstd.ts";
 import { frameLength } from "./zstd-frame.ts";
 
-/** Inputs for inflating a payload in addition to its bytes. */
+/** Inputs of decompression in addition to the bytes. */
 export interface InflateOptions extends PayloadPlace {
   readonly zstd: Zstd | ZstdCodecFunctions | undefined;
 }
@@ -22,7 +22,7 @@ export interface InflateOptions extends PayloadPlace {
 /**
  * The raw payload of a stored one.
  *
- * @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION if compressed and no `zstd` was given
+ * @throws LqaError ZSTD_FRAME; UNSUPPORTED_COMPRESSION if `zstd` cannot decompress this compression
  */
 export function decompress(
   stored: Uint8Array,
@@ -45,9 +45,10 @@ export function decompress(
 }
 
 /**
- * The content of one frame that was walked.
+ * The content of one frame that has passed {@link walkFrames}.
  *
- * @param from its place in the payload
+ * @param expected its length
+ * @param from position of the frame in the payload
  * @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION
  */
 export function inflateFrame(
@@ -88,7 +89,7 @@ export function inflateFrame(
 }
 
 /**
- * Checks that `stored` is exactly the frames that `rawLength` demands, and returns their lengths.
+ * Checks that `stored` is exactly the frames that `rawLength` implies, and returns their lengths.
  *
  * @throws LqaError ZSTD_FRAME
  */
@@ -104,7 +105,7 @@ export function walkFrames(stored: Uint8Array, rawLength: number, base: number, 
   return lengths;
 }
 
-/** @throws LqaError ZSTD_FRAME: so many bytes stand behind the last frame */
+/** Reports bytes behind the last frame. @throws LqaError ZSTD_FRAME */
 export function moreThanFrames(bytes: number, offset: number, where: string): never {
   return fail(KIND.ZSTD_FRAME, {
     where,
@@ -114,7 +115,7 @@ export function moreThanFrames(bytes: number, offset: number, where: string): ne
   });
 }
 
-/** The elements of which all first bytes stand first, then all second bytes, and so on (spec 7.6). */
+/** Reverses `shuffle`: the input has all first bytes of the elements, then all second bytes, and so on (spec 7.6). */
 export function unshuffle(shuffled: Uint8Array, elementSize: number): Uint8Array {
   const count = shuffled.length / elementSize;
   const raw = new Uint8Array(shuffled.length);

@@ -1,8 +1,8 @@
 /**
  * Identity (spec clause 11): span digests, `file_id` (the root digest) and `content_id`.
  *
- * `content_id` covers what the maths depends on and nothing else: the same weights have the same id whatever the
- * metadata, the compression or the alignment.
+ * `content_id` covers only the parts that the maths depends on: the same packed weights have the same id, whatever the metadata,
+ * the compression or the alignment.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { startContent } from "./shared-read.ts";
 import type { ModuleRecord } from "./types.ts";
 
 const encoder = new TextEncoder();
-/** Opens the content id's input, so that no other SHA-256 of the format can collide with it. */
+/** First bytes of the content id's input, so that no other SHA-256 of the format has the same input. */
 const CONTENT_DOMAIN: Uint8Array = encoder.encode("LQA content 1\n");
 const FINGERPRINT_DOMAIN: Uint8Array = encoder.encode("LQA shapes 1\n");
 
-/** Bytes under construction: little-endian integers and length-prefixed names. */
+/** Builds bytes from little-endian numbers and length-prefixed names. */
 function record(): {
   u8(v: number): void;
   u16(v: number): void;
@@ -58,7 +58,7 @@ function record(): {
   };
 }
 
-/** The maths-relevant bytes of a module record (spec 11.3). */
+/** The bytes of a module record that enter the content id (spec 11.3). */
 export function moduleContent(
   module: ModuleShape & Pick<ModuleRecord, "bands" | "start" | "parentModule" | "parentId">,
 ): Uint8Array {
@@ -86,7 +86,7 @@ export function moduleContent(
   return r.bytes();
 }
 
-/** The maths-relevant bytes of a tensor record (spec 11.3). */
+/** The bytes of a tensor record that enter the content id (spec 11.3). */
 export function tensorContent(tensor: Omit<PlainTensor, "data">): Uint8Array {
   const r = record();
   r.u8(1);
@@ -99,9 +99,9 @@ export function tensorContent(tensor: Omit<PlainTensor, "data">): Uint8Array {
   return r.bytes();
 }
 
-/** A content id under construction: feed modules, then tensors, in file order. */
+/** Computes a content id. Add modules, then tensors, in file order. */
 export interface ContentHasher {
-  /** @param payload SHA-256 of the payload when not compressed */
+  /** Adds a record. @param payload SHA-256 of its payload before compression */
   add(recordBytes: Uint8Array, payload: Uint8Array): void;
   digest(): Uint8Array;
 }
@@ -140,7 +140,7 @@ export function shapeFingerprint(modules: readonly ModuleShape[]): Uint8Array {
   return hash.digest();
 }
 
-/** Always three numbers: 0 where a module has no such kernel dimension. */
+/** The kernel sizes as three numbers; 0 for dimensions that the kernel does not have. */
 export function kernelFields({ kernel }: Pick<ModuleShape, "kernel">): [number, number, number] {
   return [kernel[0] ?? 0, kernel[1] ?? 0, kernel[2] ?? 0];
 }

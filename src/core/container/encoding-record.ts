@@ -1,5 +1,5 @@
 /**
- * Encodings, roles and other enumerations between their names in the library and their numbers in the index (spec
+ * Maps encodings, roles and other enumerations from their names in the library to their numbers in the index and back (spec
  * clauses 6.4 to 6.8).
  *
  * @module
@@ -13,10 +13,15 @@ import { CODEC_NAMES, codecNumbered, codecOf } from "../codecs/registry.ts";
 import type { EncodingRecord } from "./generated/schema.ts";
 import type { CompressionName } from "./types.ts";
 
-/** In the order of the enumerations in schema/lqa.fbs; a test compares them. */
+// Lists in the order of the enumerations in schema/lqa.fbs; a test compares them.
+
+/** Roles of modules by number. */
 export const MODULE_ROLES: readonly ModuleRole[] = ["linear", "embedding", "conv1d", "conv2d", "conv3d"];
+/** Base layouts by number. */
 export const BASE_LAYOUTS: readonly BaseLayout[] = ["out-in", "in-out"];
+/** Multiplier rules by number. */
 export const MULTIPLIER_RULES: readonly MultiplierRule[] = ["none", "alpha/r", "alpha/sqrt(r)", "explicit"];
+/** Roles of plain tensors by number. */
 export const TENSOR_ROLES: readonly TensorRole[] = [
   "replace",
   "bias",
@@ -26,8 +31,9 @@ export const TENSOR_ROLES: readonly TensorRole[] = [
   "token-indices",
   "carried",
 ];
+/** Compressions by number. */
 export const COMPRESSIONS: readonly CompressionName[] = ["none", "zstd", "shuffled-zstd", "text-zstd"];
-/** Number 0 is "none". */
+/** Element types by number; 0 means none. */
 export const ELEMENT_TYPES: readonly (ElementType | undefined)[] = [
   undefined,
   "F32",
@@ -62,7 +68,7 @@ export const ROLE_LAYOUTS: Readonly<Record<ModuleRole, readonly BaseLayout[]>> =
   conv3d: ["out-in"],
 };
 
-/** Float types by their numbers. */
+/** Float types by number; undefined for other element types. */
 const FLOATS: readonly (FloatType | undefined)[] = ELEMENT_TYPES.map((type) => {
   const name = type?.toLowerCase() as FloatType;
   return name in FLOAT_BYTES ? name : undefined;
@@ -86,10 +92,10 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
   return {
     ...EMPTY,
     ...fields,
-    // With the feature START (8.8).
+    // The mixture, with the feature START (8.8).
     reserved: encoding.mix ?? 0,
     codec: codec.number,
-    // No type is number 0, as undefined is.
+    // Number 0 means no type; `FLOATS[0]` is undefined, too.
     element: FLOATS.indexOf(element),
     scale: FLOATS.indexOf(scale),
   };
@@ -130,7 +136,7 @@ export function readEncoding(
       mix,
     );
   const encoding = mix === 0 ? plain : { ...plain, mix };
-  // What the codec leaves no choice of has one value: one encoding, one record.
+  // Fields that the codec does not use have one value, so that an encoding has one record.
   const expected = writeEncoding(encoding);
   for (const field of Object.keys(expected) as (keyof EncodingRecord)[])
     if (record[field] !== expected[field])

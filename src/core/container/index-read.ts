@@ -1,9 +1,9 @@
 /**
- * The FlatBuffer of the index, verified and read: index bytes → the vectors of the root table (spec clause 6.3). Verifies first; then records are read where they stand, field
- * by field, or copied into plain objects.
+ * Verifies the FlatBuffer of the index, and reads the vectors of its root table (spec clause 6.3): fields of records in place,
+ * or whole records as plain objects.
  *
- * An index may have half a million records of four bytes, so that an object for each costs more than all checks of it:
- * code that goes over every record reads columns.
+ * An index may have half a million records of four bytes. An object for each costs more than all its checks, so code that goes
+ * over every record reads columns.
  *
  * @module
  */
@@ -14,23 +14,23 @@ import { toHex } from "./bytes.ts";
 import { type IndexVectors, SCHEMA } from "./generated/schema.ts";
 import { elementBytes, type Scalar, type Schema } from "./schema-types.ts";
 
-/** The records of an index, and the place of each. */
+/** The records of an index, and the position of each. */
 export interface ReadIndex {
-  /** Every record as an object. Each vector is made when it is first used. */
+  /** Every record as an object. Each vector is made at its first use. */
   readonly vectors: IndexVectors;
-  /** Bytes of all names. A view. */
+  /** The bytes of all names, as a view. */
   readonly names: Uint8Array;
-  /** Entries of a vector. */
+  /** Number of entries of a vector. */
   count(name: keyof IndexVectors): number;
-  /** One field of all entries of a vector by their number; without a field, the entries of a vector of integers. */
+  /** A function from the number of an entry to one of its fields; without a field, to the entry of a vector of integers. */
   column(name: keyof IndexVectors, field?: string): (i: number) => number;
-  /** File offset of each entry of a vector by its number. */
+  /** A function from the number of an entry to its file offset. */
   locate(name: keyof IndexVectors): (i: number) => number;
   /**
-   * A function to call with each entry of a vector in order, or with runs of entries that follow each other: false if an earlier
-   * one has the same bytes.
+   * A function to call with each entry of a vector in order, or with runs of contiguous entries. It returns false if an earlier
+   * run has the same bytes.
    *
-   * @param most calls; as many as entries, if it is left out
+   * @param most most calls. Default: the number of entries
    */
   distinct(name: keyof IndexVectors, most?: number): (first: number, length?: number) => boolean;
 }
@@ -40,7 +40,7 @@ export interface ReadIndex {
  *
  * @param bytes exactly the index
  * @param base position of the index in the file, for error offsets
- * @param optional the optional vectors that the features of the file bring (`vectorsWith`)
+ * @param optional the optional vectors that the features of the file require (`vectorsWith`)
  * @throws LqaError as {@link verifyIndex}
  */
 export function readIndex(bytes: Uint8Array, base = 0, optional: readonly string[] = []): ReadIndex {
@@ -78,8 +78,8 @@ export function readIndex(bytes: Uint8Array, base = 0, optional: readonly string
 }
 
 /**
- * A table of runs by the hash of their bytes, at most half full: no text or object for any of them. The hash has a seed, so
- * that no file can be made of runs that all have one.
+ * A hash table of runs by their bytes, at most half full, without a text or object for each. The hash has a random seed, so
+ * that nobody can craft a file whose runs all have the same hash.
  */
 function distinctOf(
   bytes: Uint8Array,
@@ -88,7 +88,7 @@ function distinctOf(
   most: number,
 ): (first: number, length?: number) => boolean {
   const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * most + 2)));
-  /** Where each run begins and ends; those of number 0 are the empty slot's. */
+  /** First byte, and end, of each run. Runs count from 1, because 0 marks an empty slot. */
   const begins = new Uint32Array(most + 1);
   const ends = new Uint32Array(most + 1);
   const seed = Math.floor(Math.random() * 2 ** 32);
@@ -117,7 +117,7 @@ function distinctOf(
   };
 }
 
-/** A function for each type, so that the engine has one way through each. */
+/** A separate function for each type, so that each stays monomorphic for the engine. */
 function columnOf(view: DataView, at: number, size: number, type: Scalar): (i: number) => number {
   switch (type) {
     case "u8":
@@ -131,7 +131,7 @@ function columnOf(view: DataView, at: number, size: number, type: Scalar): (i: n
   }
 }
 
-/** Vectors that are made when they are first used, each by itself. */
+/** An object that makes each vector at its first use. */
 function vectorsOf(
   present: readonly (keyof IndexVectors)[],
   count: (name: keyof IndexVectors) => number,
@@ -164,12 +164,12 @@ function vectorsOf(
 
 // FlatBuffers verifier of the index, driven by the schema (spec clause 6.2).
 //
-// The JavaScript FlatBuffers runtime reads past the end of a buffer without an error, so nothing may access an
-// index before this has run. It checks every offset, the vtable, the table and every vector in it, in the order of clause 15.2,
-// and is at least as strict as the verifiers of the C++ and Rust runtimes: what it accepts, they accept. What it leaves to its
-// caller: the meaning of the records (`records-read.ts`).
+// The JavaScript FlatBuffers runtime reads past the end of a buffer without an error, so nothing may access an index before
+// this has run. It checks every offset, the vtable, the table and every vector in it, in the order of clause 15.2. It is at
+// least as strict as the verifiers of the C++ and Rust runtimes: these accept every index that it accepts. It does not check
+// the meaning of the records; `records-read.ts` does.
 
-/** The place of a vector: its first element, the number of elements, and the bytes of each. */
+/** The place of a vector: position of its first element in the index, number of elements, and bytes of each. */
 export interface Located {
   readonly start: number;
   readonly count: number;
@@ -181,7 +181,7 @@ export interface Located {
  *
  * @param bytes the whole index
  * @param base position of the index in the file, for error offsets
- * @param optional the optional vectors that are required in this file; the others are unknown fields, and ignored
+ * @param optional the optional vectors that this file requires; it ignores the others as unknown fields
  * @throws LqaError INDEX_TABLE, INDEX_VECTOR, INDEX_IDENTIFIER, INDEX_FIELD_MISSING
  */
 export function verifyIndex(
@@ -200,7 +200,7 @@ export function verifyIndex(
     where = "index",
   ): never => fail(kind, { where, offset: base + at, expected, actual });
 
-  /** Where the unsigned offset at `at` leads: to something that begins with four bytes. */
+  /** The target of the unsigned offset at `at`, which must have room for at least four bytes. */
   const follow = (at: number, where: string): number => {
     const offset = view.getUint32(at, true);
     const target = at + offset;
@@ -234,7 +234,7 @@ export function verifyIndex(
     if (place === 0) bad(KIND.INDEX_FIELD_MISSING, vtable, "a vector", "none", where);
     if (place < 4 || place % 4 !== 0 || place > tableSize - 4)
       bad(KIND.INDEX_TABLE, vtable + entry, `a multiple of 4 from 4 to ${tableSize - 4}`, place, where);
-    // No element is aligned to more than the four bytes of its vector's length.
+    // No element needs more alignment than the four bytes of its vector's length.
     const at = follow(table + place, where);
     const count = view.getUint32(at, true);
     const each = elementBytes(schema, element);
@@ -245,7 +245,7 @@ export function verifyIndex(
   return found;
 }
 
-/** Describes the bytes found instead of the identifier: usually the identifier of another version, or bytes that are not text. */
+/** Describes bytes that are not the identifier: often the identifier of a draft, or bytes that are not text. */
 function identifierText(bytes: Uint8Array): string {
   const text = String.fromCharCode(...bytes);
   if (text === "LQA1") return "LQA1, of a draft before 1.0: encode the adapter again";

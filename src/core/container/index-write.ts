@@ -1,7 +1,7 @@
 /**
- * The vectors of the root table → index bytes, in the canonical layout (spec clause 12.2): identifier, vtable, root
- * table, then the vectors in slot order. The official builder writes back to front, so vectors are created last
- * first; all that are required are always present, also when empty.
+ * Writes an index in the canonical layout (spec clause 12.2): identifier, vtable, root table, then the vectors in slot order.
+ * The official builder writes back to front, so this file creates the last vector first. It writes all required vectors, even
+ * empty ones.
  *
  * @module
  */
@@ -9,13 +9,13 @@ import { Builder } from "flatbuffers";
 import { type IndexVectors, SCHEMA } from "./generated/schema.ts";
 import { SCALAR_BYTES, type Scalar } from "./schema-types.ts";
 
-/** Serializes an index. The result depends on the vectors alone. */
+/** Serializes an index. The result depends only on the vectors. */
 export function writeIndex(vectors: IndexVectors): Uint8Array {
   const builder = new Builder(4096);
   const present = [...SCHEMA.vectors.entries()].filter(
     ([, { name }]) => vectors[name as keyof IndexVectors] !== undefined,
   );
-  // The last slot first.
+  // Last slot first.
   const offsets = present.reverse().map(([slot, { name, element }]): [slot: number, offset: number] => {
     const values = vectors[name as keyof IndexVectors] as ArrayLike<number> | Record<string, number>[];
     if ("struct" in element) {
@@ -42,7 +42,7 @@ export function writeIndex(vectors: IndexVectors): Uint8Array {
   return builder.asUint8Array().slice();
 }
 
-/** Writes without alignment: `startVector` has made room, and sizes are multiples of alignments. */
+/** Writes a scalar without aligning: `startVector` has reserved room, and sizes are multiples of alignments. */
 function writeScalar(builder: Builder, type: Scalar, value: number): void {
   if (type === "f32") builder.writeFloat32(value);
   else if (SCALAR_BYTES[type] === 4) builder.writeInt32(value);

@@ -1,7 +1,8 @@
 /**
  * Inflates a compressed payload while it arrives (spec clause 7.5), for callers that process it piece by piece and hold only
- * one frame, whatever its length. Errors are kept until the end, because the checksum, which takes precedence, comes after
- * the payload. The order is that of `decompress`: first walk over all frames, then inflate them.
+ * one frame, whatever the length of the payload. It keeps errors until the end, because the checksum, which takes precedence,
+ * comes after the payload. The order of errors is that of `decompress`: those of the walk over all frames, then those of
+ * inflating.
  *
  * @module
  */
@@ -14,7 +15,7 @@ import type { ChunkRecord } from "./types.ts";
 import type { Decompressor, Inflater, InflaterOptions, Zstd, ZstdCodecFunctions } from "./zstd.ts";
 import { type FrameWalk, walkFrame } from "./zstd-frame.ts";
 
-/** What opens compressed payloads by this implementation. */
+/** A decompressor that uses this implementation. */
 export function decompressorOf(zstd: Zstd | ZstdCodecFunctions): Decompressor {
   return {
     decompress: (stored, compression, rawLength, place) =>
@@ -32,7 +33,7 @@ export function inflater(
   const base = chunk.offset;
   const storedLength = chunk.length - CRC_BYTES;
   const arrived = queue(most);
-  /** Stored bytes of the frames before this one, and what those hold. */
+  /** Stored bytes (`from`) and raw bytes (`to`) of the frames before this one. */
   let from = 0;
   let to = 0;
   let walk: FrameWalk | undefined;
@@ -83,7 +84,7 @@ export function inflater(
   };
 }
 
-/** Bytes that have arrived and were not taken, about `most` of them. Views hold until the next `add`. */
+/** A queue of bytes that have arrived, about `most` of them. Views are valid until the next `add`. */
 function queue(most: number): {
   add(piece: Uint8Array): void;
   bytes(): Uint8Array;

@@ -1,5 +1,5 @@
 /**
- * Positions. None is stored: each follows from the lengths before it (spec clause 4.2).
+ * Positions in a file. The file stores none of them: each follows from the lengths before it (spec clause 4.2).
  *
  * @module
  */
@@ -31,9 +31,11 @@ import { hex32, PROLOGUE_BYTES } from "./prologue.ts";
 import type { ChunkRecord, Extent, ModuleRecord } from "./types.ts";
 import type { Decompressor } from "./zstd.ts";
 
+/** Bytes of the trailer. */
 export const TRAILER_BYTES = 64;
+/** Bytes of a SHA-256. */
 export const DIGEST_BYTES = 32;
-/** Stored bytes after which a digest span is closed (spec 11.1). */
+/** Stored bytes after which a digest span ends (spec 11.1). */
 export const SPAN_BYTES = 32768;
 
 /** Location of one plane in the payload of its chunk. */
@@ -44,15 +46,15 @@ export interface PlaneExtent extends Extent {
   readonly plane: "scales" | "zeroPoints" | "codes";
 }
 
-/** Codes first: so they are aligned as the chunk is, and follow each other without padding (spec 7.2). */
+/** Codes come first, so that they have the alignment of the chunk, and are contiguous without padding (spec 7.2). */
 const PLANES = ["codes", "zeroPoints", "scales"] as const;
 const FACTORS = ["b", "a", "mix"] as const;
 const SCALE_BYTES = 2;
 
-/** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have one layout. */
+/** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have the same layout. */
 export const EXPERT_ALIGNMENT = 16;
 
-/** Byte lengths of planes, and what the plane of codes is aligned to: floats stand on their own size (spec 7.2). */
+/** Byte lengths of planes, and the alignment of the plane of codes: the element size for floats, otherwise 1 (spec 7.2). */
 interface PlanePlan {
   readonly sizes: PlaneSizes;
   readonly unit: number;
@@ -66,7 +68,11 @@ function planOf(lowered: Lowered, components: number, length: number): PlanePlan
   };
 }
 
-/** The planes of one expert in stored order: plane, factor (B' first), band (spec 7.2). Returns their length. */
+/**
+ * Visits the planes of one expert in stored order: by plane, then factor (B' first), then band (spec 7.2).
+ *
+ * @returns the bytes of all planes
+ */
 export function walkPlanes(
   shape: Pick<ModuleShape, "out" | "in" | "kernel">,
   bands: readonly Band[],
@@ -90,7 +96,7 @@ export function walkPlanes(
   return offset;
 }
 
-/** Payload bytes of a module: as {@link walkPlanes}, for a million bands, and in time that experts do not multiply. */
+/** Payload bytes of a module. As {@link walkPlanes}, but fast for a million bands, in time that does not grow with experts. */
 export function payloadLength(
   shape: Pick<ModuleShape, "out" | "in" | "kernel" | "experts">,
   bands: readonly Band[],
@@ -100,7 +106,7 @@ export function payloadLength(
   let zeroPoints = 0;
   let scales = 0;
   for (const factor of FACTORS) {
-    /** Of one component. Bands of few bytes, of which there may be a million, take turns with bands of none. */
+    /** The plan of one component in the last encoding with bytes: cached, as a million bands may alternate with empty ones. */
     let own: PlanePlan | undefined;
     let last: Encoding | undefined;
     for (const band of bands) {
@@ -122,8 +128,8 @@ export function payloadLength(
 }
 
 /**
- * The planes of a module that have bytes, in stored order, one after the other: experts times bands are up to a million
- * in a file of a few kilobytes, so that nobody lists them all.
+ * The planes of a module that have bytes, in stored order. A generator, because experts times bands may be a million in a file
+ * of a few kilobytes.
  */
 export function* planeExtents(shape: ModuleShape, bands: readonly Band[]): Generator<PlaneExtent> {
   const own: Omit<PlaneExtent, "expert">[] = [];
@@ -138,7 +144,7 @@ export function* planeExtents(shape: ModuleShape, bands: readonly Band[]): Gener
       yield { expert, band, factor, plane, offset: expert * stride + offset, length };
 }
 
-/** Everything after the index, from its length, the chunk lengths in order, and the chunk alignment. */
+/** Positions of everything after the index. */
 export interface FileLayout {
   readonly chunks: readonly Extent[];
   readonly spans: readonly (readonly [first: number, end: number])[];
@@ -147,7 +153,7 @@ export interface FileLayout {
   readonly fileLength: number;
 }
 
-/** Lays out a file (spec 4.2, 11.1). */
+/** Lays out a file (spec 4.2, 11.1). @param chunkLengths in file order, CRC-32 included */
 export function layOut(indexLength: number, chunkLengths: readonly number[], alignment: number): FileLayout {
   let offset = align(PROLOGUE_BYTES + indexLength, alignment);
   const chunks = chunkLengths.map((length) => {
@@ -179,8 +185,8 @@ export type PlaneVisitor = (extent: PlaneExtent, bytes: Uint8Array) => void;
 /**
  * Checks the zeros of a payload: bytes between planes, and unused bits in them.
  *
- * @param visit what else there is to do with each plane, so that there is one walk for all; called when its zeros are right
  * @param base position of the payload in the file, for error offsets
+ * @param visit receives each plane after the check of its zeros, so that one walk suffices for other work on planes
  * @throws LqaError PADDING_NONZERO
  */
 export function checkPayload(
@@ -210,14 +216,14 @@ export function checkPayload(
   }
 }
 
-/** What has no bytes is one object, however often it occurs. */
+/** Shared by all planes, bands and experts without bytes. */
 const NO_BYTES = new Uint8Array(0);
 const NO_PLANES: Planes = { scales: NO_BYTES, zeroPoints: NO_BYTES, codes: NO_BYTES };
 const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
 /** A field that is added to an object later takes longer than decoding a plane. */
 const NO_STARTED_BAND: PackedBand = { ...NO_BAND, mix: NO_PLANES };
 
-/** The planes of a module, as views on its raw payload. Whether they are allowed: {@link checkPayload}, and `read/chunks.ts`. */
+/** The planes of a module, as views on its raw payload. {@link checkPayload} and `read/chunks.ts` check them. */
 export function splitPayload(
   shape: ModuleShape & Pick<ModuleRecord, "start" | "parentId">,
   bands: PackedFactors["bands"],
@@ -229,7 +235,7 @@ export function splitPayload(
   return factors;
 }
 
-/** Packed factors of nothing, which `take` gives their planes. */
+/** Packed factors without planes, and `take`, which adds a plane to them. */
 export function planeTaker(
   { experts, start, parentId }: Pick<ModuleShape, "experts"> & Pick<ModuleRecord, "start" | "parentId">,
   bands: PackedFactors["bands"],
@@ -275,8 +281,10 @@ export function openChunk(chunk: Uint8Array, base: number, where: string): Uint8
 /**
  * Compares the CRC-32 of a payload with the stored one.
  *
- * @returns true
+ * @param expected the computed CRC-32
+ * @param stored the four bytes at the end of the chunk
  * @param offset position of `stored` in the file
+ * @returns true
  * @throws LqaError CHUNK_CRC
  */
 export function checkChunkCrc(expected: number, stored: Uint8Array, offset: number, where: string): true {
@@ -287,11 +295,11 @@ export function checkChunkCrc(expected: number, stored: Uint8Array, offset: numb
 }
 
 /**
- * The raw payload of a chunk, after its CRC.
+ * The raw payload of a chunk, after the check of its CRC-32.
  *
  * @param chunk exactly the bytes of the chunk, CRC-32 included
- * @param options.zstd must be there for a chunk that is compressed
- * @param options.proven its CRC-32 was checked before
+ * @param options.zstd required for a compressed chunk
+ * @param options.proven true if its CRC-32 has been checked before
  * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
  */
 export function rawPayload(

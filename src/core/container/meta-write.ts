@@ -1,6 +1,6 @@
 /**
- * Writes MessagePack sections in their canonical form (spec clause 10.2): @msgpack/msgpack does, and what it made is read
- * as a reader would. Apart from `meta.ts`, so that a program that only reads loads no writer.
+ * Writes MessagePack sections in their canonical form (spec clause 10.2): @msgpack/msgpack encodes, and the decoder of a reader
+ * checks the result. Separate from `meta.ts`, so that a program that only reads loads no writer.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { decodeMeta, type MetaMap } from "./meta.ts";
 export function encodeMeta(map: MetaMap, where: string): Uint8Array {
   let bytes: Uint8Array;
   try {
-    // What is too deep for this, or has no form, is so in a plain error of the library.
+    // The library throws plain errors for values that are too deep or that it cannot encode.
     bytes = encode(map, { sortKeys: true, ignoreUndefined: true, maxDepth: META_DEPTH.hard + 1 });
   } catch (cause) {
     fail(KIND.META_ENCODING, { where, expected: `plain values, at most ${META_DEPTH.hard} levels`, cause });

@@ -1,10 +1,10 @@
 /**
- * MessagePack sections in their one canonical form (spec clause 10.2): maps with sorted unique ASCII string keys,
- * shortest forms, no extension types, no float32, no NaN or Inf, valid UTF-8, bounded depth.
+ * Reads MessagePack sections in their canonical form (spec clause 10.2): maps with sorted unique ASCII string keys, shortest
+ * forms, no extension types, no float32, no NaN or Inf, valid UTF-8, bounded depth.
  *
- * One walk over the bytes, without recursion, checks them and builds the values. No library reads them: @msgpack/msgpack
- * keeps the last of two equal keys, repairs bad UTF-8, has no depth limit, and drops a leading U+FEFF from strings of more
- * than 200 bytes. What writes is in `meta-write.ts`.
+ * One walk over the bytes, without recursion, checks them and builds the values. It uses no library: @msgpack/msgpack keeps
+ * the last of two equal keys, repairs bad UTF-8, has no depth limit, and drops a leading U+FEFF from strings of more than 200
+ * bytes. `meta-write.ts` writes sections.
  *
  * @module
  */
@@ -25,11 +25,14 @@ const KEY = /^[ -~]{1,255}$/;
 /** A map at the top of a section. */
 export type MetaMap = { readonly [key: string]: MetaValue };
 
-/** A container that is being read: items left, and for maps the key that waits for its value, and the key before. */
+/** A container that the walk has entered. */
 interface Open {
   readonly value: MetaValue[] | { [key: string]: MetaValue };
+  /** Items that are left; for maps, pairs. */
   left: number;
+  /** For maps: the key that waits for its value. */
   key: string | undefined;
+  /** For maps: the last key. */
   lastKey: string;
 }
 
@@ -45,7 +48,7 @@ export function sectionMap(
 }
 
 /**
- * The map in a section: one canonical map and nothing else. Linear time, no recursion. Byte strings are views of `bytes`.
+ * The map in a section, which has one canonical map and nothing else. Takes linear time. Byte strings are views on `bytes`.
  *
  * @param base position of the bytes in the file, for error offsets
  * @throws LqaError META_ENCODING, HARD_LIMIT (spec 10.2)
@@ -109,7 +112,7 @@ export function decodeMeta(bytes: Uint8Array, base: number, where: string): Meta
   if (at !== bytes.length) bad("the end of the section");
   return outermost!;
 
-  /** The item behind a tag; of a container the empty one, entered. */
+  /** The item behind a tag. For a container it is empty, and the walk has entered it. */
   function item(tag: number, start: number): MetaValue {
     const wide = (value: number, above: number): number =>
       value > above ? value : bad("the shortest form", start);
@@ -184,7 +187,7 @@ export function decodeMeta(bytes: Uint8Array, base: number, where: string): Meta
     return value < below ? value : bad("the shortest form", start);
   }
 
-  /** Puts an item into the container it is in: as an element, a key, or the value of the key before. */
+  /** Puts an item into its container: as an element, a key, or the value of the last key. */
   function put(top: Open, value: MetaValue, start: number): void {
     if (Array.isArray(top.value)) {
       top.value.push(value);

@@ -1,5 +1,5 @@
 /**
- * Names: what a name may be, their natural order, and front coding (spec clauses 3.3 and 6.10).
+ * Names: their encoding, their natural order, and front coding (spec clauses 3.3 and 6.10).
  *
  * @module
  */
@@ -14,20 +14,22 @@ const encoder = new TextEncoder();
 /** C0, DEL and C1 controls. */
 const CONTROL = /\p{Cc}/u;
 
-/** Longest prefix that can be shared: the field has 8 bits. */
+/** Longest shared prefix that a record can state, in 8 bits. */
 const MAX_SHARED = 255;
 
 const ZERO = 0x30;
 const isDigit = (byte: number): boolean => byte >= ZERO && byte <= 0x39;
 
-/** The run of digits that ends a stretch: there is none, or only zeros, or a number above 0. */
+// Kinds of the run of digits at the end of some bytes: none, only zeros, or a number above 0.
 const NO_NUMBER = 0;
 const ZEROS = 1;
 const NUMBER = 2;
 
 /**
- * Natural order of two names given as UTF-8: runs of ASCII digits compare as numbers, everything else bytewise; names
- * that are equal so far (`01` and `1`) compare bytewise. Negative, zero or positive. Linear time, any digit count.
+ * Natural order of two names in UTF-8. Runs of ASCII digits compare as numbers, everything else bytewise; names that are equal
+ * by this rule (`01` and `1`) compare bytewise. Takes linear time for any number of digits.
+ *
+ * @returns a negative number if `x` comes first, a positive one if `y` does, 0 if they are equal
  */
 export function compareNames(x: Uint8Array, y: Uint8Array): number {
   const both = new Uint8Array(x.length + y.length);
@@ -37,10 +39,10 @@ export function compareNames(x: Uint8Array, y: Uint8Array): number {
 }
 
 /**
- * {@link compareNames} of two names in one array, `from` … `end` and `other` … `otherEnd`.
+ * As {@link compareNames}, for two names in one array, `from` … `end` and `other` … `otherEnd`.
  *
- * @param shared bytes they begin with both, which are not looked at again
- * @param run of digits that those end with
+ * @param shared number of bytes with which both begin; they are not read again
+ * @param run kind of the run of digits with which the shared bytes end
  */
 function orderFrom(
   bytes: Uint8Array,
@@ -58,7 +60,7 @@ function orderFrom(
     const x = bytes[i]!;
     const y = bytes[j]!;
     if (number !== NO_NUMBER || (isDigit(x) && isDigit(y))) {
-      // Both have a digit, so a number of nothing but zeros is one of no digits.
+      // Skip leading zeros on both sides. A number that is 0 then has no digits left.
       if (number !== NUMBER) {
         while (i < end && bytes[i] === ZERO) i++;
         while (j < otherEnd && bytes[j] === ZERO) j++;
@@ -84,13 +86,13 @@ function orderFrom(
   return rest !== 0 ? rest : compareBytes(bytes.subarray(own, end), bytes.subarray(others, otherEnd));
 }
 
-/** Bytewise; a prefix comes first. Negative, zero or positive. */
+/** Bytewise order; a prefix comes first. Returns a negative number, 0, or a positive number. */
 export function compareBytes(x: Uint8Array, y: Uint8Array): number {
   const shared = sharedPrefix(x, y, x.length);
   return (x[shared] ?? -1) - (y[shared] ?? -1);
 }
 
-/** Bytes `x` and `y` have in common at the start, at most `limit`. */
+/** Number of bytes that `x` and `y` have in common at the start, at most `limit`. */
 export function sharedPrefix(x: Uint8Array, y: Uint8Array, limit: number = MAX_SHARED): number {
   const end = Math.min(x.length, y.length, limit);
   let n = 0;
@@ -101,7 +103,7 @@ export function sharedPrefix(x: Uint8Array, y: Uint8Array, limit: number = MAX_S
 /**
  * UTF-8 of a name.
  *
- * @throws LqaError NAME_ENCODING if it is not 1 to 512 bytes, has control characters or lone surrogates
+ * @throws LqaError NAME_ENCODING if it is not 1 to 512 bytes, or has control characters or lone surrogates
  */
 export function encodeName(name: string, where: string): Uint8Array {
   const bytes = encoder.encode(name);
@@ -130,12 +132,12 @@ export function decodeName(bytes: Uint8Array, offset: number | undefined, where:
   return name;
 }
 
-/** Smallest character of one to four bytes that is not a control. */
+/** Smallest code point of one to four bytes that is not a control character. */
 const SMALLEST = [0x20, 0xa0, 0x800, 0x10000];
 
 /**
- * The character that begins at `at`, valid and within `end`; −1 if there is none or it is a control. It says no more of what is
- * wrong: see {@link decodeName}.
+ * The code point that begins at `at` and ends before `end`; −1 if it is not valid, or a control character. {@link decodeName}
+ * reports what is wrong.
  */
 function characterAt(bytes: Uint8Array, at: number, end: number): number {
   const lead = bytes[at]!;
@@ -154,7 +156,7 @@ function badLength(actual: number, offset: number | undefined, where: string): n
   return fail(KIND.NAME_ENCODING, { where, offset, expected: `1 to ${NAME_BYTES.hard} bytes`, actual });
 }
 
-/** A front-coded name: bytes shared with the name before, and how many follow in the heap. */
+/** A front-coded name: number of bytes shared with the name before, and number of its own bytes in the heap. */
 export interface FrontCoded {
   readonly nameShared: number;
   readonly nameSuffix: number;
@@ -174,30 +176,35 @@ export function frontCode(names: readonly Uint8Array[], heap: Uint8Array[]): Fro
 /** Expands front-coded names one after the other from a heap, bounded in total. */
 export interface NameReader {
   /**
-   * The next name. @throws LqaError NAME_HEAP, NAME_ENCODING, HARD_LIMIT, CORE_LIMIT
+   * The next name.
    *
-   * @param shared bytes it begins with as the name before it
-   * @param suffix bytes that follow in the heap
-   * @param kind of record, and its number, for errors
+   * @param shared number of bytes that it shares with the name before
+   * @param suffix number of its own bytes in the heap
+   * @param kind kind of the record, for errors
+   * @param number number of the record, for errors
    * @param offset position of the record in the file
+   * @throws LqaError NAME_HEAP, NAME_ENCODING, HARD_LIMIT, CORE_LIMIT
    */
   next(shared: number, suffix: number, kind: "module" | "tensor", number: number, offset: number): string;
-  /** Natural order of the name before the last one, and the last one: negative, zero or positive. */
+  /** Natural order of the last but one name and the last one, as {@link compareNames}. */
   readonly order: number;
   /** Starts a new sorted list: the next name shares nothing. */
   restart(): void;
-  /** Position of the first record whose name shares less with the one before than it could; `undefined` if none does. */
+  /** Position of the first record that shares fewer bytes with the name before than it could; undefined if none does. */
   readonly noncanonical: number | undefined;
-  /** @throws LqaError NAME_HEAP unless the heap is used up. */
+  /** Checks that the heap is used up. @throws LqaError NAME_HEAP */
   finish(): void;
 }
 
-/** What is shorter is copied at once: that costs less than to keep its parts. */
+/** Shared prefixes below this length are copied at once: that costs less than keeping their parts. */
 const COPIED = 32;
 
-/** Makes texts that begin as the one before. What they share is never copied: the engine joins both parts where a name is used. */
+/**
+ * Makes texts that begin like the one before. It does not copy long shared prefixes: the engine keeps both parts, and joins them
+ * when a name is used.
+ */
 function prefixes(): { next(shared: number, own: string): string } {
-  /** Beginnings of the last text, each longer than the one before it, and what each has that the one before it lacks. */
+  /** Prefixes of the last text, each longer than the one before; and the part that each adds to the one before. */
   const wholes = [""];
   const parts = [""];
   let last = 0;
@@ -224,15 +231,16 @@ function prefixes(): { next(shared: number, own: string): string } {
 }
 
 /**
- * Time is linear in the heap: what a name shares with the one before it is copied, and not looked at again.
+ * A reader of names. Time is linear in the heap: it copies the bytes that a name shares with the one before, but does not check
+ * them again.
  *
  * @param base position of the heap in the file
  * @param limits the column of clause 14 that bounds all names together
  */
 export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): NameReader {
-  /** The heap as text, if every byte of it is a printable ASCII character: then so is every name. */
+  /** The heap as text, if all of it is printable ASCII: then every name is, too. */
   const text = heap.some((byte) => byte < 0x20 || byte > 0x7e) ? undefined : decodeUtf8(heap);
-  /** The last two names, at 0 and at the length limit. */
+  /** The last two names, one from byte 0 on, the other from the length limit on. */
   const room = new Uint8Array(2 * NAME_BYTES.hard);
   let at = 0;
   let total = 0;
@@ -241,13 +249,13 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
   const made = prefixes();
   let order = 0;
   let noncanonical: number | undefined;
-  /** Of each length of the last name: the run of digits that ends it; UTF-16 units, where a character begins. */
+  /** For each prefix of the last name: kind of the run of digits at its end; and its UTF-16 units, where a character begins. */
   const runs = new Uint8Array(NAME_BYTES.hard + 1);
   const units = new Uint16Array(NAME_BYTES.hard + 1);
-  /** The name at `from` … `end`, which shares bytes with the last one; `undefined` if it is none. */
+  /** The name at `from` … `end`, which shares bytes with the last one; undefined if it is not valid. */
   const decode = (from: number, end: number, shared: number): string | undefined => {
     let at = from + shared;
-    // A character that what is shared ends with, or ends within.
+    // Go back to the start of the character in which the shared bytes end.
     while (at > from && (room[at - 1]! & 0xc0) === 0x80) at--;
     if (at > from && room[at - 1]! >= 0xc0) at--;
     const before = units[at - from]!;
@@ -322,7 +330,7 @@ export function nameReader(heap: Uint8Array, base: number, limits: LimitSet): Na
 }
 
 /**
- * Items in natural order of their names, then by `rank`; with the names as UTF-8.
+ * Sorts items by natural order of their names, then by `rank`. Also returns their names as UTF-8, in the same order.
  *
  * @throws LqaError NAME_ENCODING
  */

@@ -1,5 +1,5 @@
 /**
- * Planes to the payload of a module (spec clauses 7.2 and 7.3). The way back, with its checks, is in `layout.ts`.
+ * Assembles the payload of a module from planes (spec clauses 7.2 and 7.3). `layout.ts` splits and checks payloads.
  *
  * @module
  */
@@ -9,9 +9,10 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { payloadLength, planeExtents } from "./layout.ts";
 
 /**
- * The payload of a module: its planes in stored order, zero padded.
+ * The payload of a module: its planes in stored order, padded with zeros.
  *
- * @param payload zeros of the length of the payload, to write to
+ * @param payload array to write to: zeros, of the length of the payload
+ * @throws RangeError for planes that do not fit the shape or the bands
  */
 export function assemblePayload(
   shape: ModuleShape,

@@ -1,5 +1,5 @@
 /**
- * The zstd-codec package, started, with the text dictionary of sections (spec annex G): the same bytes on every runtime.
+ * Starts the zstd-codec package, with the text dictionary of sections (spec annex G). It gives the same bytes on every runtime.
  *
  * @module
  */
@@ -7,12 +7,12 @@ import { TEXT_DICTIONARY } from "./text-dictionary.ts";
 import type { ZstdCodecFunctions } from "./zstd.ts";
 import type { ZstdPackage } from "./zstd-package.ts";
 
-/** Weights hold no matches, so a higher level only costs time. */
+/** Weights have no matches, so a higher level only costs time. */
 const WEIGHTS_LEVEL = 1;
-/** Sections are small; a level at which the dictionary is searched well costs nothing. */
+/** Sections are small, so a level that searches the dictionary well costs nothing. */
 const TEXT_LEVEL = 9;
 
-/** An instance of the package, which is a CommonJS one: a bundler may make its export the default export. */
+/** Starts the package. It is CommonJS, so a bundler may make its exports the default export. */
 export function startZstdCodec(
   loading: Promise<ZstdPackage | { readonly default: ZstdPackage }>,
 ): Promise<ZstdCodecFunctions> {

@@ -1,6 +1,6 @@
 /**
- * The 64 bytes a file begins with (spec clause 5), and the feature bits among them. Nothing in them is trusted before their CRC
- * has passed.
+ * The first 64 bytes of a file (spec clause 5), with the feature bits. The reader trusts none of them before their CRC-32 has
+ * passed. Columns: offset, bytes, field.
  *
  * ```
  *  0  8 magic          12 4 required        24 8 file length    36 4 modules    48 1 alignment exponent
@@ -27,11 +27,12 @@ import { crc32, toHex, viewOf } from "./bytes.ts";
 import type { IndexVectors } from "./generated/schema.ts";
 import type { ModuleRecord, TensorRecord } from "./types.ts";
 
+/** Bytes of the prologue. */
 export const PROLOGUE_BYTES = 64;
-/** Spec 5.1: damaged visibly by text-mode transfer, as in PNG. */
+/** The magic (spec 5.1). As in PNG, text-mode transfers damage it visibly. */
 export const MAGIC: Uint8Array = Uint8Array.of(0x89, 0x4c, 0x51, 0x41, 0x0d, 0x0a, 0x1a, 0x0a);
 
-/** Required feature bits (spec 5.3): what a reader must know to use the file. */
+/** Required feature bits (spec 5.3): features that a reader must know to use the file. */
 export const REQUIRED = {
   /** A tensor chunk is compressed with zstd. */
   ZSTD: 1,
@@ -39,22 +40,24 @@ export const REQUIRED = {
   TRELLIS: 2,
   /** A module has more than one expert. */
   EXPERTS: 4,
-  /** There are DoRA magnitudes: ΔW alone is not the adapter. */
+  /** The file has DoRA magnitudes: ΔW alone is not the adapter. */
   MAGNITUDE: 8,
-  /** There are tensors that replace or add to the base (replacements, biases, token rows). */
+  /** The file has tensors that replace or add to the base (replacements, biases, token rows). */
   REPLACEMENT: 16,
-  /** A vector of A' begins at draws of a generator. */
+  /** A vector of A' starts from draws of a generator. */
   START: 128,
-  /** A module holds what differs from one of another file. */
+  /** A module holds its difference from a module of another file. */
   PARENT: 512,
 } as const;
 
-/** Bits 5, 6 and 8 stay unknown: the suite of 1.0 has cases in which they are. */
+/** Bits 5, 6 and 8 stay unknown, because the conformance suite of 1.0 has cases with them. */
 const KNOWN_REQUIRED = 0x29f;
 
+/** The fields of a prologue (spec 5.1). Lengths are in bytes; `modules`, `tensors` and `sections` are counts. */
 export interface Prologue {
   readonly major: number;
   readonly minor: number;
+  /** Feature bits, as masks (spec 5.3). Readers must know `required`, editors also `readOnlyCompatible`; ignore `compatible`. */
   readonly required: number;
   readonly readOnlyCompatible: number;
   readonly compatible: number;
@@ -78,7 +81,7 @@ export function hasParent({ required }: Pick<Prologue, "required">): boolean {
   return (required & REQUIRED.PARENT) !== 0;
 }
 
-/** The vectors of the index that come with features (spec 8.8.1 and 8.9.1). */
+/** The vectors of the index that the features of a file require (spec 8.8.1 and 8.9.1). */
 export function vectorsWith(prologue: Pick<Prologue, "required">): readonly (keyof IndexVectors)[] {
   return [
     ...(hasStarts(prologue) ? (["start", "positions"] as const) : []),
@@ -159,7 +162,7 @@ export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
     checkLimit(value, limit, { where: "prologue", offset: at, limits });
     return value;
   };
-  // What is above 2^53 − 1 is so as a double, too.
+  // A value above 2^53 − 1 is above it as a double, too.
   const fileLength = Number(view.getBigUint64(24, true));
   checkLimit(fileLength, FILE_BYTES, { where: "prologue", offset: 24, limits });
   return {
@@ -178,7 +181,7 @@ export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
   };
 }
 
-/** Fails with HARD_LIMIT above Hard, or with CORE_LIMIT above the column of `limit` that the caller chose. */
+/** Checks a limit. @throws LqaError HARD_LIMIT above the column Hard, CORE_LIMIT above the column that the caller chose */
 export function checkLimit(
   value: number,
   limit: Limit,
@@ -202,7 +205,7 @@ function checkMagic(bytes: Uint8Array): void {
   for (let i = 0; i < found.length; i++) {
     if (found[i] === MAGIC[i]) continue;
     const text = toHex(found);
-    // CRLF became LF, LF became CRLF, the high bit was stripped, or the first byte was re-encoded as UTF-8.
+    // CRLF to LF, LF to CRLF, no high bit, or the first byte in UTF-8, as itself or as a replacement character.
     const damaged = ["894c51410a", "894c51410d0d0a", "094c5141", "c2894c5141", "efbfbd4c5141"];
     fail(damaged.some((d) => text.startsWith(d)) ? KIND.MAGIC_TEXT_DAMAGE : KIND.BAD_MAGIC, {
       offset: i,
@@ -212,11 +215,12 @@ function checkMagic(bytes: Uint8Array): void {
   }
 }
 
+/** `0x0000002a`. */
 export function hex32(value: number): string {
   return `0x${value.toString(16).padStart(8, "0")}`;
 }
 
-/** The required bits a file must declare (spec 5.3). */
+/** The required bits that a file must declare (spec 5.3). */
 export function requiredBits(
   modules: readonly Pick<ModuleRecord, "experts" | "parentModule">[],
   tensors: readonly Pick<TensorRecord, "role" | "compression">[],
@@ -240,7 +244,7 @@ export function requiredBits(
   return required;
 }
 
-/** @throws LqaError FEATURE_BITS */
+/** Checks that a file declares exactly its required bits. @throws LqaError FEATURE_BITS */
 export function checkFeatures(
   prologue: Prologue,
   modules: readonly ModuleRecord[],

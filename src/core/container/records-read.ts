@@ -1,6 +1,6 @@
 /**
- * The meaning of an index: records → modules, tensors and sections with positions (spec clauses 6.3 to 6.10), in the
- * order of checks of clause 15.2. Every count and product is bounded before it is used.
+ * Interprets an index: it turns records into modules, tensors and sections with positions (spec clauses 6.3 to 6.10), in the
+ * order of checks of clause 15.2. It bounds every count and product before it uses it.
  *
  * @module
  */
@@ -34,14 +34,14 @@ import {
 } from "./shared-read.ts";
 import type { ContainerIndex, Extent, ModuleRecord } from "./types.ts";
 
-/** Inputs for reading an index in addition to its bytes. */
+/** Inputs for interpreting an index in addition to its records. */
 export interface InterpretOptions {
   readonly prologue: Prologue;
   /** The column of clause 14 that bounds the file. */
   readonly limits: LimitSet;
 }
 
-/** What an index says. */
+/** An index, and the position of the first name that is not front-coded canonically. */
 interface Interpreted {
   readonly index: ContainerIndex;
   readonly noncanonicalName: number | undefined;
@@ -109,7 +109,7 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   };
 }
 
-/** As the records have them: what they mean is checked with each record. */
+/** The declared lengths of all chunks, in file order. The readers of the records check them. */
 function chunkLengths(read: ReadIndex): number[] {
   const lengths: number[] = [];
   for (const name of ["modules", "tensors", "sections"] as const) {
@@ -123,9 +123,9 @@ function chunkLengths(read: ReadIndex): number[] {
 // 15.2. Time is linear in the records and in the bands of all modules together, which have a limit.
 
 interface ModuleReader {
-  /** Calls have rising numbers. @throws LqaError of classes M, V, U and L */
+  /** Reads record `i`. Call it in order. @throws LqaError of classes M, V, U and L */
   module(i: number): ModuleRecord;
-  /** Behind the last one. @throws LqaError of class M */
+  /** Checks, after the last record, that all shared records are used. @throws LqaError of class M */
   finish(): void;
 }
 
@@ -142,9 +142,9 @@ function* readModules(next: ModuleReader, count: number): Pauses<ModuleRecord[]>
 }
 
 /**
- * Reads one record after the other. Not a generator, which engines optimize later or not at all.
+ * Reads one module record after the other. Not a generator: engines optimize these later or not at all.
  *
- * @param chunks where those of modules stand
+ * @param chunks extents of all chunks, those of modules first
  */
 function moduleReader(
   read: ReadIndex,
@@ -186,7 +186,7 @@ function moduleReader(
         });
       expertBands += type.experts * bands.length;
       limit(expertBands, EXPERT_BANDS, "modules", i, where);
-      // Neighbours are often alike; the sums over all bands of all modules are bounded anyway.
+      // Neighbours often have the same type and plan. In any case, the sum of bands over all modules has a limit.
       if (type !== lastType || bands !== lastBands) payload = payloadLength(type, bands);
       [lastType, lastBands] = [type, bands];
       const chunkLength = lengths(i);
@@ -200,7 +200,7 @@ function moduleReader(
         });
       checkChunkLength(chunkLength, payload, "none", where, offset);
       const parentModule = parent?.moduleOf(i);
-      // Field by field: a copy of `type` with more fields behind it is an object of another, slower kind.
+      // Field by field: engines give a copy of `type` with more fields another, slower object layout.
       return {
         role: type.role,
         out: type.out,
@@ -231,21 +231,21 @@ function moduleReader(
   };
 }
 
-// The parent of a file (spec clause 8.9): its content id, and the number of its module for each module of the child. Whether it has
-// such modules shows when it is there (`read/lineage.ts`).
+// The parent of a file (spec clause 8.9): its content id, and the number of its module for each module of the child.
+// `read/lineage.ts` checks that the parent has such modules.
 
 /** Words of a content id. */
 const ID_WORDS = 8;
 
-/** The parent of a file: its content id, and which of its modules belongs to each module of the child. */
+/** The parent of a file, as the index states it. */
 interface ParentReader {
-  /** Hexadecimal. */
+  /** Content id of the parent, hexadecimal. */
   readonly id: string;
-  /** Number of the parent's module for module `record`, if it has one. */
+  /** Number of the parent's module for module `record`; undefined if it has none. */
   moduleOf(record: number): number | undefined;
 }
 
-/** Reads the parent of a file that has the feature. @throws LqaError RECORD_REFERENCE */
+/** Reads the parent of a file with the feature PARENT. @throws LqaError RECORD_REFERENCE */
 function parentReader(read: ReadIndex): ParentReader {
   for (const [name, count] of [
     ["parent", ID_WORDS],

@@ -1,5 +1,5 @@
 /**
- * Modules, tensors and sections → the records of an index (spec clauses 6.3 to 6.10). Mirrors `records-read.ts`.
+ * Turns modules, tensors and sections into the records of an index (spec clauses 6.3 to 6.10). Mirrors `records-read.ts`.
  *
  * @module
  */
@@ -26,7 +26,7 @@ import { frontCode } from "./names.ts";
 import { startVectors } from "./shared-read.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
-/** Records by content: each once, numbered in the order of first use. */
+/** Numbers records by content, in the order of first use; equal records share a number. */
 function sharedRecords<T>(name: string, most: number): { number(record: T): number; records: T[] } {
   const numbers = new Map<string, number>();
   const records: T[] = [];
@@ -54,7 +54,7 @@ function sharedRecords<T>(name: string, most: number): { number(record: T): numb
  * @param tensors in natural order of their names, then by role
  * @param sections in order of their types
  * @param utf8 the names of modules and tensors, in the same order
- * @throws LqaError HARD_LIMIT if there are more different shared records than references can tell apart
+ * @throws LqaError HARD_LIMIT if there are more different shared records than references can number
  */
 export function writeRecords(
   modules: readonly Unplaced<ModuleRecord>[],
@@ -131,7 +131,7 @@ function typeRecord(shape: ModuleShape): ModuleTypeRecord {
   };
 }
 
-/** The vectors of a file with a parent (spec 8.9.1): a content id, and a number for each module. */
+/** The vectors of a file with a parent (spec 8.9.1): a content id, and for each module 0, or 1 + the parent's module number. */
 function parentVectors(
   id: string,
   modules: readonly { readonly parentModule?: number | undefined }[],

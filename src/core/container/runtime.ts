@@ -1,12 +1,13 @@
 /**
- * Native implementations where the runtime has them, without importing a Node module: the core stays browser-safe.
+ * Native implementations, if the runtime has them. It imports no Node module, so that the core runs in browsers.
  *
- * `process.getBuiltinModule` exists in Node ≥ 20.19, Bun and Deno; elsewhere everything here is `undefined` and the
- * portable implementations serve.
+ * `process.getBuiltinModule` exists in Node ≥ 20.19, Bun and Deno. Elsewhere all exports are undefined, and the library uses
+ * portable implementations.
  *
  * @module
  */
 
+/** The functions of `node:zlib` that this library uses; older versions lack some. */
 export interface NodeZlib {
   crc32?(data: Uint8Array, value?: number): number;
   zstdDecompressSync?(data: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
@@ -18,6 +19,7 @@ interface NodeHash {
   digest(): Uint8Array;
 }
 
+/** The function of `node:crypto` that this library uses. */
 export interface NodeCrypto {
   createHash(name: string): NodeHash;
 }
@@ -26,7 +28,7 @@ interface Host {
   getBuiltinModule?(name: string): unknown;
 }
 
-/** A module of Node, if the host has it. */
+/** A built-in module of Node; undefined if the host does not have it. */
 export function builtin<T>(
   name: string,
   host: Host | undefined = (globalThis as { process?: Host }).process,
@@ -38,5 +40,7 @@ export function builtin<T>(
   }
 }
 
+/** `node:zlib`, if the runtime has it. */
 export const nodeZlib: NodeZlib | undefined = builtin<NodeZlib>("node:zlib");
+/** `node:crypto`, if the runtime has it. */
 export const nodeCrypto: NodeCrypto | undefined = builtin<NodeCrypto>("node:crypto");

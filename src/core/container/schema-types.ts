@@ -1,15 +1,16 @@
 /**
- * Shape of the layout table, made of the names and types that `schema/generate.mjs` derives from `schema/lqa.fbs` (spec clause 6.1). The same
- * table drives the verifier, the reader and the writer of the index, so that the three cannot disagree.
+ * Types of the layout table of the index, which `schemaOf` makes from the names and types that `schema/generate.mjs` derives
+ * from `schema/lqa.fbs` (spec clause 6.1). The same table drives the verifier, the reader and the writer of the index, so that
+ * the three cannot disagree.
  *
- * An index is one table of vectors of fixed-size structs or unsigned integers: there are no other tables and no strings, and
- * `schema/generate.mjs` refuses a schema that has any. A vector that is not required belongs to a feature bit, is the last, and is
- * there if and only if the file has that bit.
+ * An index is one table of vectors of fixed-size structs or unsigned integers, without other tables and strings;
+ * `schema/generate.mjs` refuses a schema that has any. Optional vectors come last. Each belongs to a feature bit, and is present
+ * if and only if the file has that bit.
  *
  * @module
  */
 
-/** Scalar types the schema uses. */
+/** Scalar types of the schema. */
 export type Scalar = "u8" | "u16" | "u32" | "f32";
 
 /** A field inside a struct: fixed offset, fixed size. */
@@ -19,23 +20,25 @@ export interface StructField {
   readonly type: Scalar;
 }
 
+/** Layout of a struct, in bytes. */
 export interface StructLayout {
   readonly size: number;
   readonly align: number;
   readonly fields: readonly StructField[];
 }
 
-/** What a vector holds. */
+/** The elements of a vector: integers, or structs by name. */
 export type Element = { readonly scalar: Exclude<Scalar, "f32"> } | { readonly struct: string };
 
 /** A vector of the table; its slot is its position in the list. */
 export interface VectorField {
   readonly name: string;
-  /** Present only with a feature bit. */
+  /** True if it is present only with a feature bit. */
   readonly optional: boolean;
   readonly element: Element;
 }
 
+/** The layout of an index. */
 export interface Schema {
   readonly identifier: string;
   /** Name of the table. */
@@ -44,11 +47,11 @@ export interface Schema {
   readonly structs: { readonly [name: string]: StructLayout };
 }
 
-/** Bytes (and alignment) of a scalar. */
+/** Bytes, and alignment, of a scalar. */
 export const SCALAR_BYTES: Readonly<Record<Scalar, number>> = { u8: 1, u16: 2, u32: 4, f32: 4 };
 
 /**
- * The layout of an index. Structs have no gaps, as `schema/generate.mjs` makes sure: each field follows the one before it.
+ * The layout of an index. `schema/generate.mjs` ensures that structs have no gaps: each field follows the one before it.
  *
  * @param names types of the vectors, by slot, and of the fields of each struct
  */

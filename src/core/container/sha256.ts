@@ -1,22 +1,22 @@
 /**
- * SHA-256 over several pieces (spec clause 11): native where the runtime has a synchronous one, @noble/hashes
- * elsewhere. WebCrypto is not used: it is asynchronous, takes one piece, and is absent from insecure pages.
+ * SHA-256 over several pieces (spec clause 11): native if the runtime has a synchronous one, otherwise @noble/hashes. It does
+ * not use WebCrypto, which is asynchronous, takes one piece, and is absent from insecure pages.
  *
  * @module
  */
 import { sha256 as portable } from "@noble/hashes/sha2.js";
 import { type NodeCrypto, nodeCrypto } from "./runtime.ts";
 
-/** A digest under way. */
+/** Computes a SHA-256. */
 export interface Hasher {
   update(data: Uint8Array): void;
-  /** The digest of what has come so far. The hasher goes on. */
+  /** The digest of the data so far. The hasher stays usable. */
   snapshot(): Uint8Array;
-  /** The 32 bytes of the digest. Ends the use of this object. */
+  /** The 32 bytes of the digest. Do not use the hasher afterwards. */
   digest(): Uint8Array;
 }
 
-/** Starts a SHA-256, the portable one without `native`. */
+/** Starts a SHA-256. @param native null selects the portable implementation */
 export function createSha256(native: NodeCrypto | null = nodeCrypto ?? null): Hasher {
   if (native !== null) {
     const hash = native.createHash("sha256");
@@ -34,7 +34,7 @@ export function createSha256(native: NodeCrypto | null = nodeCrypto ?? null): Ha
   };
 }
 
-/** SHA-256 of the pieces one after the other. */
+/** SHA-256 of the concatenated pieces. */
 export function sha256(...pieces: readonly Uint8Array[]): Uint8Array {
   const hash = createSha256();
   for (const piece of pieces) hash.update(piece);

@@ -1,6 +1,7 @@
 /**
- * What records of an index share: encodings, band plans and module types (spec clauses 6.3 to 6.6), and the start (clause 8.8). Each
- * record must be listed once, be referred to, and stand in the order of first use, so that one content has one index.
+ * Reads the shared records of an index: encodings, band plans and module types (spec clauses 6.3 to 6.6), and the start (clause
+ * 8.8). The index must list each record once, refer to it, and have it in the order of first use, so that one content has one
+ * index.
  *
  * @module
  */
@@ -31,12 +32,13 @@ import {
 import type { ModuleTypeRecord } from "./generated/schema.ts";
 import type { ReadIndex } from "./index-read.ts";
 
+/** All encodings. @param started whether the file has the feature START @throws LqaError of classes M, V and U */
 export function readEncodings(read: ReadIndex, started: boolean): Encoding[] {
   const distinct = read.distinct("encodings");
   return read.vectors.encodings.map((record, i) => {
     const offset = read.locate("encodings")(i);
     const encoding = readEncoding(record, `encoding ${i}`, offset, started);
-    // One encoding has one record.
+    // The same encoding may not have two records.
     if (!distinct(i))
       fail(KIND.RECORD_REFERENCE, { where: `encoding ${i}`, offset, expected: "each encoding once" });
     return encoding;
@@ -51,6 +53,7 @@ export interface Plan {
   readonly started: boolean;
 }
 
+/** All band plans. @throws LqaError of classes M, V and L */
 export function* readPlans(
   read: ReadIndex,
   encodings: readonly Encoding[],
@@ -128,10 +131,10 @@ export function* readPlans(
   return result;
 }
 
-/** What a module type says. */
+/** A module type: the fields of a module's shape that its type states. */
 export type ModuleType = Omit<ModuleShape, "name" | "rank">;
 
-/** All module types, each once. @throws LqaError of classes M, V, U and L */
+/** All module types. @throws LqaError of classes M, V, U and L */
 export function* readTypes(read: ReadIndex, limit: LimitCheck): Pauses<ModuleType[]> {
   const distinct = read.distinct("types");
   const rest = pacer();
@@ -153,7 +156,7 @@ export function* readTypes(read: ReadIndex, limit: LimitCheck): Pauses<ModuleTyp
   return types;
 }
 
-/** Records of types from their columns. Written out: objects whose fields are added by name in a loop take ten times as long. */
+/** Records of types from their columns. The fields are explicit: adding them by name in a loop takes ten times as long. */
 function typeRecords(read: ReadIndex): (i: number) => ModuleTypeRecord {
   const column = (field: keyof ModuleTypeRecord): ((i: number) => number) => read.column("types", field);
   const [outSize, inSize] = [column("outSize"), column("inSize")];
@@ -249,7 +252,12 @@ function readType(
   };
 }
 
-/** References to shared records: each must exist, and new ones must come in order; all must be used in the end. */
+/**
+ * A function that resolves references to shared records. Each record must exist, and first references must come in order.
+ * `finish` checks that all records were used.
+ *
+ * @throws LqaError RECORD_REFERENCE, also from `finish`
+ */
 export function firstUse(
   count: number,
   name: "encodings" | "plans" | "types",
@@ -280,13 +288,13 @@ export function firstUse(
   });
 }
 
-// The start of a file, and the positions of its modules (spec clause 8.8), between the vectors of the index and what the decoder
-// takes.
+// Conversion between the start of a file and the positions of its modules in the index (spec clause 8.8), and the `ModuleStart`
+// of each module.
 
 /** Number of the generator MT19937. */
 const MT19937 = 1;
 
-/** The vectors of a file whose modules have these starts, all of one {@link Start}. */
+/** The vectors of a file whose modules have these starts. All share one {@link Start}. */
 export function startVectors(starts: readonly ModuleStart[]): { start: number[]; positions: number[] } {
   const { state } = starts[0]!.start;
   return {
@@ -295,7 +303,7 @@ export function startVectors(starts: readonly ModuleStart[]): { start: number[];
   };
 }
 
-/** What of the start of a module is part of its content (spec 8.8.5): generator, seed or state, and draw. */
+/** The words of a module's start that enter the content id (spec 8.8.5): generator, seed or state, and draw. */
 export function startContent({ start, position }: ModuleStart): number[] {
   const { state } = start;
   const at = STATE_WORDS * stateOf(position);
@@ -303,15 +311,15 @@ export function startContent({ start, position }: ModuleStart): number[] {
   return [MT19937, ...words, position % STATE_DRAWS];
 }
 
-/** Hands out the starts of modules in their order. */
+/** Returns the starts of modules in their order. */
 export interface StartReader {
-  /** The start of a module, number `record`. @throws LqaError RECORD_REFERENCE, HARD_LIMIT */
+  /** The start of the next module that has one, number `record`. @throws LqaError RECORD_REFERENCE, HARD_LIMIT, CORE_LIMIT */
   next(where: Where, rank: number, record: number): ModuleStart;
-  /** All positions must have been taken. */
+  /** Checks that all positions were used. @throws LqaError RECORD_REFERENCE */
   finish(): void;
 }
 
-/** Reads the start of a file that has the feature. @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER, HARD_LIMIT, CORE_LIMIT */
+/** A reader for a file with the feature START. @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER, HARD_LIMIT, CORE_LIMIT */
 export function startReader(read: ReadIndex, limit: LimitCheck): StartReader {
   const where = (): string => "start";
   const [words, column] = [read.vectors.start!, read.column("positions")];

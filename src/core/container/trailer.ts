@@ -1,5 +1,5 @@
 /**
- * The 64 bytes a file ends with (spec clause 11.4).
+ * The last 64 bytes of a file (spec clause 11.4). Columns: offset, bytes, field.
  *
  * ```
  *  0 32 root digest (file_id)     40 4 digest list bytes    48 4 zero       56 8 closing magic
@@ -18,6 +18,7 @@ import { hex32, MAGIC } from "./prologue.ts";
 /** The magic backwards. */
 const CLOSING_MAGIC: Uint8Array = MAGIC.slice().reverse();
 
+/** The fields of a trailer. Lengths are in bytes. */
 export interface Trailer {
   readonly rootDigest: Uint8Array;
   readonly fileLength: number;
@@ -25,6 +26,7 @@ export interface Trailer {
   readonly indexLength: number;
 }
 
+/** The 64 bytes of a trailer. */
 export function writeTrailer(t: Trailer): Uint8Array {
   const bytes = new Uint8Array(TRAILER_BYTES);
   const view = viewOf(bytes);
@@ -38,9 +40,10 @@ export function writeTrailer(t: Trailer): Uint8Array {
 }
 
 /**
- * Checks a trailer against what the prologue and the records say, and returns its root digest.
+ * Checks a trailer against prologue and records, and returns its root digest.
  *
  * @param base position of the trailer in the file
+ * @param expected lengths that follow from prologue and records
  * @throws LqaError TRAILER_CRC, TRAILER_MISMATCH
  */
 export function readTrailer(

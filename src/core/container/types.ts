@@ -1,5 +1,5 @@
 /**
- * What an index says, with the positions that follow from it (spec clauses 4.2 and 6).
+ * The content of an index, with the positions that follow from it (spec clauses 4.2 and 6).
  *
  * @module
  */
@@ -11,16 +11,16 @@ import type { ModuleStart } from "../codecs/start/start.ts";
 /** How a payload is stored (spec 7.5). */
 export type CompressionName = "none" | "zstd" | "shuffled-zstd" | "text-zstd";
 
-/** A stretch of the file. */
+/** A range of bytes in the file. */
 export interface Extent {
   readonly offset: number;
   readonly length: number;
 }
 
-/** What every chunk has: compression, size and place. */
+/** The properties of every chunk: compression, size and place. */
 export interface ChunkRecord {
   readonly compression: CompressionName;
-  /** Bytes of the payload when not compressed. */
+  /** Bytes of the payload before compression. */
   readonly payload: number;
   /** The stored payload with its CRC-32; without the padding behind it. */
   readonly chunk: Extent;
@@ -33,7 +33,7 @@ export interface ModuleRecord extends ModuleShape, ChunkRecord {
   readonly bands: readonly Band[];
   /** Where the draws of A' begin, if a vector of it has a start (spec 8.8). */
   readonly start?: ModuleStart | undefined;
-  /** Number of the module of the parent that this one is decoded with, if there is one (spec 8.9). */
+  /** Number of the parent's module that decoding adds this one to, if there is one (spec 8.9). */
   readonly parentModule?: number | undefined;
   /** The content id of that parent, hexadecimal: the same for all modules of a file. */
   readonly parentId?: string | undefined;
@@ -52,11 +52,13 @@ export interface TensorRecord extends ChunkRecord {
 export interface SectionRecord extends ChunkRecord {
   /** Four ASCII letters, e.g. `META`. */
   readonly type: string;
+  /** A reader that does not know the section must refuse the file (spec 10.1). */
   readonly critical: boolean;
+  /** An editor that changed modules or tensors keeps an unknown section if this is set, otherwise drops it (spec 10.5). */
   readonly safeToCopy: boolean;
 }
 
-/** A whole index. Chunks follow in this order: modules, tensors, sections. */
+/** A whole index. The order of chunks in the file is: modules, tensors, sections. */
 export interface ContainerIndex {
   readonly modules: readonly ModuleRecord[];
   readonly tensors: readonly TensorRecord[];
@@ -75,13 +77,13 @@ export function allChunks(index: Pick<ContainerIndex, "modules" | "tensors" | "s
   return [...index.modules, ...index.tensors, ...index.sections];
 }
 
-/** A record that has no position yet, only the length of its chunk. */
+/** A record without a position yet, with the length of its chunk. */
 export type Unplaced<T> = Omit<T, "chunk"> & { readonly chunkLength: number };
 
-/** What has a chunk. */
+/** A record of any kind; each has a chunk. */
 export type AnyRecord = ModuleRecord | TensorRecord | SectionRecord;
 
-/** A chunk as errors name it. */
+/** The name of a chunk in errors. */
 export function placeOf(record: AnyRecord): string {
   if ("type" in record) return `section ${record.type}`;
   return `${"element" in record ? "tensor" : "module"} "${record.name}"`;

@@ -1,9 +1,10 @@
 /**
  * Walks zstd frames without decompressing them (spec clause 7.5, RFC 8878 §3.1.1).
  *
- * No zstd implementation available to JavaScript is strict: native ones drop trailing bytes and accept truncated
- * frames, zstd-codec ignores a missing end, others ignore checksums. So every frame is walked first: a single segment of
- * exactly the expected content size, without dictionary and checksum, blocks that end where the frame ends. Reads headers only.
+ * No zstd implementation available to JavaScript is strict: native ones drop trailing bytes and accept truncated frames,
+ * zstd-codec ignores a missing end, others ignore checksums. So readers walk over every frame first. It must be a single
+ * segment of exactly the expected content size, without dictionary and checksum, with blocks that end where the frame ends.
+ * The walk reads only headers.
  *
  * @module
  */
@@ -12,18 +13,18 @@ import { fail } from "../../errors.ts";
 import { viewOf } from "./bytes.ts";
 
 const FRAME_MAGIC = 0xfd2fb528;
-/** The frame descriptor without the two bits that give the length of the content size. */
+/** The frame descriptor, without the two bits that state the length of the content size field. */
 const SINGLE_SEGMENT = 0x20;
 const MAX_BLOCK = 128 * 1024;
 
-/** A walk over one frame: is given all of its bytes that have arrived, asks for more, and returns its length. */
+/** A walk over one frame. It takes all bytes of the frame that have arrived, yields if it needs more, and returns its length. */
 export type FrameWalk = Generator<void, number, Uint8Array>;
 
 /**
- * Walks the frame at the start of a stretch of `left` bytes, which may arrive in pieces. The first `next` starts it, each
- * one after that takes all bytes from the beginning of the frame on.
+ * Walks over the frame at the start of `left` bytes, which may arrive in pieces. The first `next` starts the walk; each later one
+ * takes all bytes from the beginning of the frame on.
  *
- * @param rawLength the content size the frame must declare
+ * @param rawLength the content size that the frame must declare
  * @param base position of the frame in the file, for error offsets
  * @throws LqaError ZSTD_FRAME
  */
@@ -31,7 +32,7 @@ export function* walkFrame(left: number, rawLength: number, base: number, where:
   const bad = (at: number, expected: string, actual?: string | number): never =>
     fail(KIND.ZSTD_FRAME, { where, offset: base + at, expected, actual });
   let bytes = yield;
-  /** Whether bytes have to be waited for. Not a generator of its own: a frame may have a block every three bytes. */
+  /** Whether the walk must wait for more bytes. Not a generator, because a frame may have a block every three bytes. */
   const short = (at: number, length: number): boolean => {
     if (length > left - at) bad(at, `${length} more bytes of the frame`, left - at);
     return length > bytes.length - at;
@@ -74,7 +75,7 @@ export function* walkFrame(left: number, rawLength: number, base: number, where:
   return at;
 }
 
-/** Length of the frame at the start of `bytes`. As {@link walkFrame}, all of it being there. */
+/** Length of the frame at the start of `bytes`. As {@link walkFrame}, if all bytes are present. @throws LqaError ZSTD_FRAME */
 export function frameLength(bytes: Uint8Array, rawLength: number, base: number, where: string): number {
   const walk = walkFrame(bytes.length, rawLength, base, where);
   walk.next();

@@ -1,5 +1,5 @@
 /**
- * What this library uses of the package zstd-codec, which comes without types.
+ * Types of the parts of the package zstd-codec that this library uses. The package has no types.
  *
  * @module
  */

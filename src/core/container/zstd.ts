@@ -1,6 +1,6 @@
 /**
- * Implementations of zstd (spec clause 7.5): given by the caller, native where the runtime has one, or the zstd-codec
- * package. Here is only what loads them: files without compressed chunks need none.
+ * Loads an implementation of zstd (spec clause 7.5): that of the caller, a native one if the runtime has it, or the zstd-codec
+ * package. Files without compressed chunks need none.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import type { ChunkRecord, CompressionName } from "./types.ts";
 
 /** A zstd decompressor. */
 export interface Zstd {
-  /** The content of one frame of known content size. May throw anything. */
+  /** The content of one frame, of `rawLength` bytes. May throw any error. */
   decompress(frame: Uint8Array, rawLength: number): Uint8Array;
 }
 
-/** The zstd-codec package: reads and writes, with and without the text dictionary. */
+/** The functions of the zstd-codec package: it reads and writes, with and without the text dictionary. */
 export interface ZstdCodecFunctions extends Zstd {
   /** One frame that declares its content size. */
   compress(raw: Uint8Array): Uint8Array;
@@ -21,7 +21,7 @@ export interface ZstdCodecFunctions extends Zstd {
   decompressText(frame: Uint8Array, rawLength: number): Uint8Array;
 }
 
-/** The place of a payload, and what it consists of. */
+/** The place of a payload, and the size of its elements. */
 export interface PayloadPlace {
   /** Bytes of one element, for `shuffled-zstd`. */
   readonly elementSize: number;
@@ -30,25 +30,25 @@ export interface PayloadPlace {
   readonly where: string;
 }
 
-/** A payload that is being inflated. */
+/** Inflates one payload that arrives in pieces. */
 export interface Inflater {
-  /** The next stored bytes; their memory may be used again afterwards. @throws LqaError BUDGET for a frame that is too long */
+  /** Takes the next stored bytes. You may reuse their memory afterwards. @throws LqaError BUDGET for a frame that is too long */
   push(stored: Uint8Array): void;
-  /** All stored bytes were given. @throws LqaError as {@link Decompressor.decompress} */
+  /** Reports the end of the stored bytes. @throws LqaError as {@link Decompressor.decompress} */
   finish(): void;
 }
 
-/** How a payload that arrives in pieces is inflated. */
+/** Options of an {@link Inflater}. */
 export interface InflaterOptions extends Omit<PayloadPlace, "base"> {
-  /** Most bytes of one stored frame that are held. */
+  /** Most stored bytes of one frame in memory. */
   readonly most: number;
-  /** Is given the raw payload, at most 1 MiB at a time, as long as nothing is wrong. */
+  /** Receives the raw payload, at most 1 MiB at a time, up to the first error. */
   readonly receive: (raw: Uint8Array) => void;
 }
 
-/** An implementation of zstd behind the checks of what it is given: loaded together, for files that need them. */
+/** An implementation of zstd, with checks of its input. Readers load both together, for files that need them. */
 export interface Decompressor {
-  /** The raw payload of a stored one that is compressed. @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION */
+  /** The raw payload of a compressed one. @throws LqaError ZSTD_FRAME, UNSUPPORTED_COMPRESSION */
   decompress(
     stored: Uint8Array,
     compression: CompressionName,
@@ -61,7 +61,7 @@ export interface Decompressor {
 
 let portable: Promise<ZstdCodecFunctions> | undefined;
 
-/** The zstd-codec package: same bytes on every runtime. Loaded on the first call (30 ms), then kept. */
+/** The zstd-codec package, which gives the same bytes on every runtime. The first call loads it (30 ms). */
 export function loadZstdCodec(): Promise<ZstdCodecFunctions> {
   portable ??= import("./portable-zstd.ts").then(({ startZstdCodec }) =>
     startZstdCodec(import("zstd-codec")),
@@ -69,12 +69,12 @@ export function loadZstdCodec(): Promise<ZstdCodecFunctions> {
   return portable;
 }
 
-/** The best implementation for reading: native (Node ≥ 22.15, Bun, Deno), else zstd-codec. */
+/** The best implementation for reading: native (Node ≥ 22.15, Bun, Deno), otherwise zstd-codec. */
 export async function loadZstd(): Promise<Zstd> {
   return zstdOf(nodeZlib);
 }
 
-/** Of a runtime with this `node:zlib`. */
+/** The best implementation for reading in a runtime with this `node:zlib`. */
 export async function zstdOf(zlib: NodeZlib | undefined): Promise<Zstd> {
   const native = zlib?.zstdDecompressSync;
   if (native === undefined) return loadZstdCodec();
@@ -82,11 +82,11 @@ export async function zstdOf(zlib: NodeZlib | undefined): Promise<Zstd> {
 }
 
 /**
- * What compressed chunks need, loaded when a file has some: the checks on frames, and an implementation of zstd, which is
- * the package only where there is nothing native, or for the text dictionary.
+ * Loads the decompressor for some chunks: the checks of frames, and an implementation of zstd. That is the package only if there
+ * is no native one, or for the text dictionary.
  *
- * @returns undefined if all of these chunks are stored as they are
- * @param options.zstd goes before everything else
+ * @param options.zstd takes precedence over all others
+ * @returns undefined if none of these chunks is compressed
  */
 export async function zstdFor(
   records: readonly Pick<ChunkRecord, "compression">[],

@@ -1,6 +1,6 @@
 /**
  * Checks a server's response to a range request (spec clause 13.2): status, `Content-Range`, total length, encoding,
- * validators, and a body of exactly the requested length. A server is trusted no more than a file.
+ * validators, and a body of exactly the requested length. The reader trusts a server no more than a file.
  *
  * @module
  */
@@ -19,18 +19,18 @@ export class Transient extends Error {
   }
 }
 
-/** What identifies one state of a remote file. */
+/** Identifies one state of a remote file. */
 export interface Version {
   readonly size: number;
   readonly etag: string | undefined;
   readonly modified: string | undefined;
 }
 
-/** An answer whose head is right. */
+/** An answer whose head passes the checks. */
 export type Answer =
   /** The body has exactly these bytes of the file. */
   | { readonly kind: "range"; readonly length: number; readonly version: Version }
-  /** The body is the whole file: the server does not know ranges. */
+  /** The body is the whole file: the server ignores ranges. */
   | { readonly kind: "whole"; readonly length: number | undefined; readonly validators: Validators }
   /** The file ends before the range. */
   | { readonly kind: "beyond"; readonly version: Version };
@@ -42,7 +42,8 @@ const TRANSIENT: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 50
 /**
  * Checks the head of an answer to `Range: bytes=offset-(offset + length - 1)`.
  *
- * @param pinned the version of the answers before
+ * @param pinned the version that earlier answers had; undefined for the first
+ * @param where names the address in errors
  * @throws Transient; LqaError NOT_FOUND, ACCESS_DENIED, HTTP_RESPONSE, REMOTE_CHANGED
  */
 export function readHead(
@@ -91,11 +92,11 @@ export function readHead(
   }
   if (status === 200) {
     if (pinned !== undefined) {
-      // This is how If-Range says that the file is another one.
+      // Status 200 to a request with If-Range means that the file has changed.
       assertSame(pinned, { ...validators, size: pinned.size }, where);
       bad("status 206", "status 200, although ranges had been answered before");
     }
-    // The length of a compressed body says nothing about what it expands to.
+    // The length of a compressed body does not tell its decompressed length.
     const declared = encoded(headers) ? null : headers.get("content-length");
     return { kind: "whole", length: declared === null ? undefined : Number(declared), validators };
   }
@@ -108,10 +109,10 @@ export function readHead(
   return bad("status 206", `status ${status}`);
 }
 
-/** @throws LqaError REMOTE_CHANGED */
+/** Checks that two versions do not contradict each other. @throws LqaError REMOTE_CHANGED */
 function assertSame(pinned: Version, now: Version, where: string): void {
   if (now.size !== pinned.size) changed(where, `length ${now.size} instead of ${pinned.size}`);
-  // A validator that is missing now and then (another machine behind the same name) says nothing.
+  // A missing validator says nothing: another machine behind the same name may not send it.
   if (pinned.etag !== undefined && now.etag !== undefined) {
     if (pinned.etag !== now.etag) changed(where, `entity tag ${now.etag} instead of ${pinned.etag}`);
   } else if (pinned.modified !== undefined && now.modified !== undefined && pinned.modified !== now.modified)
@@ -127,7 +128,7 @@ function encoded(headers: Headers): boolean {
   return encoding !== null && encoding.trim() !== "" && encoding.trim().toLowerCase() !== "identity";
 }
 
-/** What `If-Range` may say: a weak tag would make the server ignore the range (RFC 9110, 13.1.5). */
+/** The value for `If-Range`, if there is one: a weak tag would make the server ignore the range (RFC 9110, 13.1.5). */
 export function ifRange({ etag, modified }: Version): string | undefined {
   if (etag !== undefined) return etag.startsWith("W/") ? undefined : etag;
   return modified;
@@ -142,13 +143,13 @@ function retryAfter(value: string | null): number | undefined {
 }
 
 /**
- * The body of an answer.
+ * Reads the body of an answer.
  *
- * @param exact the length it must have, if that is known
- * @param most a longer body is refused with what `tooLong` throws, and not read on
+ * @param exact the length that the body must have, if known
+ * @param most largest length; beyond it the function stops reading and calls `tooLong`, which throws
  * @param alive called with the length of each piece
- * @param signal ends the reading, even of a body that does not obey it
- * @throws Transient for a body that is too short, or breaks off
+ * @param signal ends the reading, even if the body ignores it
+ * @throws Transient for a body that is too short, or breaks off; what `tooLong` throws
  */
 export async function readBody(
   response: Response,
@@ -199,21 +200,21 @@ export async function readBody(
   return bytes;
 }
 
-// Redirects, followed one at a time (spec clause 13.2). A redirect comes from a server, which is as little trusted as a
-// file, so the library decides about each one before it sends the next request:
+// Redirects, followed one at a time (spec clause 13.2). A redirect comes from a server, which the reader does not trust, so
+// the library checks each one before it sends the next request:
 //
 // - at most {@link MOST_REDIRECTS} redirects, loops included;
 // - never from https to http, not even in the middle of a chain: that request would show the path, the query and
 //   the headers to everybody on the way;
-// - the caller's headers (`authorization`, for one) go to the origin of the caller's address only. After a redirect to
-//   another origin they are dropped for the rest of the chain;
-// - the query of one address is never carried over to another one, and no `Referer` is sent.
+// - the caller's headers (such as `authorization`) go to the origin of the caller's address only. After a redirect to
+//   another origin, all later requests of the chain go without them;
+// - the library never copies the query of one address to another, and sends no `Referer`.
 //
 // Web pages cannot do this: `fetch` hides the answer of a redirect from them. There the browser follows the redirects.
-// It refuses http from an https page, drops `authorization` across origins and keeps other headers; what is left to this
-// file is to refuse an answer that came over http to a request over https.
+// It refuses http from an https page, drops `authorization` across origins and keeps other headers. This file then only
+// refuses an answer that came over http to a request over https.
 
-/** Most redirects of one request. Downloads of the large hosts take one or two. */
+/** Most redirects of one request. Downloads from large hosts need one or two. */
 export const MOST_REDIRECTS = 5;
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -221,17 +222,17 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** One request of a chain. */
 export interface Hop {
   readonly url: URL;
-  /** True while every address so far had the origin of the first one: the caller's headers may be sent. */
+  /** True while every address so far had the origin of the first: only then may the request carry the caller's headers. */
   readonly home: boolean;
   readonly redirect: "manual" | "follow";
 }
 
-/** Sends a request to `target` and follows redirects. Resolves to the first answer that is not one. */
+/** Sends a request to `target` and follows redirects. Resolves to the first answer that is not a redirect. */
 export type Follow = (target: URL, send: (hop: Hop) => Promise<Response>) => Promise<Response>;
 
 /**
- * The URL of an address, or undefined if it is none. Not by `URL.canParse`: in Node 20 that says true of some addresses
- * whose constructor throws, as soon as it is compiled.
+ * The URL of an address, or undefined if the address is not valid. It does not use `URL.canParse`: once compiled, that of
+ * Node 20 returns true for some addresses whose constructor throws.
  */
 export function urlOf(address: string | URL, base: string | URL | undefined): URL | undefined {
   try {
@@ -242,9 +243,9 @@ export function urlOf(address: string | URL, base: string | URL | undefined): UR
 }
 
 /**
- * A way to send requests that remembers whether this runtime shows redirects.
+ * A function that sends requests and follows redirects. It remembers whether this runtime shows redirects.
  *
- * @param where what errors name
+ * @param where names the address in errors
  * @returns a function that throws LqaError HTTP_RESPONSE for a chain that breaks a rule above, and what `send` throws
  */
 export function redirectFollower(where: string): Follow {
@@ -252,7 +253,7 @@ export function redirectFollower(where: string): Follow {
     fail(KIND.HTTP_RESPONSE, { where, expected, actual });
   let redirect: Hop["redirect"] = "manual";
 
-  /** For web pages, and for a `fetch` that follows redirects although it should not. */
+  /** Refuses http after https, in web pages and if `fetch` follows redirects although it should not. */
   function checked(response: Response, asked: URL): Response {
     if (asked.protocol !== "https:" || !/^http:/i.test(response.url)) return response;
     discard(response);
@@ -294,12 +295,12 @@ export function redirectFollower(where: string): Follow {
   };
 }
 
-/** An address as errors show it: without its query, which may hold a signature. */
+/** An address for errors: without its query, which may hold a signature. */
 export function shown({ origin, pathname }: URL): string {
   return `${origin}${pathname}`.slice(0, 200);
 }
 
-/** Discards a response whose body is not read. */
+/** Discards a response without reading its body. */
 export function discard(response: Response): void {
   response.body?.cancel().catch(() => {});
 }

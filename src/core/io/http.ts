@@ -1,16 +1,16 @@
 /**
- * A file on a web server as a source of ranges (spec clause 13.2). Runs wherever there is `fetch`.
+ * A file on a web server as a source of ranges (spec clause 13.2). Runs wherever `fetch` exists.
  *
- * The first answer pins the file: its length, and its entity tag or date. Every later request says so (`If-Range`), and
- * an answer from another version is REMOTE_CHANGED. A server that does not know ranges sends the whole file once, which
- * is then kept, up to `wholeBytes`. Whatever else an answer gets wrong is HTTP_RESPONSE; what may pass (no connection,
- * silence, a body that breaks off or is too slow, 408, 425, 429, 5xx) is tried again, with growing pauses, before it is
- * NETWORK.
+ * The first answer pins the file by its length and its entity tag or date. Every later request sends them in `If-Range`, and
+ * an answer from another version is REMOTE_CHANGED. A server that ignores ranges sends the whole file once; the source keeps
+ * it, up to `wholeBytes`. Other wrong answers are HTTP_RESPONSE. The source retries transient failures (no connection,
+ * silence, a body that breaks off or is too slow, status 408, 425, 429, 500, 502, 503 or 504) with exponential backoff, and
+ * then fails with NETWORK.
  *
  * A server that keeps length and tag can still send bytes of two files: `open` proves chunks by their digests.
  *
- * Errors show addresses without their query, which may hold a signature. Which hosts may be reached is for the caller to
- * decide. `http-response.ts` says how redirects are followed.
+ * Errors show addresses without their query, which may hold a signature. The caller decides which hosts may be reached.
+ * `http-response.ts` says how the source follows redirects.
  *
  * @module
  */
@@ -34,22 +34,22 @@ import { assertNotAborted, assertRange, type ByteSource, eitherSignal } from "./
 /** Options of the requests to a server. */
 export interface HttpOptions {
   /**
-   * Sent with every request, e.g. `authorization`. A redirect to another origin drops them all; in web pages the browser
+   * Headers of every request, e.g. `authorization`. A redirect to another origin drops them all; in web pages the browser
    * follows redirects and drops `authorization` only.
    */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Ends every request. */
+  /** Aborts every request. */
   readonly signal?: AbortSignal | undefined;
-  /** How often a request is tried. Default 4. */
+  /** Most attempts at a request, the first included. Default 4. */
   readonly attempts?: number | undefined;
-  /** Pause before the second attempt; it doubles with each, and half of it is random. Default 250 ms. */
+  /** Pause before the second attempt; it doubles with each attempt, and half of it is random. Default 250 ms. */
   readonly pauseMs?: number | undefined;
   /** Longest pause between attempts. If a server requests more by Retry-After, the request fails. Default 10 s. */
   readonly longestPauseMs?: number | undefined;
-  /** Silence after which an attempt is given up: before the answer, or between two pieces of it. Default 30 s. */
+  /** Silence after which an attempt fails: before the answer, or between two pieces of it. Default 30 s. */
   readonly silenceMs?: number | undefined;
   /**
-   * Least bytes a second of a body, over each `silenceMs` of it: an attempt below that is given up like a silent one.
+   * Least bytes a second of a body, measured over each `silenceMs` of it: below that an attempt fails like a silent one.
    * Default 1024; 0 allows any rate.
    */
   readonly leastRate?: number | undefined;
@@ -57,15 +57,15 @@ export interface HttpOptions {
   readonly deadlineMs?: number | undefined;
   /** Concurrent requests. Default 4. */
   readonly concurrency?: number | undefined;
-  /** Most bytes of a file that is taken whole, because the server ignores ranges. Default 64 MiB. */
+  /** Most bytes of a whole file from a server that ignores ranges. Default 64 MiB. */
   readonly wholeBytes?: number | undefined;
-  /** Default: the global one. An LqaError that it throws ends a read; any other error is one of the network. */
+  /** Default: the global one. An LqaError that it throws ends the read; any other error counts as a transient failure. */
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
 /** A source over a web server. */
 export interface HttpSource extends ByteSource {
-  /** Without query and fragment. */
+  /** The address without query and fragment. */
   readonly address: string;
   /** Requests sent so far; each redirect is one more. */
   readonly requests: number;
@@ -82,10 +82,10 @@ const DEFAULTS = {
 } as const;
 
 /**
- * A source over the file at `url`. Nothing is requested before the first read.
+ * A source over the file at `url`. It sends no request before the first read.
  *
- * Reads throw LqaError NOT_FOUND, ACCESS_DENIED, HTTP_RESPONSE, REMOTE_CHANGED, NETWORK, BUDGET (a whole file above `wholeBytes`) and
- * ABORTED.
+ * Reads throw LqaError NOT_FOUND, ACCESS_DENIED, HTTP_RESPONSE, REMOTE_CHANGED, NETWORK, BUDGET (a whole file above
+ * `wholeBytes`) and ABORTED.
  *
  * @throws LqaError USAGE for an address that is not http or https, or that holds a password
  */
@@ -93,19 +93,19 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
   const target = parseUrl(url);
   const where = `${target.origin}${target.pathname}`;
   const settings = { ...DEFAULTS, ...defined(options) };
-  // In web pages If-Range would cost a preflight that many servers refuse; what an answer says of itself is enough.
+  // In web pages If-Range would cost a preflight that many servers refuse; the validators of the answers suffice.
   const page = (globalThis as { location?: { origin?: string } }).location?.origin;
   const foreign = page !== undefined && page !== target.origin;
   const slots = new Slots(Math.max(1, settings.concurrency));
   const follow = redirectFollower(where);
-  /** When the deadline passes, in the clock of `performance`. */
+  /** Time of the deadline, in milliseconds of `performance.now`. */
   let ends: number | undefined;
   let version: Version | undefined;
   let whole: Uint8Array | undefined;
   let first: Promise<unknown> | undefined;
   let requests = 0;
 
-  /** One request and its answer. */
+  /** Sends one request and reads its answer. */
   async function attempt(offset: number, length: number, control: Attempt): Promise<Uint8Array> {
     const own: Record<string, string> = { range: `bytes=${offset}-${offset + length - 1}` };
     const condition = version && ifRange(version);
@@ -157,7 +157,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
       control.alive(0);
       return response;
     } catch (cause) {
-      // Not of an attempt that was given up.
+      // ABORTED means here that the attempt's own signal ended it.
       if (isLqaError(cause) && !isLqaError(cause, "ABORTED")) throw cause;
       throw new Transient(describe(cause), { cause });
     }
@@ -171,7 +171,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
     });
   }
 
-  /** A request, until it succeeds or there is no hope. */
+  /** Repeats a request until it succeeds, fails for good, or has used up its attempts. */
   async function request(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
     const late = deadline();
     const either = eitherSignal(signal, late);
@@ -196,7 +196,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
           });
         control?.end();
         release();
-        // A deadline that passes in the pause is seen by the next attempt.
+        // If the deadline passes in the pause, the next attempt fails with it.
         await sleep(pause, either).catch(() => assertNotAborted(signal));
       } finally {
         control?.end();
@@ -205,7 +205,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
     }
   }
 
-  /** Aborted when the deadline passes. The clock begins with the first read. */
+  /** A signal that aborts when the deadline passes. The clock starts with the first read. */
   function deadline(): AbortSignal | undefined {
     if (settings.deadlineMs === undefined) return undefined;
     ends ??= performance.now() + settings.deadlineMs;
@@ -234,7 +234,7 @@ export function httpSource(url: string | URL, options: HttpOptions = {}): HttpSo
       const either = eitherSignal(options.signal, signal);
       assertNotAborted(either);
       if (length === 0) return new Uint8Array(0);
-      // One request goes ahead, so that all others are about the same version. If it fails, the next one tries.
+      // One request goes first and pins the version for all others. If it fails, the next one takes its place.
       while (version === undefined && first !== undefined)
         await unlessAborted(
           first.catch(() => {}),
@@ -267,32 +267,33 @@ function parseUrl(url: string | URL): URL {
   return parsed;
 }
 
-/** Options without the ones that are there but undefined. */
+/** Options without those whose value is undefined. */
 function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never;
 }
 
-/** `fetch failed` says nothing; its cause does. */
+/** Describes an error by its cause, if it has one: `fetch failed` says nothing. */
 function describe(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return inner instanceof Error ? inner.message || inner.name : String(inner);
 }
 
-// One attempt at a request, and what ends it early: the caller's signal, silence, or a body that arrives below the least
-// rate. Without the rate a server that sends a byte now and then could hold a reader for days.
-
 /** Longest delay of a timer; a longer one would end at once. */
 export const MOST_MS: number = 2 ** 31 - 1;
 
-/** What ends one attempt: the caller's signal, silence, or a body below the least rate. */
+/**
+ * One attempt at a request. The caller's signal, silence, or a body below the least rate ends it early. Without the rate, a
+ * server that sends a byte now and then could hold a reader for days.
+ */
 export interface Attempt {
   readonly signal: AbortSignal;
   /** Reports the number of bytes that have arrived. */
   readonly alive: (bytes: number) => void;
-  /** The head of the answer is there: from now on the rate counts. */
+  /** Reports that the head of the answer has arrived: from now on the rate counts. */
   body(): void;
-  /** Why the attempt was given up, unless the caller ended it. */
+  /** Why the attempt was given up; undefined if the caller ended it, or if it was not. */
   gaveUp(): string | undefined;
+  /** Stops the timers. */
   end(): void;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a file can be read from, and what kind of thing that is: the whole of it in memory, ranges, or pieces as they arrive.
+ * The inputs that a file can be read from, by kind: the whole file in memory, ranges, or pieces as they arrive.
  *
  * @module
  */
@@ -25,9 +25,9 @@ export type OpenInput =
   | { readonly kind: "pieces"; readonly pieces: Pieces };
 
 /**
- * Finds out what an input is. Nothing of it is read; what reads from servers is loaded for a URL.
+ * Determines the kind of an input. It reads nothing, and imports the HTTP source only for a URL.
  *
- * @throws TypeError for what is none; LqaError USAGE for a URL that is neither http nor https
+ * @throws TypeError for any other value; LqaError USAGE for a URL that is not http or https, or that holds a password
  */
 export async function openInput(input: Input): Promise<OpenInput> {
   if (isBytes(input)) return { kind: "bytes", bytes: input };
@@ -48,7 +48,7 @@ export async function openInput(input: Input): Promise<OpenInput> {
   );
 }
 
-/** In any realm. */
+/** True for an object of a built-in class, of any realm. */
 const isOfClass = (value: unknown, name: string): boolean =>
   Object.prototype.toString.call(value) === `[object ${name}]`;
 

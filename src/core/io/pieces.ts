@@ -2,8 +2,8 @@
  * Bytes that arrive in pieces: one way to read a web stream (`fetch().body`), a Blob, a Node stream (a file, standard input)
  * and any other iterable.
  *
- * The next piece is requested only after the previous one has been processed, so the producer gets back-pressure. The source
- * is cancelled if reading ends early: after an error, an abort, or when the consumer stops.
+ * The reader requests the next piece only after the consumer has processed the previous one, so the producer gets
+ * back-pressure. It cancels the source if reading ends early: after an error, an abort, or when the consumer stops.
  *
  * @module
  */
@@ -24,8 +24,8 @@ interface Reader {
 /**
  * The pieces of `source`, one at a time.
  *
- * @throws LqaError ABORTED, at once even if the source does not answer any more; IO with the cause if the source fails;
- *   TypeError for a piece that is not a Uint8Array (a text stream, for one), and for what yields no pieces
+ * @throws LqaError ABORTED, at once even if the source no longer answers; IO with the cause if the source fails
+ * @throws TypeError for a piece that is not a Uint8Array (as of a text stream), and for a source that yields no pieces
  */
 export async function* piecesOf(
   source: Pieces,
@@ -51,16 +51,17 @@ export async function* piecesOf(
     if (isLqaError(error) || error instanceof PieceError === false) throw error;
     return fail(KIND.IO, { where: "the input stream", cause: error.cause });
   } finally {
-    // Not waited for: a source that hangs must not keep its reader from ending.
+    // Without `await`: a source that hangs must not keep its reader from ending.
     if (!ended) reader.cancel(reason).catch(() => {});
   }
 }
 
 /**
- * A stream as a source of ranges: what has arrived is kept, so that it can be read again. Reads take turns.
+ * A stream as a source of ranges. It keeps all bytes that have arrived, so that they can be read again. Reads take turns.
  *
- * @param budgetBytes most bytes that are kept
- * @throws LqaError as {@link piecesOf}; its reads: BUDGET for a stream that is longer
+ * Reads throw LqaError and TypeError as {@link piecesOf}, and BUDGET for a stream that is longer than the budget.
+ *
+ * @param budgetBytes most bytes to keep
  */
 export function piecesSource(source: Pieces, budgetBytes: number, signal?: AbortSignal): ByteSource {
   const pieces = piecesOf(source, signal);
@@ -86,7 +87,7 @@ export function piecesSource(source: Pieces, budgetBytes: number, signal?: Abort
       });
     }
     if (length > kept.length) {
-      // Views that were handed out keep the old memory.
+      // Views from earlier reads keep the old memory.
       const larger = new Uint8Array(Math.min(budgetBytes, Math.max(length, 2 * kept.length, FIRST_KEPT)));
       larger.set(kept.subarray(0, filled));
       kept = larger;
@@ -109,16 +110,16 @@ export function piecesSource(source: Pieces, budgetBytes: number, signal?: Abort
   };
 }
 
-/** Memory for the first pieces of a stream. */
+/** Bytes of memory for the first pieces of a stream. */
 const FIRST_KEPT = 65536;
 
-/** The source's error, to distinguish it from an error of the consumer. */
+/** Wraps an error of the source, to distinguish it from an error of the consumer. */
 class PieceError extends Error {}
 
 function readerOf(source: Pieces): Reader {
   if ("stream" in source) return readerOf(source.stream());
   if ("getReader" in source) {
-    // Not `for await`: Safari's streams are no async iterables.
+    // Not `for await`: Safari's streams are not async iterable.
     const reader = source.getReader();
     return { next: () => reader.read(), cancel: (reason) => reader.cancel(reason) };
   }
@@ -139,7 +140,7 @@ function readerOf(source: Pieces): Reader {
 /** The next piece, or ABORTED as soon as `signal` is aborted. */
 function nextOf(reader: Reader, signal: AbortSignal | undefined): ReturnType<Reader["next"]> {
   const next = reader.next().catch((cause: unknown) => {
-    // A source that obeys the same signal rejects for that reason.
+    // A source that obeys the same signal rejects because of it.
     assertNotAborted(signal);
     throw isLqaError(cause) ? cause : new PieceError("the source failed", { cause });
   });

@@ -2,13 +2,13 @@
  * Waiting that a caller can abort: a free slot (a FIFO counting semaphore), a pause, or any promise.
  *
  * Packages with semaphores (p-limit, async-sema, async-mutex) cannot remove one waiter from the queue when its signal is
- * aborted, so this file has its own. Everything in the library that limits how much runs at the same time uses it.
+ * aborted, so this file has its own. HTTP sources, pools and the server use it to limit concurrency.
  *
  * @module
  */
 import { assertNotAborted } from "./source.ts";
 
-/** A number of slots, granted in the order of the calls. One slot is a lock. */
+/** A FIFO counting semaphore. With one slot it is a lock. */
 export class Slots {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -17,7 +17,7 @@ export class Slots {
     this.#free = count;
   }
 
-  /** Slots that nobody has. */
+  /** Number of free slots. */
   get free(): number {
     return this.#free;
   }
@@ -26,7 +26,7 @@ export class Slots {
    * Takes a slot as soon as one is free.
    *
    * @returns a function that gives the slot back; calling it again does nothing
-   * @throws LqaError ABORTED if the signal is aborted first; the turn passes on then
+   * @throws LqaError ABORTED if the signal is aborted first; then the next waiter gets the turn
    */
   async take(signal?: AbortSignal): Promise<() => void> {
     assertNotAborted(signal);
@@ -92,7 +92,7 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
   }
 }
 
-/** Waits. @throws LqaError ABORTED */
+/** Waits for some time. @throws LqaError ABORTED */
 export async function sleep(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const time = new Promise<void>((resolve) => {

@@ -1,9 +1,9 @@
 /**
- * Byte sources: the one way in which readers get at bytes that are not in memory yet.
+ * Byte sources: the one interface through which readers read bytes that are not in memory yet.
  *
- * A source knows how to read a range; what the bytes mean, and whether they are all there, is its reader's business.
- * This file has the interface and the two sources that run everywhere, memory and `Blob` (a `File` of an input
- * element, for one). Files by path are in `file.ts`, which needs Node.
+ * A source reads ranges. Its reader interprets the bytes, and checks that none is missing. This file has the interface and
+ * the two sources that run everywhere, memory and `Blob` (such as a `File` of an input element). Files by path are in
+ * `node/files/file.ts`, which needs Node.
  *
  * @module
  */
@@ -12,26 +12,26 @@ import { fail } from "../../errors.ts";
 
 /** Random access to bytes. */
 export interface ByteSource {
-  /** Number of bytes, where it is known before reading. */
+  /** Number of bytes, if it is known before reading. */
   readonly size?: number | undefined;
   /**
-   * True if all reads see one state of the bytes, or fail: memory, a `Blob`, a file that is held open. Readers of any other
+   * True if all reads see one state of the bytes, or fail: memory, a `Blob`, a file that stays open. Readers of any other
    * source prove each chunk by its SHA-256, because a server may send one file now and another one later.
    */
   readonly stable?: boolean | undefined;
-  /** True if each read gives memory of its own, which nothing else writes to. A pool then keeps it in place of a copy. */
+  /** True if each read returns new memory that nothing else writes to. A pool then keeps that instead of a copy. */
   readonly fresh?: boolean | undefined;
   /**
-   * Resolves to the `length` bytes from `offset` on, or to fewer (none, even) where the source ends before them.
+   * Resolves to the `length` bytes from `offset` on, or to fewer (even none) if the source ends before them.
    * The caller may keep the array, and must not write to it.
    *
-   * @throws LqaError ABORTED once `signal` is aborted, IO if the system fails to deliver, and RangeError for a
-   * position that is not a non-negative integer.
+   * @throws LqaError ABORTED once `signal` is aborted, IO if the system fails to deliver
+   * @throws RangeError for an offset or length that is not a non-negative integer
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
-/** A source over an array. It reads views, not copies. */
+/** A source over an array. Its reads return views, not copies. */
 export function memorySource(bytes: Uint8Array): ByteSource {
   return {
     size: bytes.length,
@@ -66,7 +66,7 @@ export function blobSource(blob: Blob): ByteSource {
   };
 }
 
-/** @throws RangeError unless both numbers are non-negative integers whose sum a double counts exactly. */
+/** Checks a range. @throws RangeError unless both numbers are non-negative integers whose sum is a safe integer */
 export function assertRange(offset: number, length: number): void {
   if (offset >= 0 && length >= 0 && Number.isSafeInteger(offset) && Number.isSafeInteger(length)) {
     if (Number.isSafeInteger(offset + length)) return;
@@ -79,12 +79,12 @@ export function isBytes(value: unknown): value is Uint8Array {
   return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
 }
 
-/** @throws LqaError ABORTED once `signal` is aborted. */
+/** Throws if `signal` is aborted. @throws LqaError ABORTED, with the reason as cause */
 export function assertNotAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
 }
 
-/** A signal that is aborted when one of two is. */
+/** A signal that aborts when one of two does; undefined if both are undefined. */
 export function eitherSignal(
   x: AbortSignal | undefined,
   y: AbortSignal | undefined,

@@ -1,6 +1,5 @@
 /**
- * Budgets (spec clause 14): memory is bounded by the caller, not by the file. These are the ones that hold where the
- * caller gives none; SECURITY.md has them in a table.
+ * Budgets (spec clause 14): the caller bounds memory, not the file. These are the defaults; SECURITY.md has them in a table.
  *
  * @module
  */
@@ -12,15 +11,15 @@ import { DecodeKernel, type FactorJob } from "../codecs/kernels/decode-kernel.ts
 import { CRC_BYTES } from "../container/bytes.ts";
 import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
 
-/** One chunk, stored and inflated together, or the decoded arrays of one module: what the largest Core chunk needs. */
+/** Bytes of one chunk, stored and inflated together, or of the decoded arrays of one module. Fits the largest Core chunk. */
 export const CHUNK_BUDGET: number = 2 ** 30;
 
-/** The decoded arrays of a whole adapter: 13 times the rank-64 adapter of a 7B model. */
+/** Bytes of the decoded arrays of a whole adapter: 6 times those of rank 64 for all linear layers of a 7B model. */
 export const ADAPTER_BUDGET: number = 4 * 2 ** 30;
 
 /**
- * Pieces of a whole adapter: each band of each expert is one, whatever its size, and takes microseconds to decode and to
- * compare. A mixture of 256 experts in 58 layers has 200,000. Stops 65,536 modules of 1,024 empty experts, in 1 MB.
+ * Most pieces of a whole adapter. Each band of each expert is one; it takes microseconds to decode and to compare, even if it
+ * is empty. A mixture of 256 experts in 58 layers has 200,000. Stops 65,536 modules of 1,024 empty experts, in 1 MB.
  */
 const ADAPTER_PIECES = 2 ** 22;
 
@@ -30,7 +29,7 @@ export function pieceCount({ bands, experts }: Pick<ModuleRecord, "bands" | "exp
 }
 
 /**
- * Checks by the index that a whole adapter may be decoded.
+ * Checks, from the index alone, that a whole adapter may be decoded.
  *
  * @param budget most bytes of its factors as f32
  * @throws LqaError BUDGET
@@ -61,10 +60,9 @@ const INFLATE_TIMES = 16;
 export type InflateCount = (record: ChunkRecord, where: string) => void;
 
 /**
- * Keeps count of what the compressed chunks of one file inflate to, so that time stays linear in bytes: zstd makes 30,000
- * zeros of one byte, and there may be 65,536 such chunks.
- *
- * @param budgetBytes of the caller; it may allow more
+ * Counts the bytes that the compressed chunks of one file inflate to, so that time stays linear in the size of the file: zstd
+ * makes 30,000 zeros of one byte, and a file may have 65,536 such chunks. The limit is 1 GiB, 16 times the file, or
+ * `budgetBytes`, whichever is largest.
  */
 export function inflateCount(fileLength: number, budgetBytes: number | undefined): InflateCount {
   const most = Math.max(INFLATE_BYTES, INFLATE_TIMES * fileLength, budgetBytes ?? 0);
@@ -82,7 +80,7 @@ export function inflateCount(fileLength: number, budgetBytes: number | undefined
   };
 }
 
-/** @throws LqaError BUDGET if the stored payload of a chunk, and the inflated one with it, take more than the budget */
+/** Checks that the stored payload of a chunk, and the inflated one with it, fit in the budget. @throws LqaError BUDGET */
 export function assertRoom(
   { chunk, compression, payload }: ChunkRecord,
   budget: number,
@@ -99,13 +97,14 @@ export function assertRoom(
 // caller that decodes one module after another, to upload it or to add it to a model, needs the arrays of only one module at
 // a time.
 
+/** Options of {@link DecodeMemory}. */
 export interface DecodeMemoryOptions {
   /** Most bytes of decoded arrays at a time. Default 256 MiB. */
   readonly maxBytes?: number;
 }
 
 const DEFAULT_BYTES = 2 ** 28;
-/** Arrays begin at multiples of it: a line of the cache. */
+/** Arrays begin at multiples of this: a cache line. */
 const ALIGNMENT = 64;
 
 /**
@@ -129,14 +128,15 @@ export class DecodeMemory {
     return this.#plain.byteLength + (this.#kernel?.memory.buffer.byteLength ?? 0);
   }
 
-  /** Lets go of everything; arrays handed out stay as they are. The object can be used again. */
+  /** Releases all memory. Arrays from earlier calls stay valid, and the object stays usable. */
   release(): void {
     this.#kernel = undefined;
     this.#plain = new ArrayBuffer(0);
   }
 
   /**
-   * Room for two arrays, and the kernel whose memory they lie in. For the library's own use.
+   * Reserves room for two arrays of `sizes` bytes. `kernel` is the one whose memory holds them; undefined if none does. Only the
+   * library itself uses this.
    *
    * @internal
    * @throws LqaError BUDGET
@@ -162,7 +162,7 @@ export class DecodeMemory {
   }
 }
 
-/** A new buffer. @throws LqaError BUDGET where the engine has no memory for it */
+/** A new buffer. @throws LqaError BUDGET if the engine has no memory for it */
 export function allocateBytes(bytes: number, where: string): ArrayBuffer {
   try {
     return new ArrayBuffer(bytes);

@@ -1,9 +1,9 @@
 /**
- * One chunk → what is in it, after every check of step 4 of clause 15.2: the planes of a module, or a plain tensor. For
- * readers that go straight to a chunk; sections are in `container/meta.ts`, reading in file order is in
+ * Turns one chunk into its content, after every check of step 4 of clause 15.2: the planes of a module, or a plain tensor.
+ * Readers that go straight to a chunk use this file; sections are in `container/meta.ts`, reading in file order is in
  * `verify.ts`.
  *
- * Every function takes exactly the bytes of the chunk, and returns views on them where nothing is compressed.
+ * Every function takes exactly the bytes of the chunk, and returns views on them unless the chunk is compressed.
  *
  * @module
  */
@@ -39,18 +39,18 @@ import {
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
 
-/** The bytes of a chunk, a view. */
+/** A view on the bytes of a chunk. @param bytes the whole file */
 export function chunkOf(bytes: Uint8Array, { chunk }: ChunkRecord): Uint8Array {
   return bytes.subarray(chunk.offset, chunk.offset + chunk.length);
 }
 
 /**
- * Every check of a module's payload in one walk over its planes. Errors of values come after those of padding, so a payload
- * with such an error is walked a second time.
+ * Runs every check of a module's payload in one walk over its planes. Errors of padding come before errors of values, so it
+ * walks over a payload with an error of values a second time.
  *
- * @param payload its CRC-32 was checked
- * @param values if they are to be checked
- * @param visit what else there is to do with each plane; not to be used before this returns
+ * @param payload has passed its CRC-32
+ * @param values checks the values; undefined: no check
+ * @param visit receives each plane; do not use the planes before this function returns
  * @throws LqaError PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
  */
 export function checkModule(
@@ -77,9 +77,9 @@ export function checkModule(
 }
 
 /**
- * The payload of a module, without a look at each of its planes where nothing needs them.
+ * The payload of a module, without splitting it into planes.
  *
- * @param values undefined for a chunk that was proven before
+ * @param values undefined for a chunk that has passed its checks before
  * @throws LqaError CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
  */
 export function modulePayload(
@@ -94,7 +94,9 @@ export function modulePayload(
 }
 
 /**
- * @param values undefined for a chunk that was proven before
+ * The packed factors of a module, as views on the chunk.
+ *
+ * @param values undefined for a chunk that has passed its checks before
  * @throws LqaError CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE
  */
 export function moduleFactors(
@@ -110,7 +112,9 @@ export function moduleFactors(
 }
 
 /**
- * @param values undefined for a chunk that was proven before
+ * A plain tensor with its data.
+ *
+ * @param values undefined for a chunk that has passed its checks before
  * @throws LqaError CHUNK_CRC, ZSTD_FRAME, TENSOR_RECORD, NONFINITE_VALUE, UNSUPPORTED_COMPRESSION
  */
 export function plainTensor(
@@ -131,25 +135,25 @@ export function tensorOf({ name, role, element, shape, axis }: TensorRecord, dat
   return { name, role, element, shape, axis, data };
 }
 
-// The rules about values (spec clauses 8.1, 8.3, 6.8 and 12.4) as findings with a place: what `codecs/check.ts` finds in
-// planes, and the elements of plain tensors.
+// Checks of values (spec clauses 8.1, 8.3, 6.8 and 12.4), with findings that name their place: those of `codecs/check.ts` in
+// planes, and those in the elements of plain tensors.
 //
 // Readers run these checks on every chunk before they return it, and throw the first finding ({@link readerValues}). A
 // validator chooses: it may skip them, collect all findings, or also check the canonical form of codes.
 
-/** What is checked, and who receives the findings. */
+/** Which values to check, and functions that receive the findings. */
 export interface ValueOptions {
-  /** Checks that codes are in their canonical form; absent if that is not required. */
+  /** If given, checks that codes are in their canonical form. */
   readonly canonical?: typeof usedGroups | undefined;
-  /** May throw. */
+  /** Receives each finding. May throw. */
   readonly report: (error: LqaError) => void;
-  /** True once no more errors are kept: half a billion of them would take an hour. Called before each. */
+  /** True if the receiver keeps no more findings: half a billion of them would take an hour. Called before each. */
   readonly enough: () => boolean;
-  /** Called once for each plane that had more findings than are kept. */
+  /** Called once for each plane that has more findings than the receiver keeps. */
   readonly omit: () => void;
 }
 
-/** The checks of a reader: the first value that breaks a rule is thrown. */
+/** The checks of a reader: they throw at the first value that breaks a rule. */
 export function readerValues(): ValueChecks {
   return new ValueChecks({
     report: (error) => {
@@ -165,7 +169,7 @@ const NO_PLANES = { codes: new Uint8Array(0), zeroPoints: new Uint8Array(0) };
 /** Value checks of one file. */
 export class ValueChecks {
   readonly options: ValueOptions;
-  /** The last token index of the piece before, of a tensor that is looked at in pieces. */
+  /** For a tensor that is checked in pieces: the last token index of the previous piece. */
   #lastIndex = -1;
 
   constructor(options: ValueOptions) {
@@ -173,22 +177,22 @@ export class ValueChecks {
   }
 
   /**
-   * All planes of a module, plane by plane in stored order: one comparison for each scale, eight raw weights at a time.
+   * Checks all planes of a module in stored order: one comparison for each scale, eight raw weights at a time.
    *
-   * @param payload not compressed; its padding has been checked (`checkPayload`)
+   * @param payload not compressed; its padding has passed `checkPayload`
    * @param payloadOffset position of the payload in the file
    */
   module(record: ModuleRecord, payload: Uint8Array, payloadOffset: number): void {
     const { canonical } = this.options;
     const lengths = vectorLengths(record, record.bands);
-    /** For the canonical form: codes and zero points of the expert, which are stored before the scales. */
+    /** For the canonical form: codes and zero points of the expert by band, which precede the scales in the file. */
     const packed: Record<Factor, { codes: Uint8Array; zeroPoints: Uint8Array }[]> = {
       b: [],
       a: [],
       mix: [],
     };
     let current: PlaneExtent | undefined;
-    // One for all planes: there are more of them than of findings.
+    // One function for all planes: most planes have no finding.
     const report: PlaneReport = (kind, plane, offset, finding) =>
       this.plane(record, current!, payloadOffset + current!.offset)(kind, plane, offset, finding);
     for (const extent of planeExtents(record, record.bands)) {
@@ -208,9 +212,9 @@ export class ValueChecks {
   }
 
   /**
-   * The receiver of findings in one plane, or in a stretch of it that begins with component `component`.
+   * The receiver of findings in one plane, or in the part of it that begins with component `component`.
    *
-   * @param start position in the file of what the offsets of the findings count from
+   * @param start position in the file from which the offsets of findings count
    */
   plane(
     record: ModuleRecord,
@@ -238,7 +242,7 @@ export class ValueChecks {
     };
   }
 
-  /** Elements of a plain tensor, from number `first` on. */
+  /** Checks elements of a plain tensor, from number `first` on. */
   tensor(record: TensorRecord, data: Uint8Array, payloadOffset: number, first = 0): void {
     const { report } = this.options;
     const place = (element: number): { where: string; offset: number } => ({

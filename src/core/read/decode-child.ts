@@ -1,5 +1,5 @@
 /**
- * Modules with a parent, decoded. Loaded with the first file that has one.
+ * Decodes modules with a parent. Readers import this file with the first file that has a parent.
  *
  * @module
  */
@@ -21,12 +21,12 @@ import {
   type WeightType,
 } from "./decode.ts";
 
-/** Makes `decodeModule` decode children, on this thread. */
+/** Enables `decodeModule` to decode children, in this thread. */
 export function loadChildDecoder(): void {
   useChildDecoder(decodeChild);
 }
 
-/** As `decodeModule`, of factors with a parent. */
+/** As `decodeModule`, for factors with a parent. */
 export function decodeChild<T extends WeightType = "f32">(
   shape: ModuleShape,
   packed: PackedFactors,
@@ -40,8 +40,9 @@ export function decodeChild<T extends WeightType = "f32">(
   return done();
 }
 
-/** Where sums of binary32 are made that become binary16. Larger memory than {@link KEPT_BYTES} is let go of. */
+/** Memory for the binary32 sums that become binary16. */
 let sums: DecodeMemory | undefined;
+/** Most bytes of that memory that stay allocated after a call. */
 const KEPT_BYTES = 2 ** 25;
 
 function decodeHalves<T extends WeightType>(

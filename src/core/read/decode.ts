@@ -1,11 +1,11 @@
 /**
- * Packed factors → weights, in the layout and type the caller wants (spec clause 8.7).
+ * Decodes packed factors to weights, in the layout and type that the caller chooses (spec clause 8.7).
  *
- * `f32` is exact wherever scales are f16 or bf16; `f16` is one round-to-nearest-even of that. Both are bit patterns
- * the specification fixes: two readers that differ in one bit are not both right.
+ * An `f32` weight is exact, or with a start or a parent a sum rounded to binary32. An `f16` weight is that value, rounded once
+ * to nearest even. The specification fixes every bit of both: if two readers differ in one bit, one of them is wrong.
  *
- * Where the weights go decides how long it takes. New arrays (the default) are touched for the first time, page by page,
- * which costs more than decoding does; `into` and `memory` use the same memory again.
+ * The target determines the speed. The system must page-fault new arrays (the default), which costs more than decoding;
+ * `into` and `memory` reuse memory.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export type FactorLayout =
   /** B `[experts][rank][out]`, A `[experts][rank][in · kernel]`: component after component, as stored. */
   | "component";
 
-/** What can be done with a `Float16Array` in a project whose libraries do not declare one. */
+/** Members of `Float16Array`, for projects whose libraries do not declare it. */
 interface HalfFloats extends ArrayBufferView {
   readonly [Symbol.toStringTag]: "Float16Array";
   readonly BYTES_PER_ELEMENT: number;
@@ -39,7 +39,7 @@ interface HalfFloats extends ArrayBufferView {
   set(array: ArrayLike<number>, offset?: number): void;
 }
 
-/** `Float16Array` where the engine has one, else `Uint16Array` of bit patterns. */
+/** `Float16Array` if the engine has it, otherwise `Uint16Array` of bit patterns. */
 export type HalfArray = Uint16Array | Declared<"Float16Array", HalfFloats>;
 
 /** The arrays that hold weights of each type. */
@@ -48,7 +48,7 @@ export interface WeightArrays {
   readonly f16: HalfArray;
 }
 
-/** `f32`, or `f16`: bit patterns of binary16. */
+/** Type of decoded weights: `f32` (binary32) or `f16` (binary16). */
 export type WeightType = keyof WeightArrays;
 
 /** The arrays of both factors of a module. */
@@ -57,6 +57,7 @@ export interface FactorArrays<T extends WeightType = WeightType> {
   readonly a: WeightArrays[T];
 }
 
+/** How to decode a module. */
 export interface DecodeOptions<T extends WeightType = WeightType> {
   /** Default `peft`. */
   readonly layout?: FactorLayout;
@@ -66,25 +67,25 @@ export interface DecodeOptions<T extends WeightType = WeightType> {
   readonly budgetBytes?: number;
   /** Arrays to decode into, of exactly the right length: `Float32Array` for f32, `Uint16Array` or `Float16Array` for f16. */
   readonly into?: FactorArrays<T>;
-  /** Memory to decode into, whose arrays are valid until it is used again: the fastest way. Not together with `into`. */
+  /** Memory to decode into; its arrays are valid until its next use. The fastest option. Not together with `into`. */
   readonly memory?: DecodeMemory;
   /**
-   * Multiplies B by the module's multiplier, so that ΔW = B · A. A weight is the exact one times the multiplier, rounded
-   * to binary32, and for f16 that rounded once more. Default false.
+   * Multiplies B by the module's multiplier, so that ΔW = B · A. The product rounds to binary32, and for `f16` once more.
+   * Default false.
    */
   readonly multiplier?: boolean;
 }
 
 /**
- * A decoded factor. With type `f16` the data is a `Float16Array` where the engine has it (Node ≥ 24, Bun, Deno,
- * current browsers), else a `Uint16Array` of binary16 bit patterns.
+ * A decoded factor. With type `f16` the data is a `Float16Array` if the engine has it (Node ≥ 24, Bun, Deno, current
+ * browsers), otherwise a `Uint16Array` of binary16 bit patterns.
  */
 export interface DecodedFactor<T extends WeightType = "f32"> {
   /** The weights, row-major. */
   readonly data: WeightArrays[T];
   /**
-   * Sizes of the dimensions, slowest first: `[out, rank]` of B (`[rank, out]` in the layout `component`) and
-   * `[rank, in · kernel]` of A; of a module with experts one dimension more in front, their number.
+   * Sizes of the dimensions, slowest first: `[out, rank]` for B (`[rank, out]` in the layout `component`) and
+   * `[rank, in · kernel]` for A. If the module has several experts, their number comes first.
    */
   readonly shape: readonly number[];
 }
@@ -92,7 +93,7 @@ export interface DecodedFactor<T extends WeightType = "f32"> {
 /** A decoded module: ΔW = multiplier · B · A. */
 export interface DecodedModule<T extends WeightType = "f32"> {
   readonly name: string;
-  /** What B · A is yet to be multiplied by: the module's multiplier, or 1 where it was decoded with `multiplier`. */
+  /** Multiply B · A by this: the module's multiplier, or 1 if it was decoded with `multiplier`. */
   readonly multiplier: number;
   readonly b: DecodedFactor<T>;
   readonly a: DecodedFactor<T>;
@@ -102,14 +103,15 @@ type HalfConstructor = new (buffer: ArrayBufferLike, offset: number, length: num
 const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Array;
 
 /**
- * Decodes both factors of a packed module. Synchronous: what is packed is in memory.
+ * Decodes both factors of a packed module. Synchronous, because packed factors are in memory.
  *
  * @param shape the record of the module, or its shape
- * @param packed as `packed` of an open file gives it
+ * @param packed the packed factors, from `packed` of an open file
  * @throws LqaError BUDGET if the arrays would be larger than `budgetBytes`, than the `memory` may hold, or than the
- *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then); USAGE for
- *   factors with a start or a parent on a thread that has opened no file with one; PARENT_MISSING for factors whose parent was not given.
- *   RangeError where bands imply a start and there is none, or where the parent has another shape
+ *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then);
+ *   USAGE for factors with a start or a parent in a thread that has opened no file with one; PARENT_MISSING if the caller did
+ *   not provide the parent
+ * @throws RangeError if the bands imply a start and there is none, or if the parent has another shape
  */
 export function decodeModule<T extends WeightType = "f32">(
   shape: ModuleShape,
@@ -143,20 +145,20 @@ export function decodeModule<T extends WeightType = "f32">(
   return done();
 }
 
-/** What decodes factors with a parent: loaded with the first file that has one, as most have none. */
+/** The decoder of factors with a parent. Readers import it with the first such file, because most files have no parent. */
 let childDecoder: typeof decodeChild | undefined;
 
-/** Says what decodes factors with a parent, on this thread. */
+/** Sets the decoder of factors with a parent, for this thread. */
 export function useChildDecoder(decoder: typeof decodeChild): void {
   childDecoder = decoder;
 }
 
-/** How the codecs write B in a layout. */
+/** The order in which a job writes B' for a layout. */
 export function orderOf(layout: FactorLayout): FactorJob["order"] {
   return layout === "peft" ? "weight" : "component";
 }
 
-/** A module with its decoded factors. */
+/** A decoded module from its arrays. @param multiplied whether B contains the multiplier */
 export function decodedOf<T extends WeightType>(
   shape: ModuleShape,
   { b, a }: FactorArrays<T>,
@@ -173,13 +175,13 @@ export function decodedOf<T extends WeightType>(
   };
 }
 
-/** An array to return, and the view the codecs write: halves are always written as bit patterns. */
+/** An array to return, and the view that the decoder writes: binary16 weights as bit patterns. */
 interface Target {
   readonly array: Float32Array | HalfArray;
   readonly view: DecodeTarget;
 }
 
-/** Targets of B and A, and the kernel whose memory they lie in, if they do. */
+/** Targets of B and A, and the kernel whose memory holds them, if one does. */
 interface Targets {
   readonly b: Target;
   readonly a: Target;
@@ -188,7 +190,7 @@ interface Targets {
 
 type Lengths = readonly [b: number, a: number];
 
-/** Where a module is decoded to, and what it is then. @param jobs what is decoded */
+/** The targets to decode a module to; `done` returns the module when they are filled. @param jobs all jobs of the module */
 export function targetsOf<T extends WeightType>(
   shape: ModuleShape,
   { into, memory, layout = "peft", type, multiplier = false, budgetBytes = CHUNK_BUDGET }: DecodeOptions<T>,
@@ -263,8 +265,9 @@ function isHalf(array: Float32Array | HalfArray): boolean {
 
 // ΔW of one module as a dense matrix (spec clause 9.1), for merging it into a base weight or comparing it with one.
 //
-// Applying an adapter does not need it: B · (A · x) is rank · (out + in) multiplications, ΔW · x is out · in.
+// Do not use it to apply an adapter: B · (A · x) takes rank · (out + in) multiplications, ΔW · x takes out · in.
 
+/** Options of {@link decodeDelta}. */
 export interface DeltaOptions {
   /** Maximum bytes of the result plus the factors. Default 1 GiB. */
   readonly budgetBytes?: number;
@@ -273,14 +276,14 @@ export interface DeltaOptions {
 }
 
 /**
- * ΔW = multiplier · B · A, `[experts][out][in · kernel]`, whatever the layout of the base weight.
+ * ΔW = multiplier · B · A, `[experts][out][in · kernel]`, for any layout of the base weight.
  *
- * B is scaled first, as `{ multiplier: true }` does. An entry then begins as the product of the first component, and
- * those of the others are added in their order (largest singular value first); every product and every sum is rounded to
- * binary32. So the result is the same on every machine; it is not the closest binary32 to the exact sum.
+ * It scales B first, as `{ multiplier: true }` does. An entry is then the product of the first component, plus those of the
+ * others in their order (largest singular value first); every product and every sum rounds to binary32. So the result is the
+ * same on every machine, but not always the binary32 number closest to the exact sum.
  *
- * @param packed as `file.packed(module)` gives them
- * @throws LqaError BUDGET; TARGET_SIZE if `into` has the wrong length or type
+ * @param packed the packed factors, from `file.packed(module)`
+ * @throws LqaError BUDGET; TARGET_SIZE if `into` has the wrong length or type; and as {@link decodeModule}
  */
 export function decodeDelta(
   module: ModuleShape,

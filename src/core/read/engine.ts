@@ -1,8 +1,8 @@
 /**
- * The checks of a whole file, run over pieces: what `stream.ts` and `whole.ts` have in common.
+ * Runs the checks of a whole file over pieces, for `stream.ts` and `whole.ts`.
  *
- * Pieces are fed one at a time; `next` returns events until it needs another piece. zstd is loaded when the first
- * compressed chunk is there, not before: it takes 30 ms, and no module may have to wait for it.
+ * The caller feeds one piece at a time; `next` returns events until it needs another piece. The engine loads zstd only when
+ * the first compressed chunk has arrived: loading takes 30 ms, and modules must not wait for it.
  *
  * @module
  */
@@ -22,27 +22,27 @@ import type { LqaFile } from "./lqa-file.ts";
 import { breather, type Need, type Steps } from "./steps.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
 
-/** How a stream is read. */
+/** How to read a stream. */
 export interface StreamOptions {
   /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
   readonly zstd?: Zstd | undefined;
   /** Most bytes of one chunk, stored and, if it is compressed, raw together. Default 1 GiB. */
   readonly budgetBytes?: number | undefined;
-  /** As for {@link OpenOptions}. */
+  /** As in {@link OpenOptions}. */
   readonly limits?: LimitSet | undefined;
-  /** As for {@link OpenOptions}, open files: a file whose parent is not given can be read, but not decoded. */
+  /** As in {@link OpenOptions}, but only open files. Without its parent a file can be read, but not decoded. */
   readonly parents?: readonly LqaFile[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /**
-   * Told when a part of the file behind its index has passed its checks, before its event: bytes of the file that have,
-   * and in all. Not after an error. What it throws ends the reading.
+   * Called when a part of the file behind its index has passed its checks, before its event, with the bytes of the file that
+   * have passed, and the length of the file. Not called after an error. If it throws, reading ends with that error.
    */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** How an engine reads. */
+/** Options of an engine. */
 export interface EngineOptions extends StreamOptions {
-  /** The digest list that the file was pinned to: a chunk is handed out once its span has passed it. */
+  /** The digest list of a pinned file: the engine returns a chunk only after its span has matched its digest. */
   readonly pinned?: Uint8Array | undefined;
 }
 
@@ -54,19 +54,20 @@ export class Engine {
   readonly #steps: Steps<VerifiedIds>;
   #step: IteratorResult<Need, VerifiedIds> | undefined;
   #header: Header | undefined;
-  /** The parents that were given, once they were needed. */
+  /** The parents of the file, looked up at the first module that needs them. */
   #parents: readonly LqaFile[] | undefined;
-  /** Events to be handed out. */
+  /** Events that `next` returns. */
   #ready: LqaEvent[] = [];
-  /** Events of a file that is pinned, until the span of their chunks is proven; and the bytes of these chunks. */
+  /** Events of a pinned file, until the span of their chunks is proven. */
   #held: LqaEvent[] = [];
+  /** Bytes of the payloads of these chunks. */
   #heldBytes = 0;
   #failure: { readonly error: unknown } | undefined;
   #offset: number;
-  /** Its signal is looked at for every event. */
+  /** Without a signal: `next` checks the signal for every event. */
   readonly #breathe = breather(undefined);
 
-  /** @param header start at the first chunk of a file whose header was checked before */
+  /** @param header header of a file that was opened before: the engine then starts at the first chunk */
   constructor(options: EngineOptions, header?: Header) {
     this.#options = options;
     this.#steps = header === undefined ? this.#fileSteps() : this.#body(header);
@@ -99,13 +100,13 @@ export class Engine {
     this.#intake.feed(piece);
   }
 
-  /** The input has ended. */
+  /** Reports the end of the input. */
   close(): void {
     this.#assertAlive();
     this.#intake.close();
   }
 
-  /** The next event; undefined if more input is needed for it, or if the end has been reported. */
+  /** The next event; undefined if it needs more input, or after the end event. */
   async next(): Promise<LqaEvent | undefined> {
     this.#assertAlive();
     try {
@@ -136,7 +137,7 @@ export class Engine {
     }
   }
 
-  /** Ends the reading with an error, and lets go of the buffers. */
+  /** Ends the engine with an error, and releases its buffers. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#ready = [];
@@ -144,7 +145,7 @@ export class Engine {
     this.#intake.release();
   }
 
-  /** A module with the factors of its parent, if that was given. */
+  /** The event of a module, with the factors of its parent if the caller has provided it. */
   async #withParent(event: ModuleEvent): Promise<ModuleEvent> {
     const { parents } = this.#options;
     if (parents === undefined) return event;
@@ -159,7 +160,7 @@ export class Engine {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** All chunks at once: the package can read what the native implementation reads, but not the reverse. */
+  /** Chooses an implementation for all chunks: the package reads all that the native implementation reads, but not vice versa. */
   async #loadZstd(): Promise<void> {
     this.#tools.zstd ??= await zstdFor(allChunks(this.#header!.index), this.#options);
   }
@@ -168,7 +169,7 @@ export class Engine {
     const header = yield* headerSteps(this.#options.limits ?? "core");
     const { prologue, index } = header;
     this.#ready.push({ type: "header", prologue, index });
-    // A pause, so that the header is reported even if the first chunk is over the budget.
+    // A pause, so that `next` returns the header even if the first chunk is over the budget.
     yield { bytes: 0 };
     return yield* this.#body(header);
   }
@@ -180,7 +181,7 @@ export class Engine {
       if (pinned === undefined) return void this.#ready.push(event);
       const { payload, chunk } = event.record;
       this.#heldBytes += payload;
-      // Small compressed chunks, of which many share a span, may inflate to any size.
+      // Many small compressed chunks may share a span, and inflate to any size.
       if (this.#heldBytes > budgetBytes)
         fail(KIND.BUDGET, {
           where: "chunks of one span",
@@ -215,15 +216,15 @@ export class Engine {
 
 // Collects pieces of any size into the stretches that the read steps request.
 //
-// It holds one stretch and copies what it hands out, so nothing refers to the caller's pieces afterwards. Memory grows with
-// the bytes that have arrived, not with a declared length: a stretch above {@link FIRST_BYTES} doubles until it is whole.
+// It holds one stretch and returns copies, so nothing refers to the caller's pieces afterwards. Memory grows with the bytes
+// that have arrived, not with a declared length: the buffer of a stretch above {@link FIRST_BYTES} doubles until it is whole.
 
-/** Stretches up to this are allocated at once. Chunks of large adapters have 10 to 200 KiB. */
+/** Stretches up to this length are allocated at once. Chunks of large adapters have 10 to 200 KiB. */
 const FIRST_BYTES = 2 ** 20;
 
 const NOTHING = new Uint8Array(0);
 
-/** Pieces in, stretches out. */
+/** Takes pieces and returns stretches. */
 export class Intake {
   #piece: Uint8Array = NOTHING;
   #at = 0;
@@ -233,24 +234,24 @@ export class Intake {
   /** Bytes that have arrived. */
   received = 0;
 
-  /** Adds a piece. The one before it must have been used up: `take` has returned undefined. */
+  /** Adds a piece. Call it only after `take` has returned undefined, so that the piece before is used up. */
   feed(piece: Uint8Array): void {
     this.#piece = piece;
     this.#at = 0;
     this.received += piece.length;
   }
 
-  /** Nothing comes any more: from now on `take` returns what there is. */
+  /** Reports the end of the input: from now on `take` returns the bytes that are left. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Bytes held here, for a stretch that is not whole yet. */
+  /** Bytes of the buffer for a stretch that is not whole yet. */
   get held(): number {
     return this.#buffer?.length ?? 0;
   }
 
-  /** The next `bytes` bytes, a copy; fewer at the end of the input; undefined if they have not arrived yet. */
+  /** A copy of the next `bytes` bytes; fewer at the end of the input; undefined if they have not arrived yet. */
   take(bytes: number): Uint8Array | undefined {
     const left = this.#piece.length - this.#at;
     if (this.#buffer === undefined && (left >= bytes || this.#closed)) {
@@ -275,7 +276,7 @@ export class Intake {
     this.#filled = 0;
   }
 
-  /** Copies from the piece as much as there is and fits; returns how much that was. */
+  /** Copies as many bytes of the piece as fit, and returns their number. */
   #copy(target: Uint8Array, at: number): number {
     const length = Math.min(this.#piece.length - this.#at, target.length - at);
     target.set(this.#piece.subarray(this.#at, this.#at + length), at);
@@ -305,7 +306,7 @@ function allocate(length: number): Uint8Array {
   }
 }
 
-/** The same bytes in a larger array; in place where the engine can (Node ≥ 22, current browsers). */
+/** The same bytes in a larger array; in place if the engine can do that (Node ≥ 22, current browsers). */
 function enlarge(old: Uint8Array, length: number): Uint8Array {
   const { buffer } = old as { buffer: ArrayBuffer & { transfer?(length: number): ArrayBuffer } };
   try {

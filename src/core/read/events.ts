@@ -1,5 +1,5 @@
 /**
- * What a reader of a stream gets, in file order: the header, each module, plain tensor and section, and the end.
+ * The events of a stream, in file order: the header, each module, plain tensor and section, and the end.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "
 import type { DecodedModule, DecodeOptions, WeightType } from "./decode.ts";
 import type { VerifiedIds } from "./verify.ts";
 
-/** Prologue and index have been checked: what is coming is known. */
+/** Prologue and index have passed their checks. The index lists all that follows. */
 export interface HeaderEvent {
   readonly type: "header";
   readonly prologue: Prologue;
@@ -24,9 +24,9 @@ export interface PackedModule {
   readonly record: ModuleRecord;
   /** The planes as they are stored (spec 7.2), without the CRC-32: to keep or to copy them. */
   readonly payload: Uint8Array;
-  /** The planes one by one, views on `payload`; with those of the parent if that was given. */
+  /** The planes one by one, as views on `payload`; with those of the parent if the caller has provided it. */
   readonly factors: PackedFactors;
-  /** Decodes the factors, at any time. @throws LqaError BUDGET, TARGET_SIZE */
+  /** Decodes the factors, at any time. @throws LqaError BUDGET, TARGET_SIZE, PARENT_MISSING */
   decode<T extends WeightType = "f32">(options?: DecodeOptions<T>): DecodedModule<T>;
 }
 
@@ -48,14 +48,14 @@ export interface SectionEvent {
   readonly record: SectionRecord;
   /** The payload, not compressed. */
   readonly data: Uint8Array;
-  /** What META and ORIG hold; undefined for sections this version does not know. */
+  /** The content of META or ORIG; undefined for sections that this version does not know. */
   readonly map: MetaMap | undefined;
 }
 
-/** The input has ended, and everything in it is as it was written. Only now what came before is final. */
+/** The input has ended, and all of it is unchanged. Earlier events are final only now. */
 export interface EndEvent extends VerifiedIds {
   readonly type: "end";
 }
 
-/** One step of a file that is being read from its first byte on. */
+/** One event of a file that is read from its first byte on. */
 export type LqaEvent = HeaderEvent | ModuleEvent | TensorEvent | SectionEvent | EndEvent;

@@ -1,16 +1,16 @@
 /**
- * An open `.lqa` file (spec clauses 5, 6 and 13): one object, whatever its bytes are in. Prologue and index are read first
- * and checked in full; a chunk is read when it is needed, and handed out after its checksum, its padding and its values
- * have been checked. Nothing is requested that the checked index does not hold, so a file that lies costs no more than
- * 64 KiB and its index.
+ * An open `.lqa` file (spec clauses 5, 6 and 13): one object, wherever its bytes are. Opening reads prologue and index first,
+ * and checks them in full. The file reads a chunk when the caller needs it, and returns it after checks of its checksum, its
+ * padding and its values. It requests only ranges that the checked index holds, so a hostile file costs no more than 64 KiB
+ * and its index.
  *
- * What is handed out is part of one whole, unchanged file. A source that may change is pinned to its root digest when it is
- * opened (`pin.ts`), and a chunk is handed out after the SHA-256 of its span. From a source that is `stable` (memory, a
- * Blob, a file held open, a stream) a chunk is handed out after its CRC-32. What has been proven once, a chunk or the whole
- * file, is not hashed again.
+ * All results are part of one whole, unchanged file. Opening pins a source that may change to its root digest (`pin.ts`), and
+ * the file then returns a chunk only after the SHA-256 of its span. From a source that is `stable` (memory, a Blob, an open
+ * file, a stream) it returns a chunk after its CRC-32. It checks each chunk of a stable source only once; it hashes spans of
+ * any other source at every read.
  *
- * Opening and decoding need this file and what it imports. Everything else (HTTP, streams, pinning, verification, sections)
- * is loaded when it is first used, so nothing here may import MessagePack, SHA-256 or the checks of whole files
+ * Opening and decoding need `file.ts` and its static imports. It imports everything else (HTTP, streams, pinning, verification,
+ * sections) at the first use. So it must not statically import MessagePack, SHA-256 or the checks of whole files
  * (test/read/core.test.ts).
  *
  * @module
@@ -51,11 +51,11 @@ import {
 import { breather, runSteps, takeFrom, type WatchOptions } from "./steps.ts";
 import type { VerifiedIds } from "./verify.ts";
 
-/** What the verbs of an open file have in common. */
+/** State that the verbs of an open file share. */
 export interface Reading {
   readonly header: Header;
   readonly source: KeepingSource;
-  /** The file, where it is in memory. */
+  /** All bytes of the file, if they are in memory. */
   readonly bytes: Uint8Array | undefined;
   readonly pin: Pin | undefined;
   readonly options: OpenOptions;
@@ -63,7 +63,7 @@ export interface Reading {
   verified: VerifiedIds | undefined;
 }
 
-/** Ranges read ahead. */
+/** Default number of ranges to read ahead. */
 const AHEAD = 4;
 
 /**
@@ -74,14 +74,15 @@ const AHEAD = 4;
  * for await (const { name, multiplier, b, a } of file.decodeAll()) load(name, multiplier, b.data, a.data);
  * ```
  *
- * A server takes two requests: 64 KiB, and digest list, trailer and small sections; a file below 64 KiB takes one, an index
- * above 64 KiB one more. What is read of a stream is kept; `decodeStream` decodes with one chunk in memory.
+ * Opening a file on a server takes two requests: the first 64 KiB; and digest list, trailer and small sections. A file below
+ * 64 KiB takes one, an index above 64 KiB one more. The file keeps all bytes that it reads of a stream; `decodeStream` decodes
+ * with one chunk in memory.
  *
- * @throws LqaError of any class but X, S and B; what is wrong with the source. Bytes that are shorter or longer than the file:
- *   the first error of the file, as {@link LqaFile.verify}. Any other source: TRUNCATED_FILE or TRAILING_BYTES. Unless the source
- *   is stable, or with `fileId`, also TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE; with `parents`, PARENT_MISMATCH and
- *   the errors of the parents; USAGE for a `fileId` that is
- *   not 64 hexadecimal digits; TypeError for what is no input
+ * @throws LqaError of any class except X, S and B, and the errors of the source. For bytes that are shorter or longer than the
+ *   file: its first error, as {@link LqaFile.verify}. For any other source of another length: TRUNCATED_FILE or TRAILING_BYTES.
+ *   If the source is not stable, or with `fileId`: also TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE. With `parents`:
+ *   PARENT_MISMATCH and the errors of the parents. USAGE for a `fileId` that is not 64 hexadecimal digits
+ * @throws TypeError for a value that is no input
  */
 export async function open(input: Input, options: OpenOptions = {}): Promise<LqaFile> {
   const { fileId, signal, limits = "core" } = options;
@@ -92,7 +93,7 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
     const { bytes } = opened;
     const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
     const source = keepingSource(memorySource(bytes));
-    // The length is wrong, which is the first error only if nothing before the end is.
+    // The length is wrong. That is the first error only if nothing before the end is wrong.
     if (bytes.length !== header.prologue.fileLength)
       await verify({ header, source, bytes, pin: undefined, options, parents: [], verified: undefined });
     return fileOf(header, source, bytes, options);
@@ -102,7 +103,7 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
   return await fileOf(found.header, found.source, undefined, options);
 }
 
-/** Opens a file in memory that a validator has found valid, values included: nothing of it is hashed again. */
+/** Opens a file in memory that a validator has found valid, values included, without hashing it again. */
 export async function openVerified(
   bytes: Uint8Array,
   verified: VerifiedIds,
@@ -114,7 +115,7 @@ export async function openVerified(
   return verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
 }
 
-/** The parents of a file that were given. @throws LqaError PARENT_MISMATCH, HARD_LIMIT, CORE_LIMIT; as {@link open} */
+/** The parents of a file among `options.parents`. @throws LqaError PARENT_MISMATCH, HARD_LIMIT, CORE_LIMIT; as {@link open} */
 export async function parentsOf(
   index: ContainerIndex,
   options: Pick<OpenOptions, "parents" | "zstd" | "budgetBytes" | "limits" | "signal">,
@@ -161,12 +162,12 @@ function verbsOf(reading: Reading): LqaFile {
   let zstd: Promise<Decompressor | undefined> | undefined;
 
   const recordOf = moduleFinder(index.modules);
-  /** For tensors; sections may need another one. */
+  /** zstd for plain tensors; sections may need another implementation. */
   const zstdOf = ({ compression }: ChunkRecord): Promise<Decompressor | undefined> | undefined =>
     compression === "none" ? undefined : (zstd ??= zstdFor(index.tensors, options));
   const planOf = <T extends AnyRecord>(records: Iterable<T>): PlannedRange<T>[] =>
     planRanges(records, options, pin && (({ chunk }) => pin.spanOf(chunk)));
-  /** The chunks of a range, as many as there are records in it. */
+  /** The chunks of a range, one for each of its records. */
   const readRange = async (range: PlannedRange<AnyRecord>, signal?: AbortSignal): Promise<Uint8Array[]> => {
     const either = eitherSignal(signal, options.signal);
     const where = placeOf(range.chunks[0]!);
@@ -180,7 +181,7 @@ function verbsOf(reading: Reading): LqaFile {
     assertRoom(record, budget, placeOf(record));
     const range = planOf([record])[0]!;
     if (pin === undefined || range.length > FIRST_BYTES) return (await readRange(range, signal))[0]!;
-    // Small modules share a span: reading one after the other reads it once.
+    // Small modules share a span: keep it, so that reading several modules reads it once.
     const { offset, length } = range;
     source.keep("last", offset, await source.read(offset, length, eitherSignal(signal, options.signal)));
     try {
@@ -190,7 +191,7 @@ function verbsOf(reading: Reading): LqaFile {
       throw error;
     }
   };
-  /** What is made of a chunk, with the checks it still needs. */
+  /** Makes the result of a chunk, with the checks that the chunk still needs. */
   const checked = <R extends AnyRecord, T>(record: R, make: (values: ValueChecks | undefined) => T): T => {
     const made = make(reading.verified !== undefined || proven.has(record) ? undefined : values);
     if (source.stable === true) proven.add(record);
@@ -206,7 +207,7 @@ function verbsOf(reading: Reading): LqaFile {
     parents.length === 0
       ? factors
       : await (await import("./lineage.ts")).withParents(factors, record, parents, { signal });
-  /** The chunks of modules in file order, by merged ranges, some of which are read ahead. */
+  /** The chunks of modules in file order, read by coalesced ranges, with read-ahead. */
   async function* chunksAll({
     modules,
     signal,
@@ -225,7 +226,7 @@ function verbsOf(reading: Reading): LqaFile {
       for (const [i, range] of ranges.entries()) {
         while (requests.length < ranges.length && requests.length < i + (options.ahead ?? AHEAD)) {
           const promise = readRange(ranges[requests.length]!, control.signal);
-          // Its error is thrown when its turn comes, or never if an earlier one failed.
+          // `await` below throws its error in its turn, unless an earlier request has failed.
           promise.catch(() => {});
           requests.push(promise);
         }
@@ -310,9 +311,9 @@ function verbsOf(reading: Reading): LqaFile {
 
 const NONE: Promise<Uint8Array[]> = Promise.resolve([]);
 
-/** Finds modules by name; a record is found by itself. What it returns throws USAGE if there is no such module. */
+/** A function that returns the record of a name, and a record as it is. It throws USAGE if there is no such module. */
 function moduleFinder(modules: readonly ModuleRecord[]): (module: ModuleRecord | string) => ModuleRecord {
-  /** Made for the first name: reading all modules needs none. */
+  /** Made at the first name, because reading all modules needs none. */
   let byName: Map<string, ModuleRecord> | undefined;
   return (which) => {
     if (typeof which !== "string") return which;

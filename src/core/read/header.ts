@@ -1,5 +1,5 @@
 /**
- * Prologue and index, checked in full before anything else is touched (spec clauses 5 and 6, steps 1 to 3 of 15.2).
+ * Reads prologue and index, and checks them in full, before anything else (spec clauses 5 and 6, steps 1 to 3 of 15.2).
  *
  * @module
  */
@@ -26,13 +26,13 @@ async function loadChildDecoder(): Promise<void> {
   (await import("./decode-child.ts")).loadChildDecoder();
 }
 
-/** Prologue and index of a file, checked; what follows them may be missing. */
+/** Checked prologue and index of a file; the bytes after them may be missing. */
 export interface OpenedIndex {
   readonly prologue: Prologue;
   readonly index: ContainerIndex;
 }
 
-/** An opened index with what only the checks of a whole file need. */
+/** An opened index, with fields that only the checks of a whole file need. */
 export interface Header extends OpenedIndex {
   /** Position of the first record whose name is not front-coded canonically (12.3). */
   readonly noncanonicalName: number | undefined;
@@ -80,7 +80,7 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
   return { prologue, index, noncanonicalName, prologueBytes, indexBytes };
 }
 
-/** Reads and checks prologue and index of a file in memory; what follows the first chunk's start may be missing. */
+/** Reads and checks prologue and index of a file in memory; the chunks may be missing. @throws LqaError as {@link headerSteps} */
 export function openIndex(bytes: Uint8Array, options: { readonly limits?: LimitSet }): Header {
   return runOver(bytes, headerSteps(options.limits ?? "core"));
 }

@@ -1,8 +1,8 @@
 /**
- * The parents of a file (spec clause 8.9.3): found by content id among the files that the caller gives, and compared with the
- * modules that refer to them. Nothing is fetched. Loaded with the first file that has a parent.
+ * Finds the parents of a file (spec clause 8.9.3) by content id among the files that the caller provides, and compares them with
+ * the modules that refer to them. It fetches nothing. Readers import it with the first file that has a parent.
  *
- * A file is a parent only after all of it has been verified: the content id that it states is not believed.
+ * The content id that a file states is no proof, so this verifies the whole file before it accepts it as a parent.
  *
  * @module
  */
@@ -18,12 +18,11 @@ import type { LqaFile, OpenOptions } from "./lqa-file.ts";
 import type { WatchOptions } from "./steps.ts";
 
 /**
- * Finds the parents of a file, the nearest first, as far as they are given.
+ * Finds the parents of a file, the nearest first, up to the first that is missing.
  *
- * @param opener opens an input that is not open yet
- * @param files open files among which they may be
- * @throws LqaError PARENT_MISMATCH if files are given and none is the parent, or it has not the modules; HARD_LIMIT, CORE_LIMIT;
- *   as {@link LqaFile.verify}
+ * @param files open files that may be parents
+ * @throws LqaError PARENT_MISMATCH if none of the files is the parent, or if the parent's modules do not fit; HARD_LIMIT,
+ *   CORE_LIMIT for too many generations; as {@link LqaFile.verify}
  */
 export async function findParents(
   child: Pick<ContainerIndex, "modules" | "parentId">,
@@ -39,14 +38,14 @@ export async function findParents(
     const { parents } = parent;
     last = parent;
     if (parents.length === 0) continue;
-    // Its own are checked.
+    // Opening the parent has checked its own parents.
     checkLimit(found.push(...parents), GENERATIONS, { where: "parents", limits });
     last = parents.at(-1)!;
   }
   return found;
 }
 
-/** The file with a content id, verified. @param needed whether it is an error if there is none */
+/** The file with a content id, verified. @param needed throws if there is none, instead of returning undefined */
 async function fileWith(
   id: string,
   files: readonly LqaFile[],
@@ -70,7 +69,7 @@ async function fileWith(
   });
 }
 
-/** What is done with a file that is given as a parent. @throws LqaError PARENT_MISMATCH if the file is not valid */
+/** Awaits work on a file that is to be a parent. @throws LqaError PARENT_MISMATCH if the file is not valid */
 export async function asParent<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -81,7 +80,7 @@ export async function asParent<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** @throws LqaError PARENT_MISMATCH if the parent, of these modules, has none that fits */
+/** Checks that the parent has a module that fits. @param modules those of the parent @throws LqaError PARENT_MISMATCH */
 export function checkParentModule(record: ModuleRecord, modules: readonly ModuleShape[]): void {
   const { parentModule, name, rank } = record;
   if (parentModule === undefined) return;
@@ -92,16 +91,16 @@ export function checkParentModule(record: ModuleRecord, modules: readonly Module
   if (own.rank > rank) wrong(`a rank of at most ${rank}`, `${own.rank}`);
 }
 
-/** What both must have in common. */
+/** The sizes that must be equal in child and parent. */
 function shapeOf({ out, in: n, kernel, experts }: ModuleShape): string {
   return `out ${out}, in ${[n, ...kernel].join("×")}, experts ${experts}`;
 }
 
 /**
- * Packed factors with those of the parents, as far as they are given.
+ * Packed factors together with those of the parents.
  *
- * @param factors of the module `record`, without its parent's
- * @param parents as {@link findParents} gave them
+ * @param factors factors of the module, without its parent's
+ * @param parents from {@link findParents}; if some are missing, the oldest factors keep the content id of their parent
  */
 export async function withParents(
   factors: PackedFactors,

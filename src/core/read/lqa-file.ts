@@ -1,5 +1,5 @@
 /**
- * What an open `.lqa` file can do, wherever its bytes are. `file.ts` does it.
+ * The interface of an open `.lqa` file. It does not depend on where the bytes are; `file.ts` implements it.
  *
  * @module
  */
@@ -19,46 +19,47 @@ import type { PlannedRange, PlanOptions } from "./ranges.ts";
 import type { WatchOptions } from "./steps.ts";
 import type { VerifiedIds } from "./verify.ts";
 
-/** How a file is opened. */
+/** How to open a file. */
 export interface OpenOptions extends PlanOptions {
   /** zstd implementation; by default the native one or zstd-codec, loaded only if the file uses it. */
   readonly zstd?: Zstd | undefined;
   /**
-   * Most bytes in addition to the file: what {@link LqaFile.adapter} decodes into (default 4 GiB), and a compressed chunk,
-   * stored and inflated (default 1 GiB). All chunks together inflate to 1 GiB, 16 times the file, or this at most. Of a
-   * stream, also the most bytes that are kept (default 1 GiB).
+   * Most bytes in addition to the file: the arrays of {@link LqaFile.adapter} (default 4 GiB), and one compressed chunk,
+   * stored and inflated (default 1 GiB). All chunks together may inflate to the largest of 1 GiB, 16 times the file, and this.
+   * For a stream, also the most bytes to keep (default 1 GiB).
    */
   readonly budgetBytes?: number | undefined;
   /** Which column of clause 14 bounds a file: `device`, `core` (default) or `hard`. `device` also refuses what clause 14.1 does. */
   readonly limits?: LimitSet | undefined;
   /**
-   * The file id that the file must have, hexadecimal, from a place you trust. Compared when the file is opened, so that it
-   * holds for everything that is read.
+   * The file id that the file must have, hexadecimal, from a place that you trust. Opening compares it, so it holds for all
+   * that you read.
    */
   readonly fileId?: string | undefined;
-  /** Ends every read, now and later. */
+  /** Aborts every read, now and later. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * The parents of a file that holds what differs from them (spec 8.9): open files, or what they can be opened from. The parent
-   * is found by its content id, verified whole if that was not done before, and must stay as it is as long as this file is used. Of
-   * a chain, all of them. Ignored for a file without a parent; a file whose parent is not given can be read, but not decoded.
+   * The parents of a child, which holds only its differences from them (spec 8.9): open files, or inputs to open. Opening finds
+   * the parent by its content id, and verifies it unless it is verified already. The parent must not change as long as you use
+   * the child. Provide all parents of a chain. A file without a parent ignores them; a child without its parent can be read,
+   * but not decoded.
    */
   readonly parents?: Iterable<LqaFile | Input> | undefined;
-  /** Ranges read ahead by {@link LqaFile.packedAll}. Default 4. Memory: this many times `rangeBytes`. */
+  /** Number of ranges that {@link LqaFile.packedAll} reads ahead. Default 4. Memory: this many times `rangeBytes`. */
   readonly ahead?: number | undefined;
 }
 
-/** Which modules of a file are read, and how that is watched: progress is in bytes read, after each range. */
+/** Which modules of a file to read, and how to watch that: progress is in bytes read, after each range. */
 export interface ReadOptions extends WatchOptions {
   /** Records or names. Default: all modules. */
   readonly modules?: Iterable<ModuleRecord | string> | undefined;
 }
 
-/** How the modules of a file are decoded one after the other. */
+/** How to decode the modules of a file one after the other. */
 export interface DecodeAllOptions<T extends WeightType = WeightType>
   extends ReadOptions,
     Omit<DecodeOptions<T>, "into"> {
-  /** Arrays for a module, of exactly the right length; the same ones may be given again and again. */
+  /** Returns arrays for a module, of exactly the right length. It may return the same arrays every time. */
   readonly into?: (module: ModuleRecord) => FactorArrays<T>;
 }
 
@@ -73,15 +74,15 @@ export interface LqaFile {
   readonly sections: readonly SectionRecord[];
   /** The content id of the parent, hexadecimal, if the file has one (spec 8.9). */
   readonly parentId: string | undefined;
-  /** The parents, one behind the other, the nearest first, as far as they were given. */
+  /** The parents that opening found, the nearest first. */
   readonly parents: readonly LqaFile[];
   /** File id and content id, once the whole file has been verified; undefined before. */
   readonly verified: VerifiedIds | undefined;
   /** The record of a module. @throws LqaError USAGE if there is no such module */
   module(name: string): ModuleRecord;
   /**
-   * The packed planes of a module, with those of its parent if that was given. Their values have been checked: scales, and that raw weights are finite unless the file
-   * declares others.
+   * The packed planes of a module, with those of its parent if that was provided. They have passed all checks, those of scales
+   * and raw weights included.
    *
    * @throws LqaError BUDGET, CHUNK_CRC, PADDING_NONZERO, SCALE_VALUE, NONFINITE_VALUE; SPAN_DIGEST unless the source is
    *   stable; USAGE if there is no such module; and as the source
@@ -93,17 +94,17 @@ export interface LqaFile {
     options?: DecodeOptions<T> & WatchOptions,
   ): Promise<DecodedModule<T>>;
   /**
-   * Modules in file order, packed, by merged ranges, some of which are read ahead. Leaving the loop ends the requests.
+   * Packed modules in file order, read by coalesced ranges, with read-ahead. Leaving the loop aborts the requests.
    *
-   * @throws LqaError as {@link packed}, at the module concerned; ABORTED
+   * @throws LqaError as {@link packed}, when the loop reaches the module; ABORTED
    */
   packedAll(options?: ReadOptions): AsyncGenerator<PackedModule, void, undefined>;
   /**
-   * Modules in file order, decoded, read as by {@link packedAll}. With `memory`, a module is valid until the next one is
-   * requested. New arrays for each module take three times as long as `memory`, because page-faulting fresh memory costs more
-   * than decoding (docs/decoding.md).
+   * Decoded modules in file order, read as by {@link packedAll}. With `memory`, a module is valid until you request the next
+   * one. New arrays for each module take three times as long as `memory`, because page-faulting fresh memory costs more than
+   * decoding (docs/decoding.md).
    *
-   * @throws LqaError as {@link decode}, at the module concerned; ABORTED
+   * @throws LqaError as {@link decode}, when the loop reaches the module; ABORTED
    */
   decodeAll<T extends WeightType = "f32">(
     options?: DecodeAllOptions<T>,
@@ -118,34 +119,36 @@ export interface LqaFile {
   tensor(tensor: TensorRecord, options?: WatchOptions): Promise<PlainTensor>;
   /** The META section; empty if there is none. @throws LqaError as {@link tensor}; META_ENCODING */
   meta(options?: WatchOptions): Promise<MetaMap>;
-  /** The ORIG section: how the source named things. @throws LqaError as {@link meta} */
+  /** The ORIG section: names and types of the source; undefined if there is none. @throws LqaError as {@link meta} */
   origin(options?: WatchOptions): Promise<Origin | undefined>;
   /** The shape fingerprint (spec 9.5), hexadecimal. */
   shapeFingerprint(): Promise<string>;
   /**
-   * File id and content id as they are stored. The file id is proven already unless the source is stable; {@link verify}
+   * File id and content id as the file states them. Unless the source is stable, opening has proven the file id; {@link verify}
    * proves both.
+   *
+   * @throws LqaError TRUNCATED_FILE, TRAILER_CRC, TRAILER_MISMATCH; and as the source
    */
   storedIds(options?: WatchOptions): Promise<VerifiedIds>;
   /**
-   * Reads everything behind the index, and checks every byte up to and including the trailer, unless that was done before.
-   * Progress is in bytes behind the index. Unless the source is stable, the file id that it proves is the one the file was
-   * pinned to when it was opened: it covers the chunks handed out before, too.
+   * Reads everything behind the index, and checks every byte up to and including the trailer. The second call returns at once.
+   * Progress is in bytes behind the index. Unless the source is stable, it proves the file id to which opening pinned the file;
+   * so the proof covers chunks from earlier calls, too.
    *
    * @returns file id and content id, hexadecimal
    * @throws LqaError the first error of the file; BUDGET; ABORTED; and as the source
    */
   verify(options?: WatchOptions): Promise<VerifiedIds>;
   /**
-   * The whole adapter, factors decoded to f32, in one pass that verifies the file unless that was done before. Progress is
+   * The whole adapter, with factors decoded to f32, in one pass that also verifies the file unless it is verified. Progress is
    * in modules.
    *
-   * @throws LqaError as {@link verify}; BUDGET before anything is decoded
+   * @throws LqaError as {@link verify}; BUDGET before it decodes anything; PARENT_MISSING
    */
   adapter(options?: WatchOptions): Promise<Adapter>;
   /**
-   * Everything behind the index in file order, every byte checked: modules, tensors, sections, and the ids at the end. Unless
-   * the source is stable, an event comes after the digest of its span.
+   * Everything behind the index in file order, with every byte checked: modules, tensors, sections, and the ids at the end.
+   * Unless the source is stable, an event comes after the check of its span's digest.
    *
    * @throws LqaError as {@link verify}
    */

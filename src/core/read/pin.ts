@@ -1,11 +1,11 @@
 /**
- * Pinning a file that is read by ranges (spec clauses 11 and 13.2). A server can answer each request from another file,
- * and say that it is the same one. So digest list and trailer are read when the file is opened, and compared with
- * prologue and index by the root digest: from then on the SHA-256 of every span is known, and a chunk is handed out only
- * when its span has the right one. Whatever the server does, nothing of a second file gets through.
+ * Pins a file that is read by ranges (spec clauses 11 and 13.2). A server can answer each request from another file, and say
+ * that it is the same one. So opening also reads digest list and trailer, and compares them with prologue and index by the
+ * root digest. From then on the SHA-256 of every span is known, and the file returns a chunk only if its span matches. No byte
+ * of a second file can get through.
  *
- * The price is one request when a file is opened, unless it is below 64 KiB; whole spans instead of single chunks, which
- * is at most 32 KiB more for small chunks and nothing for large ones; and the time of SHA-256.
+ * The costs are: one request at opening, unless the file is below 64 KiB; whole spans instead of single chunks, which is at
+ * most 32 KiB more for small chunks and nothing for large ones; and the time of SHA-256.
  *
  * @module
  */
@@ -29,9 +29,9 @@ import {
 import { truncated } from "./steps.ts";
 import { checkRoot, checkSpan } from "./verify.ts";
 
-/** What a file was pinned to. */
+/** A pinned file: its ids, its digests, and a way to read proven chunks. */
 export interface Pin {
-  /** The root digest, hexadecimal: computed from prologue, index and digest list, and equal to the stored one. */
+  /** The root digest, hexadecimal, computed from prologue, index and digest list. The stored one is equal. */
   readonly fileId: string;
   /** The digest list: the content id, then the SHA-256 of each span. */
   readonly digests: Uint8Array;
@@ -40,11 +40,12 @@ export interface Pin {
   /** The span that holds a chunk. */
   spanOf(chunk: Extent): Span;
   /**
-   * The chunks of a range, after the digests of their spans. Only they are held in memory, however long their spans are.
+   * The chunks of a range, after a check of the digests of their spans. Holds only these chunks and a piece in memory, however
+   * long the spans are.
    *
-   * @param range whole spans; one that is longer than a range may be is a single span
-   * @returns the bytes of each chunk of `range.chunks`: views where a chunk was read in one piece
-   * @throws LqaError CHUNK_CRC for a wanted chunk that is damaged, else SPAN_DIGEST; TRUNCATED_FILE; and as the source
+   * @param range whole spans; a range above `rangeBytes` is a single span
+   * @returns the bytes of each chunk of `range.chunks`; a view if the chunk was read in one piece
+   * @throws LqaError CHUNK_CRC if a chunk of the range is damaged, otherwise SPAN_DIGEST; TRUNCATED_FILE; and as the source
    */
   read(source: ByteSource, range: PlannedRange<AnyRecord>, options: ReadOptions): Promise<Uint8Array[]>;
 }
@@ -57,8 +58,8 @@ export interface Span extends Extent {
 /**
  * Reads digest list and trailer, and checks them against the header.
  *
- * @param source keeps what is read; small sections come with it
- * @param expected file id that the caller knows, hexadecimal
+ * @param source keeps the bytes that this reads, small sections included
+ * @param expected file id that the file must have, hexadecimal
  * @throws LqaError TRUNCATED_FILE, TRAILER_CRC, TRAILER_MISMATCH, ROOT_DIGEST, WRONG_FILE, and as the source
  */
 export async function pinFile(
@@ -113,7 +114,7 @@ function spansOf({ modules, tensors, sections, spans, digests }: ContainerIndex)
   });
 }
 
-/** Where the request for the end of the file begins: with the spans of the sections, if they are small. */
+/** Where the request for the end of the file begins: at the span of the first section if the rest is small. */
 function tailStart(
   { sections, digests }: ContainerIndex,
   spans: readonly Span[],
@@ -166,12 +167,12 @@ async function readProven(
 
 interface ReadOptions {
   readonly rangeBytes?: number | undefined;
-  /** Of the first chunk, as errors name it. */
+  /** Name of the first chunk in errors. */
   readonly where: string;
   readonly signal: AbortSignal | undefined;
 }
 
-/** What a stretch of the file has in common with a piece that was read at `here`. */
+/** The bytes of `piece`, which was read at `here`, that belong to another extent of the file; a view. */
 function common(piece: Uint8Array, here: Extent, { offset, length }: Extent): Uint8Array {
   const from = Math.max(0, offset - here.offset);
   return piece.subarray(from, Math.max(from, offset + length - here.offset));

@@ -2,10 +2,10 @@
  * Chooses the ranges of a {@link ByteSource} that a reader requests (spec clause 13.2): the header from the first bytes,
  * coalesced ranges of the wanted chunks, one stretch that must be whole, or everything from a position on.
  *
- * A request costs a round trip, 20 to 100 ms; at 100 Mbit/s as much time as 250 KB to 1.2 MB of bytes. So a gap of up to 64
- * KiB between two wanted chunks is read over: 5 ms at that speed, less than any round trip saved, and at worst one unneeded
- * chunk of common size for each wanted one. Ranges end at 8 MiB, so that several run concurrently and memory stays bounded; a
- * larger chunk is a range of its own.
+ * A request costs a round trip of 20 to 100 ms; at 100 Mbit/s that is the time of 250 KB to 1.2 MB. So a range includes gaps of
+ * up to 64 KiB between two wanted chunks: 5 ms at that speed, less than any round trip, and at worst one unneeded chunk of
+ * common size for each wanted one. Ranges end at 8 MiB, so that several run concurrently and memory stays bounded; a larger
+ * chunk is a single range.
  *
  * @module
  */
@@ -19,9 +19,9 @@ import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts
 import { type Header, headerSteps } from "./header.ts";
 import { runSteps, truncated } from "./steps.ts";
 
-/** How ranges are merged. */
+/** How to coalesce ranges. */
 export interface PlanOptions {
-  /** Unneeded bytes that are read rather than asking twice. Default 64 KiB. */
+  /** Most unneeded bytes between two chunks of one range. Default 64 KiB. */
   readonly gapBytes?: number | undefined;
   /** Length at which a range takes no further chunk. Default 8 MiB. */
   readonly rangeBytes?: number | undefined;
@@ -33,18 +33,19 @@ export interface PlannedRange<T> extends Extent {
 }
 
 const GAP_BYTES = 64 * 1024;
+/** Default length at which a range takes no further chunk. */
 export const RANGE_BYTES: number = 8 * 2 ** 20;
-/** The first request: it holds prologue and index of most adapters. */
+/** Bytes of the first request: it holds prologue and index of most adapters. */
 export const FIRST_BYTES = 65536;
 /** The largest alignment, so that the padding behind a long index comes with it. */
 const PADDING_BYTES = 4096;
-/** Bytes per request when everything is read. */
+/** Bytes per request when reading everything. */
 export const PIECE_BYTES: number = 4 * 2 ** 20;
 
 /**
- * The ranges that hold these chunks, in file order. A chunk given twice is read once.
+ * The ranges that hold these chunks, in file order. A chunk that occurs twice is in one range only.
  *
- * @param extentOf what has to be read for a chunk: default the chunk itself
+ * @param extentOf the extent to read for a chunk. Default: the chunk itself
  */
 export function planRanges<T extends Pick<ChunkRecord, "chunk">>(
   chunks: Iterable<T>,
@@ -69,9 +70,10 @@ export function planRanges<T extends Pick<ChunkRecord, "chunk">>(
 }
 
 /**
- * Reads and checks prologue and index, and compares the length of the source with the one the file declares.
+ * Reads and checks prologue and index, and compares the length of the source with the declared one.
  *
- * @returns the header, and a source that answers for the bytes that were read already
+ * @returns the header, and a source that keeps the bytes read so far
+ * @throws LqaError as `headerSteps`; TRUNCATED_FILE, TRAILING_BYTES; and as the source
  */
 export async function openHeader(
   source: ByteSource,
@@ -97,26 +99,27 @@ export async function openHeader(
   };
   const header = await runSteps(headerSteps(limits), take, signal);
   const { fileLength } = header.prologue;
-  // Where the source does not know its size, its end shows when something behind it is read.
+  // If the source does not know its size, a later read detects that it is too short.
   checkLength(source.size ?? (ended ? bytes.length : fileLength), fileLength);
   const kept = keepingSource(source);
   kept.keep("head", 0, bytes);
   return { header, source: kept };
 }
 
-/** @throws LqaError TRUNCATED_FILE, TRAILING_BYTES */
+/** Compares the length of a source with the declared one. @throws LqaError TRUNCATED_FILE, TRAILING_BYTES */
 function checkLength(size: number, fileLength: number): void {
   if (size < fileLength) truncated(size, fileLength);
   if (size > fileLength)
     fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
 }
 
-/** A source that answers from memory for stretches which were read before. */
+/** A source that keeps some extents in memory, and answers reads within them from there. */
 export interface KeepingSource extends ByteSource {
-  /** Keeps the bytes of the source from `offset` on, instead of the ones kept under this name before. */
+  /** Keeps the bytes of the source from `offset` on. They replace earlier ones of the same name. */
   keep(name: string, offset: number, bytes: Uint8Array): void;
 }
 
+/** Wraps a source that keeps nothing yet. */
 export function keepingSource(source: ByteSource): KeepingSource {
   const kept = new Map<string, readonly [offset: number, bytes: Uint8Array]>();
   return {
@@ -137,7 +140,7 @@ export function keepingSource(source: ByteSource): KeepingSource {
   };
 }
 
-/** A stretch of the file. @throws LqaError TRUNCATED_FILE, and as the source */
+/** Reads an extent of the file in full. @throws LqaError TRUNCATED_FILE, and as the source */
 export async function readExactly(
   source: ByteSource,
   { offset, length }: Extent,
@@ -171,7 +174,7 @@ export async function* piecesFrom(
   const either = eitherSignal(signal, control.signal);
   const read = (at: number): Promise<Uint8Array> => {
     const piece = source.read(at, Math.min(pieceBytes, end - at), either);
-    // It is awaited in its turn, unless the consumer left before.
+    // The loop awaits it in its turn, unless the consumer has left before.
     piece.catch(() => {});
     return piece;
   };

@@ -1,7 +1,7 @@
 /**
- * Reading as steps. The checks and their order are written once (`header.ts`, `verify.ts`), as generators that request the
- * next bytes of the file; the caller supplies the bytes from any source: an array, a source of ranges, a validator's window,
- * pieces that arrive (`engine.ts`). So an array, a stream cut anywhere and a server all have the same first error.
+ * Reading as steps. The checks exist once (`header.ts`, `verify.ts`), as generators that request the next bytes of the file in
+ * order. The caller supplies the bytes from any source: an array, a source of ranges, a validator's window, pieces that arrive
+ * (`engine.ts`). So an array, a stream cut anywhere and a server all have the same first error.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import { assertNotAborted } from "../io/source.ts";
 
 /** The request of a step: the next bytes of the file. It gets fewer only if the file ends before them. */
 export interface Need {
-  /** 0: a pause, in which the caller may let other work run. */
+  /** Number of bytes. 0 is a pause, in which the caller may let other work run. */
   readonly bytes: number;
-  /** The bytes are a compressed chunk: zstd must be loaded before the step continues. */
+  /** True if the bytes are a compressed chunk: the caller must load zstd before the step continues. */
   readonly compressed?: boolean;
-  /** What the file needs beyond what every reader has: loaded before the step continues. */
+  /** Imports code that this file needs and most files do not. The caller awaits it before the step continues. */
   readonly load?: () => Promise<void>;
 }
 
-/** Requests nothing; the step has done some work. */
+/** A pause after some work: requests no bytes. */
 export const PAUSE: Need = { bytes: 0 };
 
 /**
@@ -28,16 +28,16 @@ export const PAUSE: Need = { bytes: 0 };
  */
 export type Steps<T> = Generator<Need, T, Uint8Array>;
 
-/** How a long operation is watched. */
+/** How to watch a long operation. */
 export interface WatchOptions {
-  /** Ends the operation with ABORTED. Looked at between chunks, and at least every 20 ms of them. */
+  /** Aborts the operation with ABORTED. The operation checks it between chunks. */
   readonly signal?: AbortSignal | undefined;
-  /** Called with how much is done, of how much in all. What it throws ends the operation. */
+  /** Called with the amount that is done, and the total. If it throws, the operation ends with that error. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /**
- * Runs steps with what `take` gives them, and lets timers and abort signals run at least every 20 ms.
+ * Runs steps with the bytes that `take` returns. Between steps it lets timers and abort signals run every 20 ms.
  *
  * @throws LqaError the first error; ABORTED; whatever `take` throws
  */
@@ -58,7 +58,7 @@ export async function runSteps<T>(
   return step.value;
 }
 
-/** What gives the bytes of an array to steps, from `at` on: views. Progress is in bytes from `at` to `end`. */
+/** A function that returns views on an array to steps, from `at` on. Progress is in bytes from `at` to `end`. */
 export function takeFrom(
   bytes: Uint8Array,
   at = 0,
@@ -67,7 +67,7 @@ export function takeFrom(
 ): (need: Need) => Uint8Array {
   let position = at;
   return (need) => {
-    // What was handed out before has been checked by now.
+    // The steps have checked all earlier bytes by now.
     if (position > at && need.bytes > 0) onProgress?.(position - at, end - at);
     const piece = bytes.subarray(position, position + need.bytes);
     position += piece.length;
@@ -75,7 +75,7 @@ export function takeFrom(
   };
 }
 
-/** Runs steps over an array without a pause. They get views. */
+/** Runs steps over an array without a pause, with views on it. */
 export function runOver<T>(bytes: Uint8Array, steps: Steps<T>): T {
   const take = takeFrom(bytes);
   let step = steps.next();
@@ -86,8 +86,9 @@ export function runOver<T>(bytes: Uint8Array, steps: Steps<T>): T {
 /**
  * Requests bytes that must all be present.
  *
- * @param at position of the first of them in the file
- * @throws LqaError TRUNCATED_FILE at the first byte that is missing
+ * @param at position of the first byte in the file
+ * @param expected length of the file, for the error
+ * @throws LqaError TRUNCATED_FILE at the first missing byte
  */
 export function* need(
   bytes: number,
@@ -101,16 +102,16 @@ export function* need(
   return piece;
 }
 
-/** @throws LqaError TRUNCATED_FILE */
+/** Reports that a file ends at byte `length`. @throws LqaError TRUNCATED_FILE */
 export function truncated(length: number, expected: number, where?: string): never {
   return fail(KIND.TRUNCATED_FILE, { where, offset: length, expected: `${expected} bytes`, actual: length });
 }
 
-/** How long it works before it lets timers and abort signals run. */
+/** Milliseconds of work after which a breather lets timers and abort signals run. */
 const PAUSE_MS = 20;
 
 /**
- * A function to call between two pieces of work.
+ * A function to call between two pieces of work. It lets timers and abort signals run every 20 ms.
  *
  * @throws LqaError ABORTED, now and from that function
  */

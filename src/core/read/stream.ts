@@ -1,6 +1,7 @@
 /**
- * A file as it arrives: its decoded modules one after the other, with the index and one chunk in memory. What is checked and
- * promised stands at the push decoder below. Back-pressure reaches the source: the next piece is read after the consumer took the last module.
+ * Decodes a file as it arrives: one module after the other, with the index and one chunk in memory. The comment on the push
+ * decoder below says what it checks and guarantees. Back-pressure reaches the source: the stream reads the next piece after the
+ * consumer has taken the last module of the one before.
  *
  * @module
  */
@@ -14,7 +15,7 @@ import { Engine, type StreamOptions } from "./engine.ts";
 import type { EndEvent, HeaderEvent, LqaEvent } from "./events.ts";
 import type { VerifiedIds } from "./verify.ts";
 
-/** Runs an engine over a source until the end. Leaving the loop early cancels the source. */
+/** The events of an engine that runs over a source until its end. Leaving the loop early cancels the source. */
 export async function* eventsOf(
   engine: Engine,
   source: Pieces,
@@ -28,16 +29,16 @@ export async function* eventsOf(
     engine.close();
     for (let event = await engine.next(); event !== undefined; event = await engine.next()) yield event;
   } finally {
-    // Keeping the iterator does not keep its buffers.
+    // Releases the buffers, even if the caller keeps the iterator.
     engine.fail(new TypeError("this stream has ended"));
   }
 }
 
-/** How {@link decodeStream} decodes. */
+/** Options of {@link decodeStream}. */
 export interface DecodeStreamOptions<T extends WeightType = WeightType> extends StreamOptions {
-  /** How each module is decoded. `into` is not possible here; use `LqaDecoder` for that. */
+  /** How to decode each module. `into` is not possible here; use `LqaDecoder` for that. */
   readonly decode?: Omit<DecodeOptions<T>, "into"> | undefined;
-  /** Called once, before the first module: what is coming. */
+  /** Called once with prologue and index, before the first module. */
   readonly onHeader?: ((header: HeaderEvent) => void) | undefined;
 }
 
@@ -69,16 +70,16 @@ export async function* decodeStream<T extends WeightType = "f32">(
   throw new TypeError("a stream ended without its end");
 }
 
-// The push decoder (spec clause 13.1): bytes in, as they come; verified modules, tensors and sections out, as soon as
-// they are whole. It needs memory for the index and one chunk.
+// The push decoder (spec clause 13.1): it takes bytes as they arrive, and returns checked modules, tensors and sections as soon
+// as they are whole. It needs memory for the index and one chunk.
 //
-// **Same events, same first error, however the input is cut.** The events of a file are its header, its chunks in file
-// order, and the end. The first error is that of `validate(bytes, { level: "values" })` on the same bytes, and that of
+// **The same events and the same first error, however the input is cut.** The events of a file are its header, its chunks in
+// file order, and the end. The first error is that of `validate(bytes, { level: "values" })` on the same bytes, and that of
 // `open(bytes)` followed by `verify()`: same code, same offset. Only a decoder reports BUDGET, for a chunk above
 // `budgetBytes`.
 //
-// **Not final before the end.** A chunk is handed out when its CRC-32, its padding and its values have been checked; that the
-// file is the whole and unchanged one is known when `end` has resolved. If a later check fails, discard what came before.
+// **Not final before the end.** The decoder returns a chunk after checks of its CRC-32, its padding and its values. When `end`
+// has resolved, the file is known to be whole and unchanged. If a later check fails, discard all earlier results.
 
 /** Receives each event. The decoder waits for the promise it may return. An error it throws ends the decoder. */
 export type EventReceiver = (event: LqaEvent) => void | PromiseLike<void>;
@@ -111,26 +112,26 @@ export class LqaDecoder {
     return this.#engine.offset;
   }
 
-  /** Bytes that were pushed. */
+  /** Bytes pushed so far. */
   get received(): number {
     return this.#engine.received;
   }
 
-  /** Bytes held for the part of the file that is not whole yet. */
+  /** Bytes of the buffer for the part of the file that is not whole yet. */
   get heldBytes(): number {
     return this.#engine.held;
   }
 
-  /** What ended the decoder; undefined while it can go on. */
+  /** The error that ended the decoder; undefined while it can continue. */
   get error(): unknown {
     return this.#engine.failure;
   }
 
   /**
-   * Takes the next bytes. Resolves after the receiver has handled all their events; by then the bytes have been copied.
+   * Takes the next bytes. Resolves after the receiver has handled all their events; after that you may reuse the array.
    *
    * @throws LqaError the first error of the file; ABORTED; errors of the receiver. Every later call throws the same error.
-   *   TypeError for a call before the one before it has settled, or after `end`.
+   * @throws TypeError if the previous call has not settled yet, or after `end`.
    */
   async push(bytes: Uint8Array): Promise<void> {
     if (!isBytes(bytes)) throw new TypeError("push takes a Uint8Array");
@@ -138,9 +139,9 @@ export class LqaDecoder {
   }
 
   /**
-   * Says that the input has ended, and gets the ids of the verified file.
+   * Reports the end of the input, and returns the ids of the verified file.
    *
-   * @throws as {@link push}; TRUNCATED_FILE or TRUNCATED_PROLOGUE if something is missing
+   * @throws as {@link push}; TRUNCATED_FILE or TRUNCATED_PROLOGUE if bytes are missing
    */
   async end(): Promise<VerifiedIds> {
     await this.#run(() => {
@@ -150,7 +151,7 @@ export class LqaDecoder {
     return this.#ids!;
   }
 
-  /** Ends the decoder with ABORTED, and lets go of its buffers. */
+  /** Ends the decoder with ABORTED, and releases its buffers. Does nothing after the end. */
   abort(reason?: unknown): void {
     if (this.#ids !== undefined) return;
     try {

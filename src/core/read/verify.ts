@@ -1,8 +1,8 @@
 /**
- * Every check between the index and the last byte, in file order (spec clause 15.2, steps 4 to 6): chunks, padding,
+ * Runs every check between the index and the last byte, in file order (spec clause 15.2, steps 4 to 6): chunks, padding,
  * sections, span digests, trailer, root digest, content id, and that nothing follows.
  *
- * Everything is hashed as it goes by, so one pass with one chunk in memory is enough.
+ * It hashes bytes as they pass, so one pass with one chunk in memory suffices.
  *
  * @module
  */
@@ -32,40 +32,40 @@ export interface VerifiedIds {
   readonly contentId: string;
 }
 
-/** Called with each chunk once it has passed its own checks, before the next byte is looked at. */
+/** Receives each chunk after it has passed its own checks, and before the check of the next byte. */
 export interface ChunkVisitor {
   module?: ((record: ModuleRecord, factors: PackedFactors, payload: Uint8Array) => void) | undefined;
   tensor?: ((record: TensorRecord, data: Uint8Array) => void) | undefined;
-  /** `map` is there for the sections this version knows. */
+  /** `map` is undefined for sections that this version does not know. */
   section?(record: SectionRecord, data: Uint8Array, map: MetaMap | undefined): void;
-  /** The chunks so far have the digests of {@link BodyOptions.pinned}. Not called without it. */
+  /** Called when all chunks so far match the digests of {@link BodyOptions.pinned}. Not called without it. */
   proven?(): void;
 }
 
-/** Looks at a payload piece by piece, so that it need not be in memory. What is wrong is said by `finish`. */
+/** Checks a payload piece by piece, so that it need not be in memory. `finish` reports what is wrong. */
 export interface PayloadScan {
-  /** Lengths of the pieces it wants to see; together they are the payload. */
+  /** Lengths of the pieces that the scan takes; together they are the payload. */
   readonly pieces: Iterable<number>;
-  /** @param offset position of the piece in the payload */
+  /** Takes one piece. @param offset position of the piece in the payload */
   look(piece: Uint8Array, offset: number): void;
-  /** The payload was whole and passed its CRC-32. @throws LqaError the first error in it */
+  /** Called if the payload was whole and passed its CRC-32. @throws LqaError the first error in it */
   finish(): void;
 }
 
 /** Inputs of the checks in addition to the bytes. */
 export interface BodyOptions {
-  /** If absent, values are not checked; only a validator may leave it out. */
+  /** Checks of values. If absent, there are none; only a validator may omit them. */
   readonly values?: ValueChecks | undefined;
-  /** Read when the first compressed chunk is there. */
+  /** The steps read `zstd` after they have received the first compressed chunk. */
   readonly tools: { readonly zstd?: Decompressor | undefined };
   readonly visitor?: ChunkVisitor | undefined;
-  /** Most bytes of one chunk that is held whole, stored and, if compressed, raw. Default: no bound but those of clause 14. */
+  /** Most bytes of one chunk in memory, stored and, if compressed, raw. Default: only the limits of clause 14. */
   readonly budgetBytes?: number | undefined;
-  /** The digest list that the file was pinned to: each span is compared as soon as its last byte is there. */
+  /** The digest list of a pinned file: the steps compare each span when they have its last byte. */
   readonly pinned?: Uint8Array | undefined;
   /** Receives an error. If it returns, all checks that do not depend on the failed one still run. Default: throws the error. */
   readonly report?: ((error: LqaError) => void) | undefined;
-  /** A scan instead of the visitor: only pieces of the chunk are then in memory. */
+  /** A scan to use for a chunk instead of the visitor: then only pieces of the chunk are in memory. */
   readonly scan?:
     | ((record: ModuleRecord | TensorRecord | SectionRecord) => PayloadScan | undefined)
     | undefined;
@@ -84,11 +84,11 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
   const attempt = attempts(options.report);
   const countInflated = inflateCount(prologue.fileLength, options.budgetBytes);
   const content = contentHasher();
-  /** False once a payload could not be read: then the content id is not known either. */
+  /** False after a payload could not be read: then the content id is not known either. */
   let known = true;
   const digests: Uint8Array[] = [];
   let span = createSha256();
-  /** True before the first byte of a span: its digest so far is then the one of the payload alone. */
+  /** True at the start of a span: after the next payload, the span's digest so far is that of the payload. */
   let fresh = true;
   let number = 0;
 
@@ -103,7 +103,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     const { offset, length } = record.chunk;
     const compressed = record.compression !== "none";
     const pieces = scan?.(record);
-    /** What `inspect` gets; undefined if it could not be read. */
+    /** The raw payload for `inspect`; undefined if it could not be read. */
     let raw: Uint8Array | undefined;
     let crcBytes: Uint8Array;
     /** SHA-256 of the payload. */
@@ -131,7 +131,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
         crc = crc32(piece, crc);
         span.update(piece);
         if (compressed) {
-          // Not before: an implementation of zstd is there with the first piece.
+          // Not earlier: the caller loads zstd with the first piece.
           inflating ??= tools.zstd!.inflater(record, {
             elementSize,
             where,
@@ -153,7 +153,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     else content?.(digest());
     span.update(crcBytes);
     fresh = false;
-    // Before the next request: the visitor now owns these bytes.
+    // Before the next request, after which the bytes may be gone.
     if (raw !== undefined)
       attempt(() => {
         if (pieces === undefined) inspect(raw);
@@ -215,7 +215,7 @@ function* cuts(length: number): Generator<number> {
   for (let at = 0; at < length; at += CUT) yield Math.min(CUT, length - at);
 }
 
-/** Cuts what it is given into pieces of the lengths that are wanted: views where one is whole, else put together. */
+/** Cuts its input into pieces of the given lengths: a view if a piece is in one input, otherwise a copy. */
 function gather(
   lengths: Iterable<number>,
   look: (piece: Uint8Array, offset: number) => void,
@@ -262,7 +262,7 @@ function attempts(report: ((error: LqaError) => void) | undefined): Attempt {
   };
 }
 
-/** Digest list, trailer, and the end of the file. */
+/** Checks digest list, trailer, and the end of the file. */
 function* endSteps(
   header: Header,
   digests: readonly Uint8Array[],
@@ -271,7 +271,7 @@ function* endSteps(
 ): Steps<VerifiedIds> {
   const { prologue, index } = header;
   const list = index.digests;
-  // A copy, because it is still needed after the trailer has been requested.
+  // A copy, because it is needed after the request of the trailer.
   const stored = (yield* need(list.length, list.offset, "digest list", prologue.fileLength)).slice();
   digests.forEach((digest, i) => {
     attempt(() => checkSpan(index, stored, i, digest));
@@ -282,7 +282,7 @@ function* endSteps(
   const storedId = stored.subarray(0, DIGEST_BYTES);
   if (contentId !== undefined && !equalBytes(contentId, storedId))
     attempt(() => differ(KIND.CONTENT_ID, list.offset, contentId, storedId));
-  // One byte more than there may be: it comes back empty where the file ends.
+  // One byte behind the end: the result is empty if the file ends there.
   const more = yield { bytes: 1 };
   if (more.length > 0)
     attempt(() =>
@@ -299,7 +299,8 @@ function* endSteps(
  * Compares the digest of a span with the one in the digest list.
  *
  * @param list the stored digest list: the content id, then a digest for each span
- * @param number of the span
+ * @param number number of the span
+ * @param digest computed digest of the span
  * @throws LqaError SPAN_DIGEST
  */
 export function checkSpan(
@@ -330,7 +331,7 @@ export function checkRoot(header: Header, list: Uint8Array, trailer: Uint8Array)
   return fileId;
 }
 
-/** The root digest that a trailer has. @throws LqaError TRAILER_CRC, TRAILER_MISMATCH */
+/** The root digest in a trailer. @throws LqaError TRAILER_CRC, TRAILER_MISMATCH */
 export function storedRoot({ prologue, index }: OpenedIndex, trailer: Uint8Array): Uint8Array {
   return readTrailer(trailer, index.trailer.offset, {
     fileLength: prologue.fileLength,

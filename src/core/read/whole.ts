@@ -1,6 +1,6 @@
 /**
- * What an open file does with all of its bytes: verify them, hand them out in file order, decode all of them, read the ids.
- * Loaded when it is first needed: it brings the checks of whole files, SHA-256 and MessagePack.
+ * The verbs of an open file that need all of its bytes or its ids: verify, events in file order, decode everything, read the
+ * ids. `file.ts` imports it at the first use, because it needs the checks of whole files, SHA-256 and MessagePack.
  *
  * @module
  */
@@ -64,7 +64,7 @@ export async function* fileEvents(
   const { zstd } = options;
   const engine = new Engine({ zstd, budgetBytes, signal: either, pinned, parents }, header);
   const start = chunksStart(prologue);
-  // Where the size is not known, one byte more shows whether the file ends there.
+  // If the size is not known, one more byte shows whether the source ends with the file.
   const more = source.size === undefined ? 1 : 0;
   const stop = end === undefined ? prologue.fileLength + more : index.digests.offset;
   async function* pieces(): AsyncGenerator<Uint8Array, void, undefined> {
@@ -73,7 +73,7 @@ export async function* fileEvents(
       at += piece.length;
       yield piece;
     }
-    // What the file was pinned to, not what the source would say now.
+    // The bytes to which opening pinned the file, not those that the source would return now.
     if (end !== undefined && at === stop) yield end;
   }
   for await (const event of eventsOf(engine, pieces(), either)) {
@@ -90,7 +90,7 @@ export async function readAdapter(
 ): Promise<Adapter> {
   const budgetBytes = reading.options.budgetBytes ?? ADAPTER_BUDGET;
   assertAdapter(file.modules, budgetBytes);
-  // Bytes in memory are verified where they are; anything else in the one pass that reads it.
+  // Verify bytes in memory in place; verify any other source in the pass that reads it.
   if (reading.bytes !== undefined) await verifyFile(reading, { signal });
   const modules: LoraModule[] = [];
   const add = ({ record, decode }: Pick<PackedModule, "record" | "decode">): void => {

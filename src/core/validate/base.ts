@@ -1,6 +1,6 @@
 /**
- * Does an adapter fit a base model (spec clause 9.5)? Compares all modules at once with the shapes of the model's
- * tensors, or with what its `config.json` says about the layers of a transformer.
+ * Checks whether an adapter fits a base model (spec clause 9.5). It compares all modules at once with the shapes of the model's
+ * tensors, or with the sizes of a transformer's layers in its `config.json`.
  *
  * @module
  */
@@ -11,26 +11,27 @@ import type { ModuleShape } from "../../model/adapter.ts";
 import { baseFinder, checkBaseShape } from "../../model/base-shape.ts";
 import { type Warning, warning } from "./validation.ts";
 
-/** What is known of a base model. */
+/** A base model: the shapes of its tensors by name, or sizes from its configuration. */
 export type BaseModel =
   | { readonly kind: "shapes"; readonly shapes: ReadonlyMap<string, readonly number[]> }
   | { readonly kind: "config"; readonly sizes: BaseSizes };
 
-/** Sizes of a transformer, from its configuration. Absent ones are not compared. */
+/** Sizes of a transformer, from its configuration. The comparison skips undefined ones. */
 export interface BaseSizes {
   readonly layers: number | undefined;
   readonly hidden: number | undefined;
-  /** All sizes of feed-forward layers it has (dense, routed, shared). */
+  /** Sizes of all its kinds of feed-forward layers (dense, routed, shared). */
   readonly intermediate: readonly number[];
-  /** Heads times their size: of queries, and of keys and values. */
+  /** Number of query heads, times their size. */
   readonly queries: number | undefined;
+  /** Number of key and value heads, times their size. */
   readonly keys: number | undefined;
   readonly vocabulary: number | undefined;
 }
 
 type Side = "hidden" | "intermediate" | "queries" | "keys" | "vocabulary";
 
-/** Last part of a layer's name in the transformers library, to what its features are: out, in. */
+/** Last part of a layer's name in the transformers library, to the sizes of its output and its input. */
 const LAYERS: ReadonlyMap<string, readonly [out: Side, input: Side]> = new Map([
   ["q_proj", ["queries", "hidden"]],
   ["k_proj", ["keys", "hidden"]],
@@ -44,9 +45,10 @@ const LAYERS: ReadonlyMap<string, readonly [out: Side, input: Side]> = new Map([
 ]);
 
 /**
- * What does not fit: errors BASE_MODULE_MISSING and BASE_SHAPE, and warnings about what could not be compared.
+ * Compares modules with a base model. Returns errors BASE_MODULE_MISSING and BASE_SHAPE, and a warning about modules that it
+ * could not compare.
  *
- * @param most errors that are kept; the rest is counted
+ * @param most most errors to keep; `omitted` counts the others
  */
 export function compareWithBase(
   { modules }: { readonly modules: readonly ModuleShape[] },
@@ -80,7 +82,7 @@ export function compareWithBase(
   return { findings, omitted, warnings };
 }
 
-/** Compares a module with a configuration. False if that says nothing about it. */
+/** Compares a module with a configuration. False if that has no size for it. @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE */
 function checkSizes(module: ModuleShape, sizes: BaseSizes): boolean {
   const where = `module "${module.name}"`;
   const layer = /(?:^|\.)(?:layers|h|blocks?)\.(\d+)\./.exec(module.name);
@@ -98,7 +100,7 @@ function checkSizes(module: ModuleShape, sizes: BaseSizes): boolean {
     const allowed = value === undefined ? [] : [value].flat();
     if (allowed.length === 0) continue;
     known = true;
-    // Resized embeddings have more rows than the configuration says; that is no contradiction.
+    // Resized embeddings may have more rows than the configuration says.
     if (allowed.includes(actual) || (sides[i] === "vocabulary" && actual > allowed[0]!)) continue;
     throw new LqaError(KIND.BASE_SHAPE, {
       where,

@@ -1,12 +1,12 @@
 /**
- * The validator: is this file good, and if not, what is wrong with it (spec clause 15)?
+ * The validator: it checks a file and reports what is wrong with it (spec clause 15).
  *
- * Levels contain each other: `structure` looks at prologue, index and lengths; `integrity` at every byte's checksum
- * and digest, padding and sections; `values` at every scale, code and raw weight; `canonical` also at whether the
- * bytes are the one form this content has. A file has one first error; with `all` every check is made that does not
- * depend on one that failed. A valid file can still be suspicious: those are warnings.
+ * Each level contains the ones before it. `structure` checks prologue, index and lengths; `integrity` the checksums and
+ * digests of every byte, padding and sections; `values` every scale and raw weight; `canonical` also that the bytes are the
+ * canonical form of their content. A file has one first error; with `all` the validator makes every check that does not depend
+ * on a failed one. A valid file can still be suspicious: then the validator warns.
  *
- * A file is read once, from its first byte to its last; large chunks go by in pieces (`scan.ts`).
+ * It reads a file once, from its first byte to its last, and large chunks in pieces (`scan.ts`).
  *
  * @module
  */
@@ -39,12 +39,12 @@ import {
 } from "./validation.ts";
 import { type ByteReader, DirectWindow, MemoryWindow, piecesReader, sourceReader, Window } from "./window.ts";
 
-/** Most findings and most warnings that are kept: a file of nothing but faults must not fill the memory. */
+/** Most findings and most warnings to keep: a file full of errors must not fill the memory. */
 export const MOST_FINDINGS = 1000;
-/** Bytes read at once where only their number counts. */
+/** Bytes to read at once when the validator only counts them. */
 const SKIPPED = 2 ** 20;
 
-/** What {@link import("./validate.ts").validate} loads. */
+/** The implementation of {@link import("./validate.ts").validate}, which imports this file. */
 export async function validate(
   input: Input,
   { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
@@ -65,7 +65,7 @@ export async function validate(
   }
 }
 
-/** {@link validate} of what a reader gives. In the end the reader is cancelled: it may still be reading ahead. */
+/** As {@link validate}, from a reader. It cancels the reader at the end, because that may still read ahead. */
 export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
   try {
     return await check(new Window(reader), reader.size, true, options);
@@ -84,7 +84,7 @@ async function check(
   let ids: VerifiedIds | undefined;
   const arrived = async (piece: Promise<Uint8Array>): Promise<Uint8Array> => {
     const bytes = await read(piece);
-    // The header is kept; what a window gives is gone with the next piece.
+    // The run keeps the header, but a view on a window is valid only until the next piece.
     return run.header === undefined ? bytes.slice() : bytes;
   };
   const give = ({ bytes: count, compressed }: Need): Uint8Array | Promise<Uint8Array> => {
@@ -97,7 +97,7 @@ async function check(
       return piece;
     });
   };
-  /** Parents are looked for when the index is known, before any chunk. */
+  /** False until the parents have been looked up: after the header, and before any chunk. */
   let looked = options.parents === undefined;
   const look = async (header: Header): Promise<void> => {
     looked = true;
@@ -123,7 +123,7 @@ async function check(
 
 const NOTHING = new Uint8Array(0);
 
-/** Distinguishes a source that failed from an invalid file. */
+/** Wraps an error of the source, to distinguish it from an invalid file. */
 class ReadFailure extends Error {}
 
 async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
@@ -135,7 +135,7 @@ async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
   }
 }
 
-/** One file under validation. */
+/** The validation of one file. */
 class Run {
   readonly tools: { zstd: Awaited<ReturnType<typeof zstdFor>> } = { zstd: undefined };
   header: Header | undefined;
@@ -155,7 +155,7 @@ class Run {
     this.#scanned = scanned;
   }
 
-  /** Keeps an error. */
+  /** Adds a finding, or counts it if there are too many. */
   add(error: LqaError): void {
     if (this.#findings.length < MOST_FINDINGS) this.#findings.push(error);
     else this.#omitted++;
@@ -205,7 +205,7 @@ class Run {
     return ids;
   }
 
-  /** That the file is as long as it says, without looking at what is in it. */
+  /** Checks the length of the file without its content. @param received bytes read so far */
   *#length(received: number, expected: number): Steps<void> {
     let length = this.#size ?? received;
     while (this.#size === undefined) {
@@ -248,7 +248,7 @@ class Run {
   }
 }
 
-/** The index must be the bytes our writer would give for its records (spec 12.2). */
+/** Checks that the index has the bytes that the writer makes for its records (spec 12.2). */
 function checkCanonicalIndex(
   { prologue, indexBytes, noncanonicalName }: Header,
   report: (error: LqaError) => void,

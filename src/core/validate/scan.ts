@@ -1,11 +1,11 @@
 /**
- * Large payloads, checked piece by piece: a validator holds 1 MiB of them, or one component's codes where those are more
- * (16 MiB up to the Core limits), whatever the size of the chunk and the number of its planes. Compressed ones are
- * inflated piece by piece as well. The same checks in the same order as in memory
- * (`splitPayload`, `read/chunks.ts`), made on whole components at a time.
+ * Checks large payloads piece by piece. A validator then holds 1 MiB of a payload, or one component's codes if those are larger
+ * (16 MiB up to the Core limits). That does not depend on the size of the chunk or the number of its planes. It also inflates
+ * compressed payloads piece by piece. The checks and their order are those in memory (`checkPayload`, `read/chunks.ts`), on
+ * whole components at a time.
  *
- * A checksum comes at the end of a chunk, and no rule may be reported before it has passed; so what is found is kept
- * until then: the first padding byte that is not zero, and up to a bounded number of values.
+ * The checksum is at the end of a chunk, and an error of the checksum takes precedence. So the scan keeps its findings until
+ * then: the first padding byte that is not zero, and a bounded number of values.
  *
  * @module
  */
@@ -23,34 +23,34 @@ import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/typ
 import { ValueChecks } from "../read/chunks.ts";
 import type { PayloadScan } from "../read/verify.ts";
 
-/** Chunks above this are scanned. Those of most adapters are below, and checked in memory. */
+/** Largest chunk to check in memory; the validator scans larger ones. Most adapters have only smaller chunks. */
 const SCAN_FROM = 4 * 2 ** 20;
 /**
- * Modules with more bands, those of all experts counted, are scanned whatever their size: in memory each takes an object for
- * every few bytes. A mixture of 256 experts has a few thousand.
+ * Most bands of all experts of a module to check in memory. The validator scans modules with more, whatever their size, because
+ * in memory each band is an object, perhaps for a few bytes. A mixture of 256 experts has a few thousand bands.
  */
 const MANY_BANDS = 8192;
-/** Bytes of a piece, as far as components allow: a multiple of every element. */
+/** Bytes of a piece, if components are not longer: a multiple of the bytes of every element type. */
 const PIECE = 2 ** 20;
-/** Most findings kept until the checksum has passed: a chunk of nothing but NaN must not fill the memory. */
+/** Most findings to keep until the checksum has passed: a chunk full of NaN must not fill the memory. */
 const MOST_FINDINGS = 1000;
 
-/** Stretches of planes in one piece at most: those of a few bytes take more memory than the bytes. */
+/** Most stretches of planes in one piece: the object of a stretch takes more memory than a few bytes. */
 const MANY_STRETCHES = 4096;
 
 /** Value checks whose findings wait for the checksum; undefined below level `values`. */
 interface Waiting {
   readonly values: ValueChecks;
   readonly found: LqaError[];
-  /** There were more than are kept. */
+  /** Whether there were more findings than it keeps. */
   more: boolean;
 }
 
 /**
- * A scan of a large chunk, or of a module of very many bands; undefined for what is checked in memory. MessagePack always
- * is: it has a limit of its own.
+ * A scan for a large chunk, or for a module of very many bands; undefined for chunks to check in memory. These include all
+ * MessagePack sections, which have their own limit.
  *
- * @param read the payload is read from somewhere, rather than in memory already
+ * @param read true if the payload is read from a source, false if it is in memory already
  */
 export function scanOf(
   record: ModuleRecord | TensorRecord | SectionRecord,
@@ -107,13 +107,13 @@ function* pieces(length: number): Generator<number> {
   for (let at = 0; at < length; at += PIECE) yield Math.min(PIECE, length - at);
 }
 
-/** Some whole components of a plane, or a stretch of a raw one; without an extent what lies between planes. */
+/** Some whole components of a plane, or a part of a raw plane; without an extent, the bytes between planes. */
 interface Stretch {
   readonly extent: PlaneExtent | undefined;
   readonly length: number;
 }
 
-/** The payload of a module in stretches of at most a piece, or of one component. */
+/** The payload of a module in stretches of at most a piece, or of one component if that is longer. */
 function* stretches(record: ModuleRecord): Generator<Stretch> {
   let at = 0;
   for (const extent of planeExtents(record, record.bands)) {
@@ -121,7 +121,7 @@ function* stretches(record: ModuleRecord): Generator<Stretch> {
     const { components } = record.bands[extent.band]!;
     const row = extent.length / components;
     const { kind } = lowerFactor(record.bands[extent.band]!, extent.factor);
-    // Floats are checked one by one; everything else by whole components.
+    // The scan checks floats one by one, and other planes by whole components.
     const step = kind === "floats" ? PIECE : row * Math.max(1, Math.floor(PIECE / row));
     for (let left = extent.length; left > 0; left -= step) yield { extent, length: Math.min(step, left) };
     at = extent.offset + extent.length;
@@ -136,9 +136,9 @@ function moduleScan(
   const base = record.chunk.offset;
   const lengths = vectorLengths(record, record.bands);
   let padding: LqaError | undefined;
-  /** Layout of the piece requested last: stretches of planes, and the bytes between planes. */
+  /** Layout of the last requested piece: stretches of planes, and the bytes between planes. */
   let batch: Stretch[] = [];
-  /** Groups that have a zero point or a code, one bit each, of the expert whose planes these are: scales come last. */
+  /** Number of the first group of each band of an expert, by factor. */
   const firstGroup = { b: [0], a: [0], mix: [0] };
   let groupsOfExpert = 0;
   for (const factor of ["b", "a", "mix"] as const)
@@ -147,6 +147,7 @@ function moduleScan(
       const { scale, group } = lowerFactor(own, factor);
       if (scale !== undefined) groupsOfExpert += own.components * groupCount(group, lengths[factor]);
     });
+  /** One bit for each group of the current expert: whether it has a zero point or a code that is not 0. Scales come last. */
   let used = new Uint8Array(0);
   let usedOf = -1;
   const canonical = waiting?.values.options.canonical !== undefined;
@@ -195,7 +196,7 @@ function moduleScan(
     const row = current.length / components;
     const at = offset - current.offset;
     if (element !== undefined) {
-      // Components of a stretch that begins in the middle of one are counted from the plane's first weight.
+      // A stretch may begin in the middle of a component, so count components from the plane's first weight.
       const first = at / FLOAT_BYTES[element];
       const report = waiting.values.plane(record, current, base + offset);
       checkFloats(piece, element, length, (kind, name, where, finding) =>

@@ -1,9 +1,9 @@
 /**
- * Warnings about valid but suspicious records and planes: modules that are zero, constant or saturated, implausible
- * multipliers, more weights than the bytes can carry.
+ * Warns about valid but suspicious records and planes: modules that are zero, constant or saturated, implausible multipliers,
+ * more weights than the bytes can carry.
  *
- * Planes are compared until they differ, and codes counted in a sample, so the cost is negligible compared with the
- * checksums. Only modules that are checked whole are examined, not those that are scanned (`scan.ts`).
+ * It compares planes until they differ, and counts codes in a sample, so its cost is negligible compared with the checksums.
+ * It examines only modules that are checked in memory, not those that are scanned (`scan.ts`).
  *
  * @module
  */
@@ -16,20 +16,20 @@ import { lower } from "../codecs/registry.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import { type Warning, warning } from "./validation.ts";
 
-/** Bytes of f32 weights for each byte of the file. One bit per weight gives 32. */
+/** Plausible bytes of f32 weights for each byte of the file. One bit per weight gives 32. */
 const EXPANSION = 512;
-/** Below this many bytes memory is not at risk. */
+/** Up to this many bytes of weights there is no warning: memory is not at risk. */
 const EXPANSION_BYTES = 2 ** 28;
-/** Multipliers in use lie between about 0.1 and 64. */
+/** Largest plausible multiplier. Those in use lie between about 0.1 and 64. */
 const MULTIPLIER = 1000;
-/** Share of the codes in a sample that may be at the two ends, for 3 bits and more. */
+/** Largest plausible share of codes at the two ends, in a sample of codes of 3 bits and more. */
 const SATURATED = 0.9;
-/** Codes of each component that are looked at. */
+/** Codes of each component in the sample, and raw weights of each plane. */
 const SAMPLE = 64;
-/** Finite weights of at least this magnitude are no weights of an adapter. */
+/** Magnitude from which a finite weight is implausible for an adapter. */
 const HUGE = 60000;
 
-/** Suspicions that records alone give, one after the other: a caller that keeps some need not hold them all. */
+/** Warnings from records alone. A generator, so that a caller that keeps some need not hold them all. */
 export function* suspiciousRecords(index: ContainerIndex, fileLength: number): Generator<Warning> {
   let decoded = 0;
   for (const module of index.modules) {
@@ -53,7 +53,7 @@ export function* suspiciousRecords(index: ContainerIndex, fileLength: number): G
     yield warning("EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` });
 }
 
-/** An explicit multiplier together with an alpha from which no rule derives it. */
+/** True if a module has an explicit multiplier, and an alpha from which no rule derives it. */
 function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
   if (rule !== "explicit" || alpha === 0) return false;
   return (["alpha/r", "alpha/sqrt(r)"] as const).every(
@@ -61,9 +61,9 @@ function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
   );
 }
 
-/** Suspicions about the planes of a module. */
+/** Warnings about the planes of a module. */
 export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: PackedFactors): Warning[] {
-  // None of it is stored, which the record says: its experts, of which there may be many, have nothing to look at.
+  // The module stores nothing, as its record says: do not walk over its experts, of which there may be many.
   if (bands.every(({ b, a }) => isNothing(b) && isNothing(a))) return [];
   const found: Warning[] = [];
   const where = `module "${record.name}"`;
@@ -77,7 +77,7 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
       for (const factor of ["b", "a"] as const) {
         const lowered = lower(band[factor]);
         const plane = expert[i]![factor];
-        // What a start or a parent adds is neither.
+        // With a start or a parent, the planes alone are not the factor.
         const started = band[factor].mix !== undefined || record.parentModule !== undefined;
         zero[factor] &&= !started && isZero(lowered, plane);
         constant[factor] &&= !started && isConstant(lowered, plane, lengths[factor]);
@@ -120,14 +120,14 @@ function isZero({ kind }: Lowered, planes: Planes): boolean {
   return allSame(kind === "floats" ? planes.codes : planes.scales, 1, 0);
 }
 
-/** All weights are one number, as far as scales, zero points and a sample of the codes show it. */
+/** True if scales, zero points and a sample of the codes show the same number for all weights. */
 function isConstant(
   { kind, element, bits, scale }: Lowered,
   { scales, zeroPoints, codes }: Planes,
   length: number,
 ): boolean {
   if (kind === "nothing" || kind === "windows") return false;
-  // One weight alone is not suspicious.
+  // A single weight is not suspicious.
   if (element !== undefined)
     return codes.length > FLOAT_BYTES[element] && allSame(codes, FLOAT_BYTES[element]);
   if (length < 2 || !allSame(scales, FLOAT_BYTES[scale!]) || !allSame(zeroPoints, 1)) return false;
@@ -146,13 +146,13 @@ function* sampleCodes(codes: Uint8Array, bits: number, length: number): Generato
   }
 }
 
-/** Every `size` bytes are the first ones, or `value`. */
+/** True if every `size` bytes equal the first `size`; with `value`, if every byte equals that. */
 function allSame(bytes: Uint8Array, size: number, value?: number): boolean {
   for (let i = 0; i < bytes.length; i++) if (bytes[i] !== (value ?? bytes[i % size])) return false;
   return true;
 }
 
-/** A raw weight that is finite and as large as f16 goes, among the first of each plane. */
+/** A finite raw weight near the largest of f16 or above, among the first of each plane; undefined if there is none. */
 function hugeWeight(bands: PackedFactors["bands"], planes: PackedFactors["planes"]): number | undefined {
   for (const expert of planes)
     for (const [i, band] of bands.entries())

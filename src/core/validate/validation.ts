@@ -1,5 +1,5 @@
 /**
- * What a validation is asked and what it gives, warnings included: what breaks no rule but is hardly meant.
+ * Options and results of a validation, and the warnings: they are about contents that break no rule but are hardly intended.
  *
  * @module
  */
@@ -9,9 +9,10 @@ import type { ContainerIndex } from "../container/types.ts";
 import type { OpenOptions } from "../read/lqa-file.ts";
 import type { VerifiedIds } from "../read/verify.ts";
 
-/** How much is checked; each level contains the ones before it. */
+/** How much to check; each level contains the ones before it. */
 export type ValidationLevel = "structure" | "integrity" | "values" | "canonical";
 
+/** All levels, in ascending order. */
 export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
   "structure",
   "integrity",
@@ -19,46 +20,49 @@ export const VALIDATION_LEVELS: readonly ValidationLevel[] = [
   "canonical",
 ];
 
+/** How to validate. */
 export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits" | "parents"> {
   /** Default `values`. */
   readonly level?: ValidationLevel | undefined;
-  /** Every finding instead of the first, up to 1,000. Default false. */
+  /** Collect every finding instead of the first only, up to 1,000. Default false. */
   readonly all?: boolean | undefined;
-  /** Also look for what breaks no rule but is hardly meant. Default true. */
+  /** Also look for suspicious contents, which break no rule. Default true. */
   readonly warnings?: boolean | undefined;
   /**
-   * Most bytes that are held of one chunk: of a small one, or a frame of a compressed one. Default 16 MiB where the file is
-   * read, none where it is in memory. All compressed chunks together may inflate to 1 GiB, 16 times the file, or this.
+   * Most bytes of one chunk in memory: of a small chunk, or of a frame of a compressed one. Default 16 MiB if the validator
+   * reads the file, unlimited if the file is in memory. All compressed chunks together may inflate to the largest of 1 GiB, 16
+   * times the file, and this.
    */
   readonly budgetBytes?: number | undefined;
 }
 
-/** What validation found. */
+/** The result of a validation. */
 export interface Validation {
   readonly valid: boolean;
   readonly level: ValidationLevel;
-  /** The first error of the file; absent if it is valid. */
+  /** The first error of the file; undefined if it is valid. */
   readonly error: LqaError | undefined;
   /** The errors in the order of the checks: none or the first, or with `all` all of them. */
   readonly findings: readonly LqaError[];
-  /** Findings beyond the number that is kept. A lower bound, because large chunks are not searched to count them. */
+  /** Number of findings beyond the first 1,000. A lower bound: the validator does not search large chunks to count them. */
   readonly omitted: number;
-  /** What breaks no rule but is suspicious. From level `values` on also about weights. */
+  /** Suspicious contents that break no rule. From level `values` on also about weights. */
   readonly warnings: readonly Warning[];
-  /** Bytes of the file, as far as it was read. */
+  /** Length of the input if it is known, otherwise the bytes that were read. */
   readonly bytes: number;
-  /** Counts of the index, once it was readable. */
+  /** Number of modules; undefined if the index could not be read. */
   readonly modules: number | undefined;
+  /** Number of plain tensors; undefined if the index could not be read. */
   readonly tensors: number | undefined;
-  /** From level `integrity` on, of a valid file. */
+  /** Ids of a valid file, from level `integrity` on. */
   readonly ids: VerifiedIds | undefined;
   /** META, from level `integrity` on; empty if there is none. */
   readonly meta: MetaMap | undefined;
-  /** The index, once it was readable. */
+  /** The index; undefined if it could not be read. */
   readonly index: ContainerIndex | undefined;
 }
 
-/** What can be suspicious about a file. */
+/** All warnings by name: code, summary and advice. */
 export const WARNINGS = {
   ZERO_MODULE: {
     code: "LQA-W001",
@@ -114,19 +118,20 @@ export const WARNINGS = {
   },
 } as const;
 
+/** Name of a warning. */
 export type WarningName = keyof typeof WARNINGS;
 
 /** One warning. */
 export interface Warning {
   readonly code: string;
   readonly kind: WarningName;
-  /** One sentence with everything. */
+  /** Code, name, summary, place and values in one line. */
   readonly message: string;
   readonly advice: string;
   readonly where: string | undefined;
   readonly actual: string | number | undefined;
   readonly expected: string | number | undefined;
-  /** First byte in the file of what is suspicious. */
+  /** Position in the file of the suspicious record or chunk. */
   readonly offset: number | undefined;
 }
 

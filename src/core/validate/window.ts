@@ -1,7 +1,7 @@
 /**
- * Reads a source stretch by stretch into reused memory: the next stretch is read while the previous one is checked. It holds
- * {@link WINDOW} bytes, or the largest requested stretch that has arrived: memory grows with the bytes that exist, not with a
- * declared length.
+ * Reads a source stretch by stretch into reused memory, and reads the next stretch while the caller checks the previous one. It
+ * holds {@link WINDOW} bytes, or the largest requested stretch that has arrived: memory grows with the bytes that exist, not
+ * with a declared length.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { fail } from "../../errors.ts";
 import { type Pieces, piecesOf } from "../io/pieces.ts";
 import { type ByteSource, eitherSignal } from "../io/source.ts";
 
-/** Where a validator gets its bytes: from the first to the last, once. */
+/** Supplies the bytes of a file to a validator, once, from the first to the last. */
 export interface ByteReader {
-  /** Fills the beginning of `target` with the next bytes. Resolves to how many; 0 is the end. */
+  /** Fills the beginning of `target` with the next bytes. Resolves to their number; 0 means the end. */
   read(target: Uint8Array): Promise<number>;
-  /** Number of bytes, where it is known. */
+  /** Number of bytes, if it is known. */
   readonly size?: number | undefined;
-  /** No more is wanted, not even what is being read. */
+  /** Ends the reader, and aborts a read under way. */
   cancel?(): void;
 }
 
@@ -38,7 +38,7 @@ export function piecesReader(source: Pieces, signal?: AbortSignal): ByteReader {
       return count;
     },
     cancel() {
-      // Reaches a source that hangs; the other one that has just given a piece.
+      // The signal reaches a source that hangs; `return` reaches one that has just yielded a piece.
       control.abort();
       pieces.return().catch(() => {});
     },
@@ -64,11 +64,11 @@ export function sourceReader(source: ByteSource, signal?: AbortSignal): ByteRead
   };
 }
 
-/** Reads only what is requested, without read-ahead: for levels that need only the first bytes of a source. */
+/** Reads only the requested bytes, without read-ahead: for levels that need only the first bytes of a source. */
 export class DirectWindow {
   readonly #source: ByteSource;
   readonly #signal: AbortSignal | undefined;
-  /** Bytes handed out. */
+  /** Bytes returned so far. */
   taken = 0;
 
   constructor(source: ByteSource, signal: AbortSignal | undefined) {
@@ -84,13 +84,14 @@ export class DirectWindow {
   }
 }
 
-/** Bytes read ahead. Twice a scanned piece, so that one is checked while the next arrives. */
+/** Bytes to read ahead: four scanned pieces, so that the next ones arrive during the check of one. */
 const WINDOW = 4 * 2 ** 20;
-/** Room below which the window is not filled further before its contents move to the front. */
+/** Least free room at the end of the buffer for a read; with less, its contents move to the front first. */
 const WORTHWHILE = 2 ** 18;
 
 type Filling = Promise<{ readonly count: number } | { readonly error: unknown }>;
 
+/** A window over a reader, with read-ahead. */
 export class Window {
   readonly #reader: ByteReader;
   #buffer = new Uint8Array(WINDOW);
@@ -98,14 +99,18 @@ export class Window {
   #end = 0;
   #filling: Filling | undefined;
   #ended = false;
-  /** Bytes handed out. */
+  /** Bytes returned so far. */
   taken = 0;
 
   constructor(reader: ByteReader) {
     this.#reader = reader;
   }
 
-  /** The next `count` bytes, fewer only at the end: a view that holds until the next call. @throws as the reader */
+  /**
+   * The next `count` bytes, fewer only at the end: a view that is valid until the next call.
+   *
+   * @throws LqaError BUDGET if the engine has no memory for them; and as the reader
+   */
   async take(count: number): Promise<Uint8Array> {
     while (this.#end - this.#start < count && !this.#ended) {
       if (this.#filling === undefined) {
@@ -117,7 +122,7 @@ export class Window {
     const from = this.#start;
     this.#start = Math.min(this.#end, from + count);
     this.taken += this.#start - from;
-    // Behind the returned bytes, the next ones may arrive meanwhile.
+    // The next bytes may arrive behind the returned ones during their check.
     if (this.#filling === undefined && this.#buffer.length - this.#end >= WORTHWHILE) this.#fill();
     return this.#buffer.subarray(from, this.#start);
   }
@@ -138,7 +143,7 @@ export class Window {
     this.#end += result.count;
   }
 
-  /** Moves what is left to the front; doubles the buffer where the stretch does not fit and the buffer is full. */
+  /** Moves the rest of the bytes to the front; if they fill the buffer, doubles it, up to `count`. */
   #makeRoom(count: number): void {
     const held = this.#end - this.#start;
     if (held === this.#buffer.length) {
@@ -159,7 +164,7 @@ function allocate(length: number): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** Supplies the requested bytes from memory: views, no copies. */
+/** Returns the requested bytes from memory, as views. */
 export class MemoryWindow {
   readonly #bytes: Uint8Array;
   taken = 0;

@@ -1,20 +1,24 @@
 /**
- * An embedded WebAssembly kernel (`kernels/*.wasm.ts`, built by `build.mjs`): how it is loaded, and its memory.
+ * Loads embedded WebAssembly kernels (`kernels/*.wasm.ts`, built by `build.mjs`), and manages their memory.
  *
- * A kernel has no imports and nothing but its own memory. It is compiled synchronously, so its callers need not be
+ * A kernel has no imports and uses only its own memory. This file compiles it synchronously, so that callers need not be
  * asynchronous. If an engine refuses that, has no SIMD, or typed arrays are big-endian, the caller computes the same bits in
  * plain TypeScript.
  *
- * A view is on the memory as it was when it was made: growing detaches it. So a kernel reserves room first and takes the
- * views afterwards.
+ * Growing a memory detaches all views on it. So a caller reserves room first and takes views afterwards.
  *
  * @module
  */
 
-/** Makes instances of one kernel: compiled once, each with a memory of its own. */
+/** Makes instances of one kernel, which is compiled once. Each instance has its own memory. */
 export type KernelMaker<Exports> = () => (Exports & { readonly memory: WebAssembly.Memory }) | undefined;
 
-/** Compiles at the first call; `undefined` from then on where WebAssembly with SIMD cannot be had, or arrays are big-endian. */
+/**
+ * The maker of a kernel. It compiles at its first call. It returns undefined if the engine has no WebAssembly with SIMD, if
+ * arrays are big-endian, or if there is no memory for an instance.
+ *
+ * @param text the kernel as `WASM_TEXT` of its file
+ */
 export function kernelMaker<Exports>(text: string): KernelMaker<Exports> {
   let module: WebAssembly.Module | undefined | null;
   return () => {
@@ -32,7 +36,7 @@ export function kernelMaker<Exports>(text: string): KernelMaker<Exports> {
         readonly memory: WebAssembly.Memory;
       };
     } catch {
-      // No memory is left for this one.
+      // There is no memory for this instance.
       return undefined;
     }
   };
@@ -40,7 +44,7 @@ export function kernelMaker<Exports>(text: string): KernelMaker<Exports> {
 
 const PAGE = 65536;
 
-/** Makes a memory at least so large. @returns false if the engine has no such memory */
+/** Grows a memory to at least `bytes`. @returns false if the engine has no such memory */
 export function growTo(memory: WebAssembly.Memory, bytes: number): boolean {
   const missing = bytes - memory.buffer.byteLength;
   try {
@@ -82,12 +86,12 @@ export class KernelMemory {
     return this.#halves;
   }
 
-  /** Bytes that are held. */
+  /** Bytes of the memory. */
   get length(): number {
     return this.#bytes.length;
   }
 
-  /** Makes room for this many bytes. @returns false if the engine has no such memory */
+  /** Grows the memory to at least `bytes`, and renews the views. @returns false if the engine has no such memory */
   reserve(bytes: number): boolean {
     if (!growTo(this.memory, bytes)) return false;
     if (this.#bytes.buffer !== this.memory.buffer) this.#view();
@@ -95,14 +99,14 @@ export class KernelMemory {
   }
 }
 
-// Kernels as they are embedded in sources: as a text of printable ASCII in which nearly every byte is one character, so that
-// gzip finds in it what repeats in the bytes. The decoder's kernel has 25,494 bytes, 5.1 KB gzipped. As text it has 25,991
-// characters, and gzipped 5.1 KB again, where hexadecimal takes 5.7 KB (and is longer than the window of gzip) and base64 8.3
-// KB.
+// The text form of embedded kernels: printable ASCII in which nearly every byte is one character, so that gzip finds the
+// repetitions of the bytes in it. The decoder's kernel has 25,374 bytes, 5.0 KB gzipped. Its text has 25,834 characters, and
+// gzipped 5.0 KB again; hexadecimal takes 5.6 KB (and is longer than the window of gzip) and base64 8.2 KB.
 //
 // There are 84 characters: from `(` to `~` without `<`, `\` and the backtick, so that no bundler has to escape one. The text
-// begins with a table: 64 letters from `@` to `O`, four byte values each, that say which values are frequent. The characters
-// represent these in order; the remaining three, each followed by a second character, represent the rare values.
+// begins with a table of 64 letters from `@` to `O`; each has a bit for four byte values, which is set if the value is
+// frequent. The first 81 characters represent the frequent values in order. The other three, each followed by a second
+// character, represent the rare values.
 
 const CHARACTERS = 84;
 const TABLE = 64;

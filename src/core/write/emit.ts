@@ -1,6 +1,6 @@
 /**
- * Emits a planned file in one pass: what is hashed is hashed as it goes by, and nothing is written twice or patched
- * (spec clauses 4, 7.1 and 11).
+ * Emits a planned file in one pass (spec clauses 4, 7.1 and 11). It hashes bytes as it emits them, and never goes back to
+ * patch any.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import { createSha256, sha256 } from "../container/sha256.ts";
 import { writeTrailer } from "../container/trailer.ts";
 import type { FilePlan } from "./plan.ts";
 
-/** A chunk ready to be emitted. */
+/** A chunk, ready to emit. */
 export interface Chunk {
   readonly stored: Stored;
-  /** The payload when not compressed. */
+  /** The payload before compression. */
   readonly raw: Uint8Array;
-  /** What of the record belongs to the content id; absent for sections. */
+  /** The part of the record that enters the content id; undefined for sections. */
   readonly content: Uint8Array | undefined;
 }
 
@@ -29,7 +29,7 @@ export function contentIdOf(chunks: readonly Chunk[]): Uint8Array {
   return content.digest();
 }
 
-/** The pieces of a file in order; joined they are the file. */
+/** The pieces of a file, in order. Concatenated, they are the file. */
 export function* emitFile(plan: FilePlan, chunks: readonly Chunk[]): Generator<Uint8Array, void> {
   const { prologue, index, layout, alignment } = plan;
   yield prologue;

@@ -1,6 +1,6 @@
 /**
- * Plans a file from the lengths of its chunks: index, layout and prologue (spec clauses 4 to 6). No payload is needed,
- * so the size of a file is known before a single weight is coded.
+ * Plans a file from the lengths of its chunks: index, layout and prologue (spec clauses 4 to 6). A plan needs no payload, so
+ * the encoder knows the size of a file before it codes a weight.
  *
  * @module
  */
@@ -23,15 +23,15 @@ import { interpretIndex } from "../container/records-read.ts";
 import { writeRecords } from "../container/records-write.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 
-/** The version a file is stamped with: the lowest that has its features (spec 16). */
+/** The version of a file: the lowest that has its features (spec 16). */
 function versionOf(required: number): Pick<Prologue, "major" | "minor"> {
   return { major: 1, minor: (required & (REQUIRED.START | REQUIRED.PARENT)) === 0 ? 0 : 1 };
 }
-/** Without a wish of the caller: the largest of these whose padding stays below a thousandth of the chunks. */
+/** Alignments to choose from by default: the largest whose padding is at most a thousandth of the chunks, or the smallest. */
 const ALIGNMENTS = [64, 32, 16, 8, 4];
 const PADDING_SHARE = 1e-3;
 
-/** Records with the lengths of their chunks, sorted as the file wants them. */
+/** Records with the lengths of their chunks, in file order. */
 export interface FileRecords {
   readonly modules: readonly Unplaced<ModuleRecord>[];
   readonly tensors: readonly Unplaced<TensorRecord>[];
@@ -40,7 +40,7 @@ export interface FileRecords {
   readonly utf8: { readonly modules: readonly Uint8Array[]; readonly tensors: readonly Uint8Array[] };
 }
 
-/** What precedes the chunks, and where everything goes. */
+/** The bytes before the chunks, and the layout of the file. */
 export interface FilePlan {
   readonly prologue: Uint8Array;
   readonly index: Uint8Array;
@@ -52,8 +52,8 @@ export interface FilePlan {
  * Plans a file.
  *
  * @param alignment chunk alignment in bytes; by default up to 64, as long as it costs less than 0.1 %
- * @throws LqaError for names, shapes or counts the format does not allow: the index is read back through the same
- *   checks a reader applies
+ * @throws LqaError for names, shapes or counts that the format does not allow: the function reads the index back with the
+ *   checks of a reader
  */
 export function planFile(records: FileRecords, alignment?: number): FilePlan {
   const { modules, tensors, sections } = records;
@@ -76,7 +76,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
     alignment: unit,
     indexCrc: crc32(index),
   } satisfies Prologue);
-  // Whatever the caller gave: a file this writer emits passes the checks of a reader.
+  // The checks of a reader, so that every file that this writer emits passes them.
   withoutPauses(
     interpretIndex(readIndex(index, PROLOGUE_BYTES, vectorsWith({ required })), {
       prologue: readPrologue(prologue, "hard"),
@@ -86,7 +86,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   return { prologue, index, layout, alignment: unit };
 }
 
-/** Alignment is free for large chunks and dear for small ones (spec annex D). */
+/** Alignment costs nearly nothing with large chunks and much with small ones (spec annex D). */
 function defaultAlignment(lengths: readonly number[]): number {
   const total = lengths.reduce((sum, length) => sum + length, 0);
   const padding = (unit: number): number =>

@@ -1,5 +1,5 @@
 /**
- * The writer: packed modules, plain tensors and sections in, the pieces of a file out (spec clause 4).
+ * The writer: it turns packed modules, plain tensors and sections into the pieces of a file (spec clause 4).
  *
  * @module
  */
@@ -19,76 +19,77 @@ import { loadZstdCodec } from "../container/zstd.ts";
 import { type Chunk, contentIdOf, emitFile } from "./emit.ts";
 import { planFile } from "./plan.ts";
 
-/** Payloads below this are not worth a zstd frame. */
+/** Bytes from which the writer tries to compress a payload. */
 const COMPRESS_FROM = 64;
 
-/** A module whose encodings are known, its planes not necessarily. */
+/** A module whose encodings are known; it may have no planes yet. */
 export interface PlannedModule extends ModuleShape {
   readonly bands: readonly Band[];
-  /** Where the draws of A' begin; needed where a band of it has a start. */
+  /** Where the draws of A' begin; required if a band of A' has a start. */
   readonly start?: ModuleStart | undefined;
-  /** Number of the module of the parent that this one differs from, if it has one. */
+  /** Number of the parent's module that this one adds to, if the file has a parent. */
   readonly parentModule?: number | undefined;
   /** Content id of that parent, hexadecimal: the same for all modules of a file. */
   readonly parentId?: string | undefined;
 }
 
-/** A module ready to be written. */
+/** A module, ready to write. */
 export interface PackedModule extends PlannedModule, PackedFactors {}
 
-/** A section ready to be written. */
+/** A section, ready to write. */
 export interface SectionInput {
   readonly type: string;
   readonly critical: boolean;
   readonly safeToCopy: boolean;
   readonly data: Uint8Array;
-  /** Whether zstd may be used. */
+  /** Whether the writer may compress it. */
   readonly compress: boolean;
 }
 
+/** The content of a file. */
 export interface ContainerInput {
   readonly modules: readonly PackedModule[];
   readonly tensors: readonly PlainTensor[];
   readonly sections: readonly SectionInput[];
-  /** Whether zstd may be used for plain tensors. Default: yes. */
+  /** Whether the writer may compress plain tensors. Default true. */
   readonly compressTensors?: boolean;
   /** Chunk alignment in bytes, a power of two from 4 to 4096. Default: up to 64, as long as it costs less than 0.1 %. */
   readonly alignment?: number;
 }
 
-/** A file ready to be emitted. */
+/** A file, ready to emit. */
 export interface PreparedFile {
   readonly fileLength: number;
   /** Stored bytes of the plain tensors' chunks with padding. */
   readonly tensorBytes: number;
   /** Stored bytes of each module's chunk with padding, in file order. */
   readonly modules: readonly { readonly name: string; readonly bytes: number }[];
-  /** SHA-256 of what the maths depends on (spec clause 11.3). */
+  /** The content id: SHA-256 over all that the maths depends on (spec clause 11.3). */
   contentId(): Uint8Array;
-  /** The pieces of the file in order; joined they are the file. Each iteration restarts. */
+  /** The pieces of the file, in order. Concatenated, they are the file. Each iteration starts from the first. */
   pieces(): Iterable<Uint8Array>;
 }
 
-/** A writer that holds an adapter's plain tensors and sections, compressed where it pays. */
+/** A writer that holds an adapter's plain tensors and sections, compressed if that makes them smaller. */
 export interface Writer {
   /** Stored bytes of the plain tensors' chunks, without padding. */
   readonly tensorBytes: number;
-  /** Length of the file if the modules had these bands; their planes are not needed. */
+  /** Length of the file with these modules. Needs their bands, not their planes. */
   fileLength(modules: readonly PlannedModule[]): number;
   /**
    * The file with these modules.
    *
-   * @param section in the place of the one of its type
-   * @throws LqaError for names, shapes or counts the format does not allow; RangeError for planes that do not fit
-   *   their encoding (a bug of the caller)
+   * @param section replaces the section of its type
+   * @throws LqaError for names, shapes or counts that the format does not allow
+   * @throws RangeError for planes that do not fit their encoding (a bug of the caller)
    */
   prepare(modules: readonly PackedModule[], section?: SectionInput): PreparedFile;
 }
 
 /**
- * Sorts and compresses what is not a module.
+ * Sorts and compresses plain tensors and sections.
  *
- * Module chunks are never compressed: packed codes gain little by it and lose direct access (spec annex D).
+ * It never compresses module chunks: packed codes gain little by it and lose direct access (spec annex D).
  */
 export async function createWriter(input: Omit<ContainerInput, "modules">): Promise<Writer> {
   const { alignment, compressTensors = true } = input;
@@ -168,7 +169,7 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
   };
 }
 
-/** Sorts, compresses where it pays, and lays out a file in one step. @throws as {@link Writer.prepare} */
+/** Sorts, compresses and lays out a file in one step. @throws as {@link Writer.prepare} */
 export async function prepareFile(input: ContainerInput): Promise<PreparedFile> {
   return (await createWriter(input)).prepare(input.modules);
 }

@@ -1,8 +1,8 @@
 /**
- * The difference of two stored tensors, read in pieces: never more than 4 MiB or so of either in memory at a time.
+ * The difference of two stored tensors, read in pieces: at most 2^20 elements of each are in memory (4 MiB as F32).
  *
- * Element types may differ; both sides are widened exactly, subtracted in float64 and rounded once to float32 (which
- * loses nothing where the two are close, as weights before and after a fine-tuning are). Energies are summed in float64.
+ * Element types may differ. The reader widens both sides exactly, subtracts in float64 and rounds once to float32. That
+ * rounding loses nothing if the two are close, as weights before and after a fine-tuning are. It sums energies in float64.
  *
  * @module
  */
@@ -13,12 +13,12 @@ import { fail } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
 import type { StoredTensor } from "./model.ts";
 
-/** Elements read at once. */
+/** Elements of one piece. */
 const PIECE = 1024 * 1024;
 
 const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-/** What the reading of a difference summed up. */
+/** The energies of a difference and of its base. */
 export interface Difference {
   /** ‖tuned − base‖², of the rounded differences. */
   readonly energy: number;
@@ -26,7 +26,7 @@ export interface Difference {
   readonly baseEnergy: number;
 }
 
-/** True for the element types that have a difference. */
+/** True for float types: integer tensors have no difference. */
 export function isFloat(element: ElementType): boolean {
   return element === "F32" || element === "F16" || element === "BF16" || element === "F64";
 }
@@ -34,7 +34,7 @@ export function isFloat(element: ElementType): boolean {
 /**
  * Reads `tuned − base`.
  *
- * @param target receives the difference, flat in C order; left out, only the energies are computed
+ * @param target receives the difference, flat in C order; if it is undefined, the function computes the energies only
  * @param pause awaited after each piece
  * @throws LqaError SOURCE_NONFINITE with the index of the element; SOURCE_RANGE if a difference overflows float32;
  * TRUNCATED_SOURCE if a source gives less than it promised; IO, ABORTED
@@ -56,7 +56,7 @@ export async function readDifference(
     const after = await readValues(tuned, at, length, signal);
     const out = target === undefined ? scratch!.subarray(0, length) : target.subarray(at, at + length);
     const sums = subtract(before, after, out);
-    // A NaN or an infinity anywhere makes a sum one.
+    // A NaN or an infinity anywhere makes a sum NaN or infinite.
     if (!(sums.energy < Number.POSITIVE_INFINITY && sums.baseEnergy < Number.POSITIVE_INFINITY)) {
       refuseNonfinite(base, before, "base", at);
       refuseNonfinite(tuned, after, "tuned", at);
@@ -72,7 +72,7 @@ export async function readDifference(
 /**
  * Whether two stored tensors of one shape differ, and by how much; `energy` is null if they are not both floats.
  *
- * @throws LqaError as {@link readDifference}; Inf and NaN are no error where both sides have the same bytes
+ * @throws LqaError as {@link readDifference}; Inf and NaN are no error if both tensors have the same type and bytes
  */
 export async function compareStored(
   base: StoredTensor,

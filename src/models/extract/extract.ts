@@ -1,8 +1,8 @@
 /**
  * A LoRA adapter from a full fine-tuning: the strongest directions of `W_tuned − W_base`, layer by layer.
  *
- * One difference is in memory at a time, as float32; models of any size, cut into any number of shards, are read as ranges.
- * The adapter depends on the weights and the options alone: not on the shards, the order of tensors, or the engine.
+ * One difference is in memory at a time, as float32. Models may have any size and number of shards: the extractor reads
+ * ranges. The adapter depends only on the weights and the options, not on the shards, the order of tensors, or the engine.
  *
  * @module
  */
@@ -34,6 +34,7 @@ export interface ExtractOptions extends LayerChoice {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** An extracted adapter, and what the extraction found and lost. */
 export interface Extracted {
   readonly adapter: Adapter;
   readonly report: ExtractReport;
@@ -119,7 +120,7 @@ export function checkExtractOptions({ rank = 32, energy }: Pick<ExtractOptions, 
   }
 }
 
-/** A module from its two weights; undefined if they are the same. */
+/** Extracts a module from its two weights; undefined if they are the same. */
 async function extractModule(
   planned: PlannedModule,
   rank: number,
@@ -160,7 +161,7 @@ function buildModule(planned: PlannedModule, svd: TruncatedSvd): LoraModule {
   const { name, role, rows, columns, kernel, transposed } = planned;
   const { k, u, v, s } = svd;
   const roots = s.map((value) => Math.sqrt(value));
-  // B has a row for each output, A for each component. Stored (in, out), the two change places.
+  // B has a row for each output, A for each component. If the weight is stored (in, out), its rows are the inputs.
   const [outs, out] = transposed ? [v, columns] : [u, rows];
   const [ins, width] = transposed ? [u, rows] : [v, columns];
   const b = new Float32Array(out * k);
@@ -178,7 +179,7 @@ function buildModule(planned: PlannedModule, svd: TruncatedSvd): LoraModule {
     experts: 1,
     rank: k,
     baseLayout: transposed ? "in-out" : "out-in",
-    // Loaders that know one alpha and one rank for all modules divide them to 1 as well.
+    // Alpha equals the rank, so loaders that compute alpha / r get multiplier 1, too.
     multiplier: 1,
     alpha: k,
     rule: "alpha/r",
@@ -187,7 +188,7 @@ function buildModule(planned: PlannedModule, svd: TruncatedSvd): LoraModule {
   };
 }
 
-/** A tensor that is no module; undefined if it did not change. */
+/** Compares a tensor that becomes no module, and reads it if the adapter keeps it; undefined if it did not change. */
 async function handleRest(
   { name, reason, base, tuned }: PlannedRest,
   plan: Plan,
@@ -212,7 +213,7 @@ async function handleRest(
   };
 }
 
-/** As what a tensor can be kept; undefined if adapters have no place for it. */
+/** The role in which an adapter can keep a tensor whole; undefined if there is none. */
 function roleOfRest(
   name: string,
   shape: readonly number[],

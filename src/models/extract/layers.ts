@@ -1,9 +1,9 @@
 /**
- * What the names and shapes of tensors say about layers: which are embeddings, which store their weights transposed,
- * which ones a pattern means.
+ * Tells from the names and shapes of tensors which layers are embeddings, which store their weights transposed, and which
+ * ones a pattern matches.
  *
- * A file of weights does not say what kind of layer a weight belongs to. Names are the only evidence, and they are good:
- * the lists cover the models of the transformers library. What is decided here is shown in the report.
+ * A file of weights does not say what kind of layer a weight belongs to. Names are the only evidence, and they suffice: the
+ * lists cover the models of the transformers library. The report of an extraction shows these decisions.
  *
  * @module
  */
@@ -25,8 +25,8 @@ export function vocabularyLayer(layer: string): "embedding" | "output" | undefin
 }
 
 /**
- * Whether the linear layers of a model are stored (in, out), as GPT-2 and its kin store them. Detected from the
- * layer that computes query, key and value together: no other layout has three times as many columns as rows there.
+ * Whether a model stores its linear layers as (in, out), as GPT-2 and its relatives do. The evidence is the layer that
+ * computes query, key and value together: only in this layout has its weight three times as many columns as rows.
  */
 export function looksTransposed(
   tensors: Iterable<readonly [string, { readonly shape: readonly number[] }]>,
@@ -43,8 +43,8 @@ export function layerOf(tensor: string): string {
 }
 
 /**
- * Whether a pattern matches a layer; `*` matches any characters and `?` one. As in PEFT's target_modules a pattern may be the
- * end of a name: `q_proj` means every layer of that name. Takes linear time for any pattern.
+ * Whether a pattern matches a layer; `*` matches any characters and `?` one. As in PEFT's target_modules, a pattern may be the
+ * end of a name: `q_proj` means every layer of that name. Takes at most pattern length · name length steps.
  */
 export function matchesLayer(pattern: string, layer: string): boolean {
   return wildcard(pattern, layer) || wildcard(`*.${pattern}`, layer);
@@ -71,16 +71,15 @@ function wildcard(pattern: string, text: string): boolean {
 }
 
 /**
- * What has to be put before the names of one model to get those of the other: a model saved with its head calls its body
- * `transformer.h.0…`, one saved without calls it `h.0…`. Empty if the two share names; undefined if they have nothing in
- * common.
+ * The prefix that turns names of `short` into names of `long`: a model saved with its head has `transformer.h.0…`, the same
+ * model saved without it `h.0…`. Empty if the two share a name; undefined if no prefix turns more than half of the names.
  */
 export function commonPrefix(
   short: ReadonlyMap<string, unknown>,
   long: ReadonlyMap<string, unknown>,
 ): string | undefined {
   for (const name of short.keys()) if (long.has(name)) return "";
-  // A few names suffice: each one would do, if the models belong together.
+  // A few names suffice: if the models belong together, almost any name yields the prefix.
   for (const name of [...short.keys()].slice(0, 16)) {
     for (const other of long.keys()) {
       if (!other.endsWith(`.${name}`)) continue;

@@ -1,8 +1,8 @@
 /**
- * A whole model as its tensors' places: one safetensors file, or shards with or without an index.
+ * The places of all tensors of a model: in one safetensors file, or in shards with or without an index.
  *
- * Only headers are read. Whatever the number of shards, a model becomes one table of names, so that nothing after this
- * file can depend on how the model was cut. Index and shards must agree to the last tensor.
+ * The reader reads only headers. It makes one table of names from any number of shards, so that no later step can depend on
+ * how the model was sharded. Index and shards must agree in every tensor.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface ShardedModel {
   readonly index?: Uint8Array | undefined;
 }
 
-/** A tensor that has not been read: `length` bytes from `offset` on, little-endian, C order. */
+/** A tensor in a file, not read yet: `length` bytes from `offset` on, little-endian, C order. */
 export interface StoredTensor {
   readonly name: string;
   readonly element: ElementType;
@@ -39,7 +39,7 @@ export type Model = ReadonlyMap<string, StoredTensor>;
 /**
  * Reads the headers of a model.
  *
- * @param which the name of the model in messages
+ * @param which names the model in messages
  * @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER and SOURCE_ELEMENT_TYPE for a broken file or element types without a
  *   difference (F8, F4 …), with the name of the file; SOURCE_SHARDS if index and files disagree; NOT_FOUND for a shard that
  *   the index names but that is missing; IO, ABORTED

@@ -1,9 +1,9 @@
 /**
  * Plans what to do with each tensor of two models: turn it into a module, compare it, or ignore it.
  *
- * Decided from headers alone, so that every problem of a pair of models is reported before any weights are read. A module is
- * the `.weight` of a layer: a matrix, or the kernel of a convolution. As with PEFT's "all-linear", embeddings and output
- * heads are left out unless requested.
+ * The plan needs only headers, so it reports every mismatch of the two models before anything reads weights. A module is
+ * the `.weight` of a layer: a matrix, or the kernel of a convolution. As PEFT's "all-linear" does, the plan leaves out
+ * embeddings and output heads unless the caller requests them.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export interface LayerChoice {
   readonly exclude?: readonly string[] | undefined;
   /** Embeddings and output heads too. Default: false. */
   readonly embeddings?: boolean | undefined;
-  /** Keep what changed but becomes no module as whole tensors. Default: false. */
+  /** Keep changed tensors that become no module, whole. Default: false. */
   readonly keepRest?: boolean | undefined;
   /**
    * Linear weights are stored (in, out) instead of (out, in). Default: detected from the shapes of GPT-2's
@@ -63,28 +63,29 @@ export interface PlannedModule {
   readonly tuned: StoredTensor;
 }
 
-/** A tensor that does not become one, but may have changed. */
+/** A tensor that becomes no module, but may have changed. */
 export interface PlannedRest {
   readonly name: string;
   readonly reason: RestReason;
-  /** Absent where there is none, or none of that shape. */
+  /** Undefined if the base model has no such tensor, or one of another shape. */
   readonly base: StoredTensor | undefined;
   readonly tuned: StoredTensor;
 }
 
+/** The plan for a pair of models. */
 export interface Plan {
-  /** In natural order of the names, as `rest` and `onlyInBase` are. */
+  /** In natural order of the names; so are `rest` and `onlyInBase`. */
   readonly modules: readonly PlannedModule[];
   readonly rest: readonly PlannedRest[];
   readonly onlyInBase: readonly string[];
-  /** How many tensors include and exclude left out. */
+  /** How many tensors `include` and `exclude` left out. */
   readonly filtered: number;
   readonly fanInFanOut: boolean;
-  /** Layers of the tuned model that hold other layers: nothing can be kept for them as a whole. */
+  /** Layers of the tuned model that contain other layers. An adapter cannot keep their own parameters. */
   readonly containers: ReadonlySet<string>;
 }
 
-/** Larger windows do not occur; larger dimensions are stacks of matrices. */
+/** No convolution in use has a larger window; a larger dimension means a stack of matrices. */
 const MAX_KERNEL = 64;
 
 const CONVOLUTIONS: readonly ModuleRole[] = ["conv1d", "conv2d", "conv3d"];
@@ -139,7 +140,7 @@ export function planExtraction(base: Model, tuned: Model, choice: LayerChoice): 
   };
 }
 
-/** Both models under the names of the one that says more, with the prefix before them. */
+/** Both models under the longer names of the two, with `prefix` before them. */
 function align(base: Model, tuned: Model, prefix: string): [Model, Model] {
   const toBase = commonPrefix(base, tuned);
   if (toBase !== undefined) return [renamed(base, prefix + toBase), renamed(tuned, prefix)];
@@ -163,7 +164,7 @@ function isChosen(name: string, { include, exclude }: LayerChoice): boolean {
   return (include === undefined || include.some(matches)) && !(exclude ?? []).some(matches);
 }
 
-/** Why a tensor is no module; undefined if it is one. */
+/** Why a tensor becomes no module; undefined if it becomes one. */
 function reasonAgainst(
   name: string,
   { element, shape }: StoredTensor,
@@ -177,7 +178,7 @@ function reasonAgainst(
   const kind = kernel.length === 0 ? vocabularyLayer(layerOf(name)) : undefined;
   if (kind !== undefined && choice.embeddings !== true) return kind === "output" ? "output head" : kind;
   if (isFloat(element)) return undefined;
-  // A matrix of integers called weight is a quantized weight: its difference would mean nothing.
+  // A matrix of integers called `weight` is a quantized weight: the difference of its codes means nothing.
   return fail(KIND.SOURCE_ELEMENT_TYPE, {
     where: `tensor ${quoteName(name)}`,
     expected: "F32, F16, BF16 or F64",
@@ -259,7 +260,7 @@ function sorted<T extends { readonly name: string }>(items: readonly T[], kind: 
   ).items;
 }
 
-/** Every layer with a layer inside. */
+/** Every layer that contains another layer. */
 function containersOf(names: Iterable<string>): Set<string> {
   const containers = new Set<string>();
   for (const name of names) {

@@ -1,5 +1,6 @@
 /**
- * What an extraction reports: every module, every changed tensor that became none, and how much of the change is held.
+ * The report of an extraction: every module, every changed tensor that became no module, and the share of the change that
+ * the adapter holds.
  *
  * @module
  */
@@ -9,7 +10,7 @@ import { fail } from "../../errors.ts";
 import type { ElementType, LoraModule, ModuleRole, PlainTensor } from "../../model/adapter.ts";
 import type { Plan, RestReason } from "./plan.ts";
 
-/** What became of one layer. */
+/** Figures of one extracted module. */
 export interface ExtractedModule {
   readonly name: string;
   readonly role: ModuleRole;
@@ -32,25 +33,31 @@ export interface RestTensor {
   readonly element: ElementType;
   readonly shape: readonly number[];
   readonly reason: RestReason;
-  /** ‖Δ‖; null where there is no difference to take. */
+  /** ‖Δ‖, Frobenius; null if the tensors have no difference: not both floats, or the base has none of this shape. */
   readonly norm: number | null;
-  /** Whether the adapter holds it whole. Without `keepRest` nothing is; with it, all but bare parameters. */
+  /**
+   * Whether the adapter holds it whole; false without `keepRest`. With it, also false for parameters outside of layers, of
+   * layers that contain other layers, and of extracted layers except a bias.
+   */
   readonly kept: boolean;
 }
 
 /** What an extraction found and lost. */
 export interface ExtractReport {
+  /** The largest rank that the options allowed. */
   readonly rank: number;
+  /** The share that the options required for each module; null if none. */
   readonly energy: number | null;
-  /** Whether linear weights were taken as (in, out). */
+  /** Whether the extraction took linear weights as (in, out). */
   readonly fanInFanOut: boolean;
   readonly modules: readonly ExtractedModule[];
   /** Captured share of the energy of all modules together. */
   readonly share: number;
-  /** The same of all changes that have an energy, those left out included: how much of the fine-tuning is in the adapter. */
+  /** The share of the energy of all changes, kept or not, that the adapter holds. Tensors without an energy do not count. */
   readonly shareOfAll: number;
   /** Parameters of all factors. */
   readonly parameters: number;
+  /** Changed tensors that became no module. */
   readonly rest: readonly RestTensor[];
   /** Tensors that are the same in both models. */
   readonly unchanged: number;
@@ -68,14 +75,14 @@ export interface Result {
   readonly captured: number;
 }
 
-/** A tensor that changed with its numbers, and itself if it is kept. */
+/** A changed tensor with its numbers; `tensor` holds its values if the adapter keeps it. */
 export interface Rest {
   readonly report: RestTensor;
   readonly tensor: PlainTensor | undefined;
   readonly energy: number;
 }
 
-/** The captured shares of the modules and of everything. */
+/** The captured shares of the modules and of all changes. */
 export function shares(
   results: readonly Result[],
   rest: readonly Rest[],
@@ -88,7 +95,7 @@ export function shares(
   return { share: captured / energy, shareOfAll: (captured + kept) / all };
 }
 
-/** @throws LqaError NOTHING_TO_EXTRACT, with what did change */
+/** @throws LqaError NOTHING_TO_EXTRACT, with the tensors that did change */
 export function refuseNothing(plan: Plan, rest: readonly Rest[]): never {
   if (rest.length === 0 && plan.filtered === 0) return fail(KIND.NOTHING_TO_EXTRACT);
   const shown = rest.slice(0, 3).map(({ report }) => `${quoteName(report.name)} (${report.reason})`);

@@ -1,8 +1,8 @@
 /**
- * The error of an encoding as a DoRA module's base weight gets it.
+ * The error that an encoding causes in the adapted weight of a DoRA module.
  *
- * A DoRA module replaces its base weight W by W' = m (W + ΔW) / ‖W + ΔW‖, so what it changes is W' − W and not ΔW. The
- * error is that of W' − W with the decoded factors and magnitude, and both weights are those that `adaptWeight` makes.
+ * A DoRA module replaces its base weight W by W' = m (W + ΔW) / ‖W + ΔW‖, so its change is W' − W and not ΔW. The error is
+ * W' − Ŵ', where Ŵ' comes from the decoded factors and magnitude. `adaptWeight` computes both weights.
  *
  * @module
  */
@@ -16,9 +16,11 @@ export interface DoraModule {
 }
 
 /**
- * ‖W' − W‖² of a module, and ‖W' − Ŵ'‖² of what another one of its shape makes of the same weight.
+ * Computes `energy` = ‖W' − W‖² and `errorEnergy` = ‖W' − Ŵ'‖².
  *
- * @param weight W in the base's layout (spec clause 9.2); not changed
+ * @param weight W in the base's layout (spec clause 9.2); stays as it is
+ * @param original makes W'
+ * @param decoded makes Ŵ'; has the shape of `original`
  * @param where names the weight in errors
  * @throws LqaError SOURCE_NONFINITE as `adaptWeight`
  */

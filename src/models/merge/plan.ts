@@ -1,5 +1,5 @@
 /**
- * What becomes of each tensor of a base model: a job for those that the adapter changes.
+ * Plans a merge: a job for each tensor of a base model that the adapter changes.
  *
  * @module
  */
@@ -12,7 +12,12 @@ import { baseFinder, checkBaseShape } from "../../model/base-shape.ts";
 import type { Model, StoredTensor } from "../extract/model.ts";
 import { adaptBias, adaptWeight } from "./weights.ts";
 
-/** Makes a tensor's new bytes from its old ones; both have the base's element type and shape. */
+/**
+ * Makes a tensor's new bytes from its old ones; both have the base's element type and shape.
+ *
+ * @throws LqaError SOURCE_NONFINITE, SOURCE_RANGE; BASE_SHAPE for a token index beyond the base weight; SOURCE_ELEMENT_TYPE
+ * if it must convert a tensor to an element type other than F32, F16 or BF16
+ */
 export type Job = (bytes: Uint8Array) => Uint8Array;
 
 type Finder = ReturnType<typeof baseFinder<StoredTensor>>;
@@ -20,8 +25,8 @@ type Finder = ReturnType<typeof baseFinder<StoredTensor>>;
 /**
  * The jobs of an adapter, by base tensor, in the order of spec clause 9.6.
  *
- * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the adapter does not fit; UNSUPPORTED_ADAPTER_FEATURE for a LoRA
- * bias of a layer without bias
+ * @throws LqaError BASE_MODULE_MISSING, BASE_SHAPE if the adapter does not fit; SOURCE_ELEMENT_TYPE for a base tensor that
+ * is not F32, F16 or BF16; UNSUPPORTED_ADAPTER_FEATURE for a LoRA bias of a layer without bias
  */
 export function planMerge(adapter: Adapter, model: Model): Map<string, Job> {
   const find = baseFinder(adapter.modules, (name) => model.get(name));
@@ -62,7 +67,7 @@ function missing(name: string): never {
   return fail(KIND.BASE_MODULE_MISSING, { where: `tensor ${quoteName(name)}`, expected: "a base tensor" });
 }
 
-/** Modules `P` and `P.weight` are two names of one base weight. */
+/** Refuses two modules that adapt one base weight: `P` and `P.weight` both find it. */
 function checkAdaptedOnce(
   { name }: LoraModule,
   target: StoredTensor,
@@ -133,7 +138,7 @@ function replace(tensor: PlainTensor, { name, element }: StoredTensor): Job {
   };
 }
 
-/** The values of a tensor of a float type in another one. */
+/** The values of a float tensor, in another element type. */
 function converted(tensor: PlainTensor, element: "F32" | "F16" | "BF16", where: string): Uint8Array {
   if (tensor.element !== "F64") return fromFloat32(toFloat32(tensor, where), element, where);
   const values = toFloat64(tensor, where);

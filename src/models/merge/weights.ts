@@ -2,8 +2,8 @@
  * The weight that an adapter makes of a base weight (spec clause 9.6): W + multiplier · B · A in the base's layout, scaled to
  * a DoRA magnitude if there is one.
  *
- * Everything is computed in binary64 in the order of that clause and rounded once to binary32, so that every machine gives
- * the same bytes; a caller rounds once more to the base's element type.
+ * This file computes in binary64, in the order of that clause, and rounds once to binary32, so that every machine gives the
+ * same bytes. A caller rounds once more to the base's element type.
  *
  * @module
  */
@@ -15,11 +15,13 @@ import { inputLength, type LoraModule, type PlainTensor } from "../../model/adap
 /**
  * Adapts `weight` in place.
  *
- * Of a module with a magnitude each row of W + ΔW is computed twice, once for the norms: a row is all the memory it takes.
+ * For a module with a magnitude it computes each row of W + ΔW twice, first for the norms. So it needs memory for one row and
+ * the norms only.
  *
  * @param weight has the base's shape (spec clause 9.2)
- * @param magnitude as the rules of clause 9.4 demand
- * @throws LqaError SOURCE_NONFINITE if a result is Inf or NaN, which a norm of 0 makes it, too
+ * @param magnitude follows the rules of clause 9.4
+ * @param where names the weight in errors
+ * @throws LqaError SOURCE_NONFINITE if a result is Inf or NaN; a norm of 0 causes that, too
  */
 export function adaptWeight(
   weight: Float32Array,
@@ -31,9 +33,9 @@ export function adaptWeight(
   const { a, b } = module;
   const length = inputLength(module);
   const row = new Float64Array(length);
-  // Where weight i of row o of an expert is: at + o · down + i · across.
+  // Weight i of row o of an expert is at: start of the expert + o · down + i · across.
   const [down, across] = baseLayout === "out-in" ? [length, 1] : [1, out];
-  /** Row `o` of W + multiplier · B · A into `row`; where the expert's weights begin. */
+  /** Computes row `o` of W + multiplier · B · A into `row`. Returns the place of the row's first weight in `weight`. */
   const sum = (expert: number, o: number): number => {
     row.fill(0);
     for (let r = 0; r < rank; r++) {
@@ -46,7 +48,7 @@ export function adaptWeight(
     return at;
   };
 
-  /** The factor of weight i of row o; undefined without a magnitude. */
+  /** The DoRA scale of weight i of row o; undefined without a magnitude. */
   let scale: ((o: number, i: number) => number) | undefined;
   const values = magnitude && toFloat64(magnitude, where);
   for (let expert = 0; expert < experts; expert++) {

@@ -12,7 +12,7 @@ import { drawRdCurveInPage } from "../rd-curve-svg.ts";
 import type { Hints } from "./hints.ts";
 import { folded, type Html, html, raw, scrolled, section, table } from "./html.ts";
 
-/** The section about rate and distortion; without a source it says what is needed. */
+/** The section about rate and distortion; without a source it says how to provide one. */
 export function curveSection(
   source: SourceFindings | undefined,
   comparison: Comparison | undefined,

@@ -1,5 +1,5 @@
 /**
- * The words of a report, explained where it begins. `docs/how-it-works.md` explains the same words with a picture.
+ * The glossary at the head of a report. `docs/how-it-works.md` explains the same words with a picture.
  *
  * @module
  */

@@ -67,7 +67,7 @@ function extremes(values: readonly number[]): [number, number] {
   return [values.reduce((x, y) => Math.min(x, y)), values.reduce((x, y) => Math.max(x, y))];
 }
 
-/** The steps of a map: the values that the first begins and the last ends with, and the step of a value. */
+/** The steps of a map: `low` is where the first begins, `high` where the last ends, and `of` gives the step of a value. */
 interface Steps {
   readonly low: number;
   readonly high: number;
@@ -96,7 +96,7 @@ function stepsOf(values: readonly number[], logarithmic: boolean): Steps {
   };
 }
 
-/** The colours with the values they stand for, and how the values between are spread. */
+/** The legend: the colours between the lowest and the highest value, and whether steps are ratios or differences. */
 function legend({ low, high, logarithmic, zeros }: Steps, text: (value: number) => string): Html | undefined {
   if (high === low)
     return low === 0

@@ -1,5 +1,5 @@
 /**
- * Hints on how to see more in a report. They depend on where the report is shown.
+ * Hints on how to see more in a report. They differ between the command and pages.
  *
  * @module
  */

@@ -8,7 +8,7 @@ import { type Html, html } from "./html.ts";
 
 /** One bar. */
 export interface Bar {
-  /** What is counted by it. */
+  /** What the bar counts. */
   readonly name: string;
   readonly count: number;
 }

@@ -18,8 +18,9 @@ const LISTED = 2000;
 /** Share of the energy that the components counted in the map of ranks hold. */
 const HELD = 0.9;
 
-/** The map of effective ranks, and its explanation. */
+/** The explanation of {@link RANK_MAP}. */
 export const RANK_EXPLANATION: string = `How many components hold ${100 * HELD} % of the energy of the adapter's ΔW. Few of many: a steep spectrum, which costs few bits.`;
+/** The map of effective ranks. */
 export const RANK_MAP: HeatMap<LayerPlace & Pick<InspectedModule, "singularValues">> = {
   caption: "Components",
   value: effectiveRank,
@@ -124,12 +125,12 @@ export function shapeText(module: ModuleShape): string {
   ].join(", ");
 }
 
-/** Modules as people count: layer 2 before layer 10. */
+/** Modules in natural order: layer 2 before layer 10. */
 export function inOrder<T extends { readonly name: string }>(modules: readonly T[]): T[] {
   return [...modules].sort((x, y) => naturalOrder(x.name, y.name));
 }
 
-/** Every module. */
+/** The section with the list of modules. */
 export function listSection(modules: readonly InspectedModule[]): Html | undefined {
   if (modules.length === 0) return undefined;
   const rows = inOrder(modules)

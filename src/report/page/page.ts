@@ -1,8 +1,7 @@
 /**
  * Renders an inspection as one HTML page: no script, font, image or URL; a policy in its head forbids all of them.
  *
- * A pure function: the same inspection gives the same page. Names and metadata come from files and are always escaped as
- * text.
+ * It is a pure function: the same inspection gives the same page. Names and metadata come from files; templates escape them.
  *
  * @module
  */
@@ -21,7 +20,7 @@ import { facts, folded, type Html, html, section } from "./html.ts";
 import { listSection, mapSection, worstSection } from "./module-tables.ts";
 import { spectraSection } from "./spectra.ts";
 
-/** Inputs in addition to the inspection. */
+/** Inputs of a report in addition to the inspection. */
 export interface ReportContext {
   /** Usually the name of the file. */
   readonly title: string;
@@ -103,7 +102,7 @@ function verdict({ validation: { valid, level, findings, omitted, warnings } }: 
   return html`<p class="verdict"><span class="bad">✗ Not valid:</span> ${more}${counted(findings.length, "finding")}.${suspicious}</p>`;
 }
 
-/** Whether the contents can be what the writer meant. A file that is only not canonical decodes to them. */
+/** Whether the contents can be what the writer meant: the file opens, and no finding is worse than that it is not canonical. */
 export function sound({ validation: { findings }, version }: Inspection): boolean {
   return version !== undefined && findings.every(({ class: kind }) => kind === "C");
 }

@@ -1,5 +1,5 @@
 /**
- * The section about singular values: how they fall for each projection, over all layers, as curves and as a table.
+ * The section about singular values: for each projection, over all layers, as falling curves and as a table.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { folded, type Html, html, named, section, table } from "./html.ts";
 
 const PANELS = 12;
 const POINTS = 64;
-/** Decibels below which nothing is drawn. */
+/** Lowest decibels of the drawing; smaller values are raised to it. */
 const FLOOR = -40;
 const PLOT = { left: 38, right: 252, top: 8, bottom: 128 };
 
@@ -111,7 +111,7 @@ function spreads(curves: readonly (readonly number[])[]): Spread[] {
 
 function draw({ projection, layers, decoded, source }: Panel): Html {
   const count = Math.max(decoded.length, source.length);
-  // Ranks of a thousand have more points than there is room for.
+  // A rank of a thousand has more points than the plot has room for.
   const every = Math.ceil(count / POINTS);
   const x = (i: number): number => PLOT.left + ((PLOT.right - PLOT.left) * i) / Math.max(1, count - 1);
   // Some space at the top: a refitted component can be stronger than the original.

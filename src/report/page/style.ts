@@ -1,5 +1,5 @@
 /**
- * The style sheet of reports: light and dark by the reader's scheme, one column on a phone, and a print style. Text has a
+ * The style sheet of reports: light or dark by the reader's setting, one column on a phone, and a print style. Text has a
  * contrast of at least 4.5 to 1; colour is never the only signal.
  *
  * @module
@@ -59,7 +59,7 @@ const HEAT_DARK = [
 /** Number of steps of a heat map. */
 export const HEAT_STEPS = 8;
 
-/** Kinds of bytes, in the order of `BYTE_KINDS`. */
+/** Colours of the kinds of bytes, in the order of `BYTE_KINDS`. */
 const KINDS_LIGHT =
   "#0072b2 #56a5d8 #e69f00 #f2c75c #5b7c99 #8b6fb8 #009e73 #b0578d #3b3b3b #7d8590 #222 #d55e00 #d5dae0";
 const KINDS_DARK =

@@ -1,7 +1,7 @@
 // Generated from apply.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of apply.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "39d8432f8a80bee77ab919a8df012c22ff6d83fd80b22a70c00d2393ff1fe6cb";
+export const SOURCE_HASH = "fc26923aeaded5e508847aea27f3909d4d59ed66e7e0c7fe22f16610b835fbc8";
 
 /** The WebAssembly module, 19803 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

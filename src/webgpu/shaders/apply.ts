@@ -1,24 +1,26 @@
 /**
  * Packed application on the device: y += multiplier · B'(A' x), for rows of x, in binary32.
  *
- * Four kernels, one after the other. `turn`: rows times the transpose of the rotation, where A' has vectors that are rotated.
- * `project`: A' times rows, by chunks of {@link CHUNK} weights. `expand`: the sums of those chunks, times B' as far as it is
- * not rotated. `expand_rotated`: what is rotated in B', where sums of 64 outputs are mixed with each other. `round`: to rows
- * of binary16, which are two to a word; the others then write to scratch memory first.
+ * Five kernels run one after the other:
+ * - `turn` multiplies rows by the transpose of the rotation, if A' has rotated vectors.
+ * - `project` multiplies A' by rows, in chunks of {@link CHUNK} weights.
+ * - `expand` sums those chunks, and multiplies by the vectors of B' that are not rotated.
+ * - `expandRotated` does the same for the rotated vectors of B', which mix sums of 64 outputs.
+ * - `round` adds to rows of binary16, two to a word; the kernels before it then write to scratch memory.
  *
- * Nothing here depends on an order that the device chooses, but it may fuse and round as it likes: `docs/serving.md` has the
- * bound.
+ * No result depends on an order that the device chooses, but the device may fuse and round operations as it likes:
+ * `docs/serving.md` has the bound.
  *
  * @module
  */
 import { kernel, rotation } from "./kernel.ts";
 import { WEIGHTS } from "./weights.ts";
 
-/** Weights of a component that one group of invocations of `project` takes. */
+/** Weights of a component that one workgroup of `project` takes. */
 export const CHUNK = 1024;
-/** Rows that a group of invocations takes. */
+/** Rows that a workgroup takes. */
 export const TILE = 8;
-/** The same, of `expand_rotated`. */
+/** Rows that a workgroup of `expandRotated` takes. */
 export const ROTATED_TILE = 4;
 
 const CALL = /* wgsl */ `
@@ -34,7 +36,7 @@ const ROTATED_COUNT = 7u;
 const CHUNK = ${CHUNK}u;
 `;
 
-/** Of h: for each chunk, row and component. */
+/** h is `[chunks][rows][rank]`: the product of A' with a row, for each chunk of weights. */
 const H = /* wgsl */ `
 fn h_at(chunk: u32, row: u32, number: u32) -> u32 {
   return (chunk * call.rows + row) * program[RANK] + number;
@@ -50,6 +52,7 @@ fn input(at: u32) -> f32 {
 }
 `;
 
+/** WGSL of `turn`. */
 export const TURN: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${rotation("f32")}
 @group(0) @binding(5) var<storage, read_write> rotated: array<f32>;
 ${kernel(
@@ -68,6 +71,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `project`. */
 export const PROJECT: string = /* wgsl */ `${WEIGHTS}${CALL}${X}${H}
 @group(0) @binding(5) var<storage, read> rotated: array<f32>;
 @group(0) @binding(6) var<storage, read_write> h: array<f32>;
@@ -91,7 +95,7 @@ ${kernel(
   let place = flat % listed;
   let chunk = flat / listed % call.chunks;
   let row = flat / listed / call.chunks * ${TILE}u;
-  // Those that are rotated follow in the list.
+  // The rotated components follow the straight ones.
   let number = program[of_factor(A, STRAIGHT_LIST) + place];
   let turn = place >= straight;
   let c = component(A, number, call.expert);
@@ -127,7 +131,7 @@ ${kernel(
 `,
 )}`;
 
-/** Of {@link EXPAND} and {@link EXPAND_ROTATED}: h of a row and a component, and what becomes of a sum. */
+/** Functions of {@link EXPAND} and {@link EXPAND_ROTATED}: read h of a row and a component, and write a sum. */
 const OUTPUT = /* wgsl */ `
 @group(0) @binding(4) var<storage, read> h: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
@@ -150,15 +154,15 @@ fn put(row: u32, o: u32, sum: f32, add: bool) {
 }
 `;
 
-/** What {@link sums} needs. */
+/** Variables that {@link sums} needs. */
 const SUMS = /* wgsl */ `
 var<workgroup> numbers: array<u32, 64>;
 var<workgroup> low: array<vec4<f32>, 64>;
 var<workgroup> high: array<vec4<f32>, 64>;
 `;
 /**
- * Of a group: `sum` of the rows from `row` on, and `more` of the four behind them unless they are `few`: weights `o` of the
- * components that are listed, times h. `valid` says whether there is such a weight.
+ * Code that sums weight `o` times h over the listed components: into `sum` for four rows from `row` on, and, unless `few`,
+ * into `more` for the next four. `valid`: whether weight `o` exists.
  */
 const sums = (kind: "STRAIGHT" | "ROTATED"): string => /* wgsl */ `
   let list = of_factor(B, ${kind}_LIST);
@@ -185,6 +189,7 @@ const sums = (kind: "STRAIGHT" | "ROTATED"): string => /* wgsl */ `
   }
 `;
 
+/** WGSL of `expand`. */
 export const EXPAND: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}${SUMS}
 ${kernel(
   64,
@@ -207,6 +212,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `expandRotated`. */
 export const EXPAND_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${H}${OUTPUT}${SUMS}${rotation("vec4<f32>")}
 ${kernel(
   256,
@@ -223,11 +229,12 @@ ${kernel(
   ${sums("ROTATED")}
   let value = rotated_back(sum, place, lane);
   if (!valid) { return; }
-  // After \`expand\`, which has written what is not rotated.
+  // \`expand\` ran before and wrote the straight components.
   for (var r = 0u; r < ${ROTATED_TILE}u; r++) { put(row + r, o, value[r], true); }
 `,
 )}`;
 
+/** WGSL of `round`. */
 export const ROUND: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read> update: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<u32>;

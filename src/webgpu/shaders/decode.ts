@@ -1,12 +1,14 @@
 /**
  * Decoding on the device: weights of one factor of all experts, as binary32 or binary16, in either layout.
  *
- * `decode` takes the vectors that are not rotated; a group of invocations has a few of them, or a stretch of one, so that all
- * of it reads one encoding. Two weights of binary16 share a word: two neighbours of a vector, or of two vectors. Where a word
- * has weights of two vectors that do not follow each other so, because a size is odd, `decode_words` goes by words. Both write
- * zeros for vectors that are rotated, and `decode_rotated`, after them, fills those in: 64 weights that are mixed with each
- * other are one column of a matrix, and a group takes four columns. Two neighbours may belong to two groups, hence the atomic
- * words.
+ * `decode` takes the vectors that are not rotated. A workgroup takes a few of them, or a part of one, so that all its
+ * invocations read the same encoding. Two weights of binary16 share a word: two neighbours in a vector, or one weight of each
+ * of two neighbouring vectors. If a size is odd, the two weights of a word can be of other places; then `decodeWords`
+ * computes the place of each weight.
+ *
+ * Both write zeros for rotated vectors. `decodeRotated` runs after them and fills those in: the rotation mixes 64 weights,
+ * which are one column of a matrix, and a workgroup takes four columns. The two weights of a word may belong to two
+ * workgroups, so it writes atomically.
  *
  * @module
  */
@@ -20,7 +22,7 @@ struct Call { factor: u32, peft: u32, multiply: u32, half: u32 }
 const ROTATED_LIST = 2u;
 const ROTATED_COUNT = 3u;
 
-// What is done to a weight on its way out.
+// Multiplies and narrows a decoded weight as the call requires.
 fn finished(bits: u32) -> u32 {
   var value = bits;
   if (call.multiply != 0u) { value = multiply(value, program[MULTIPLIER]); }
@@ -29,9 +31,10 @@ fn finished(bits: u32) -> u32 {
 }
 `;
 
-/** Words that an invocation of `decode` writes: in PEFT's layout they follow each other. */
+/** Words that an invocation of `decode` writes. In PEFT's layout they are contiguous. */
 export const RUN = 8;
 
+/** WGSL of `decode`. */
 export const DECODE: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read_write> weights: array<u32>;
 const RUN = ${RUN}u;
@@ -46,7 +49,7 @@ ${kernel(
   /* wgsl */ `
   let length = of_factor(call.factor, LENGTH);
   let rank = program[RANK];
-  // In words of the target; halved, if two weights are one.
+  // Sizes below are in words of the target, which hold two weights of binary16.
   let half = call.half;
   if (call.peft != 0u) {
     let row = rank >> half;
@@ -78,7 +81,7 @@ ${kernel(
 `,
 )}`;
 
-/** Of binary16 alone. */
+/** WGSL of `decodeWords`, for binary16 only. */
 export const DECODE_WORDS: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read_write> weights: array<u32>;
 
@@ -109,6 +112,7 @@ ${kernel(
 `,
 )}`;
 
+/** WGSL of `decodeRotated`. */
 export const DECODE_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${rotation("i32")}
 @group(0) @binding(4) var<storage, read_write> weights: array<atomic<u32>>;
 ${kernel(

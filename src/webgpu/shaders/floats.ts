@@ -1,12 +1,13 @@
 /**
  * Floats as bits, in integer arithmetic (spec clause 3.2).
  *
- * WGSL lets an implementation flush subnormal numbers, ignore the sign of zero, round either way and take NaN and infinities
- * for impossible. Where the specification fixes every bit none of that may happen: so numbers are words here, and what is
- * not exact is rounded by hand, to nearest, ties to even.
+ * WGSL lets an implementation flush subnormal numbers, ignore the sign of zero, round either way, and assume that NaN and
+ * infinities do not occur. The specification fixes every bit, so this code treats numbers as words, and rounds results that
+ * are not exact itself, to nearest, ties to even.
  *
  * @module
  */
+/** WGSL functions on the bits of floats. */
 export const FLOATS: string = /* wgsl */ `
 // binary16 bits to binary32 bits.
 fn widen(half: u32) -> u32 {
@@ -39,7 +40,7 @@ fn narrow(bits: u32) -> u32 {
   return sign | ((magnitude + 0xfffu + ((magnitude >> 13u) & 1u) - 0x38000000u) >> 13u);
 }
 
-// value / 2^shift, for shifts of 1 to 31; \`more\`: something below value was cut off before.
+// value / 2^shift, for shifts of 1 to 31; \`more\`: bits below value were cut off before, and not all were 0.
 fn round_off(value: u32, shift: u32, more: bool) -> u32 {
   let kept = value >> shift;
   let rest = value & ((1u << shift) - 1u);
@@ -77,7 +78,7 @@ fn multiply(a: u32, b: u32) -> u32 {
     q |= 0x800000u;
     exponent += i32(y >> 23u);
   }
-  // 48 bits of the product, by halves of 12 bits: top has 24 of them, rest the others.
+  // 48 bits of the product, from halves of 12 bits: the upper 24 in top, the lower 24 in rest.
   let middle = (p >> 12u) * (q & 0xfffu) + (p & 0xfffu) * (q >> 12u);
   let low = (p & 0xfffu) * (q & 0xfffu) + ((middle & 0xfffu) << 12u);
   var top = (p >> 12u) * (q >> 12u) + (middle >> 12u) + (low >> 24u);

@@ -1,10 +1,10 @@
 /**
- * What kernels have in common: how they begin, and vectors that are rotated (spec clause 8.6.1).
+ * Parts that kernels share: the entry point, and the rotation (spec clause 8.6.1).
  *
  * @module
  */
 
-/** An entry point. In its body `flat` is the number of the group of invocations, `lane` that of an invocation in it. */
+/** An entry point. In its body `flat` is the number of the workgroup, `lane` that of the invocation in it. */
 export const kernel = (size: number, body: string): string => /* wgsl */ `
 @compute @workgroup_size(${size})
 fn main(
@@ -17,13 +17,13 @@ ${body}}
 `;
 
 /**
- * Vectors that are rotated, for groups of 256 invocations: 64 weights that are mixed with each other are a column of a matrix,
- * a group takes four columns, and one more group what is left of the length.
+ * The rotation, for workgroups of 256 invocations. It mixes 64 weights, which are a column of a matrix. A workgroup takes
+ * four columns, and one more workgroup takes the tail: the last length mod 64 weights.
  */
 export const rotation = (type: "f32" | "vec4<f32>" | "i32"): string => /* wgsl */ `
 var<workgroup> mixed: array<${type}, 256>;
 
-// Of an invocation: its row of the matrix, its weight, and whether that is left of the length, and is there at all.
+// Place of an invocation: its row of the matrix, its weight, whether that is in the tail, and whether it exists.
 struct Place { turn: u32, i: u32, in_tail: bool, valid: bool }
 
 fn blocks_of(length: u32) -> u32 {
@@ -39,7 +39,7 @@ fn place_in(length: u32, block: u32, lane: u32) -> Place {
   return Place(turn, i, in_tail, select(column < columns, lane < length % 64u, in_tail));
 }
 
-// The sums and differences of each column. All invocations of a group have to be there.
+// The sums and differences of each column. All invocations of a workgroup must call it.
 fn transformed(own: ${type}, turn: u32, lane: u32) -> ${type} {
   var value = own;
   for (var half = 1u; half < 64u; half <<= 1u) {
@@ -52,7 +52,7 @@ fn transformed(own: ${type}, turn: u32, lane: u32) -> ${type} {
   return value;
 }
 
-// Out of the rotation: transformed, turned, and what is left of the length times 8.
+// Undoes the rotation: transforms and turns the columns, and multiplies the tail by 8.
 fn rotated_back(own: ${type}, place: Place, lane: u32) -> ${type} {
   let value = transformed(own, place.turn, lane);
   if (place.in_tail) { return ${type}(8) * own; }

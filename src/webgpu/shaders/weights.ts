@@ -1,14 +1,15 @@
 /**
- * A weight from packed planes (spec clauses 7.2 and 8.1 to 8.6), for any component and place: as the bits that decoding gives,
- * or as a number for products.
+ * Reads a weight from packed planes (spec clauses 7.2 and 8.1 to 8.6), for any component and place: as the decoded bits, or
+ * as a number for products.
  *
- * What is bound: the program of a module (`program.ts`), its payload as the file has it, and the trellis tables. A word of
- * padding follows the payload, so that a code at its end can be read with the word after it.
+ * Bindings: the program of a module (`program.ts`), its payload as in the file, and the trellis tables. A word of padding
+ * follows the payload, because `bits_at` reads a code at its end together with the next word.
  *
  * @module
  */
 import { FLOATS } from "./floats.ts";
 
+/** WGSL: bindings 0 to 2, and functions that read weights. */
 export const WEIGHTS: string = /* wgsl */ `${FLOATS}
 @group(0) @binding(0) var<storage, read> program: array<u32>;
 @group(0) @binding(1) var<storage, read> payload: array<u32>;
@@ -39,9 +40,9 @@ fn of_factor(factor: u32, word: u32) -> u32 {
 
 struct Component {
   kind: u32,
-  // Of a code, of a step, or the type of raw weights.
+  // Bits of a code, bits of a step, or the type of raw weights.
   bits: u32,
-  // Of the weights of a step.
+  // log2 of the weights of a step.
   shift: u32,
   scale: u32,
   group: u32,
@@ -62,7 +63,7 @@ fn component(factor: u32, number: u32, expert: u32) -> Component {
   );
 }
 
-// Up to 8 bits and what is above them, from bit \`bit\` of the string that begins at byte \`base\`.
+// A word whose lowest 8 bits are those from bit \`bit\` on, of the string that begins at byte \`base\`. Callers mask it.
 fn bits_at(base: u32, bit: u32) -> u32 {
   let byte = base + (bit >> 3u);
   let shift = ((byte & 3u) << 3u) + (bit & 7u);
@@ -84,7 +85,7 @@ fn float_at(base: u32, index: u32, kind: u32) -> u32 {
   return half << 16u;
 }
 
-// The integer of a table before any rotation.
+// The table entry of weight i, before any rotation.
 fn trellis(c: Component, i: u32) -> i32 {
   let end = ((i >> c.shift) + 1u) * c.bits;
   var window: u32;
@@ -98,7 +99,7 @@ fn trellis(c: Component, i: u32) -> i32 {
   return bitcast<i32>(tables[at >> 2u] << (24u - ((at & 3u) << 3u))) >> 24u;
 }
 
-// The integer that the scale multiplies; of a vector that is rotated the one before the rotation.
+// The integer that the scale multiplies; for a rotated vector, the one before the rotation.
 fn integer(c: Component, i: u32) -> i32 {
   switch (c.kind) {
     case SIGN: { return 1 - 2 * code(c.codes, i, 1u); }
@@ -111,8 +112,8 @@ fn scale_of(c: Component, i: u32) -> u32 {
   return float_at(c.scales, i >> c.group, c.scale);
 }
 
-// integer times scale, as bits. The product is exact, so that the device's own multiplication has no choice as long as
-// neither zeros nor subnormal numbers nor what is not finite are in play.
+// Integer times scale, as bits. The product is exact, so the device's multiplication gives these bits unless a zero, a
+// subnormal number, an infinity or NaN is involved; then \`multiply\` computes it.
 fn scaled(n: i32, scale: u32) -> u32 {
   let exponent = (scale >> 23u) & 255u;
   if (n != 0 && exponent > 0u && exponent < 241u) {
@@ -121,20 +122,20 @@ fn scaled(n: i32, scale: u32) -> u32 {
   return multiply(select(bitcast<u32>(f32(n)), 0u, n == 0), scale);
 }
 
-// A weight, as bits; of a vector that is rotated, and of the codec zero, +0.
+// A weight, as bits; +0 for a rotated vector and for the codec zero.
 fn weight_bits(c: Component, i: u32) -> u32 {
   if (c.kind == ZERO || c.kind == ROTATED) { return 0u; }
   if (c.kind == RAW) { return float_at(c.codes, i, c.bits); }
   return scaled(integer(c, i), scale_of(c, i));
 }
 
-// A weight for a product; of a vector that is rotated the one before the rotation.
+// A weight for a product; for a rotated vector, the one before the rotation.
 fn weight(c: Component, i: u32) -> f32 {
   if (c.kind == RAW) { return bitcast<f32>(float_at(c.codes, i, c.bits)); }
   return f32(integer(c, i)) * bitcast<f32>(scale_of(c, i));
 }
 
-// Of a row of the matrix of 64 rows (spec clause 8.6.1).
+// Whether the rotation changes the sign of a row of the matrix of 64 rows (spec clause 8.6.1).
 fn turned(row: u32) -> bool {
   return (countOneBits(row & (row >> 1u) & 0x15u) & 1u) == 1u;
 }

@@ -1,10 +1,11 @@
 /**
- * The decoder as a WebAssembly kernel with 128-bit SIMD (source: `decode.as`): whole factors, part by part, to the bits of
- * the reference decoders.
+ * The decoder as a WebAssembly kernel with 128-bit SIMD (source: `decode.as`): it decodes whole factors, part by part, with
+ * the bits of the reference decoders.
  *
- * Weights are made in a tile that stays in the cache and copied to the target from there, be it an array of the caller or
- * the kernel's own memory: copying whole cache lines need not read them first, storing 16 bytes at a time does, and that
- * costs more than the copy. Only a target that fits the second cache is decoded into at once.
+ * The kernel makes weights in a tile that stays in the cache, and copies them from there to the target, which is an array of
+ * the caller or in the kernel's own memory. Storing 16 bytes at a time makes the machine read each cache line first, which
+ * costs more than the copy; copying whole lines does not. The kernel decodes directly only into a target in its own memory
+ * that fits in the second cache.
  *
  * @module
  */
@@ -64,10 +65,10 @@ type Instance = Exports & { readonly memory: WebAssembly.Memory };
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** A target in the kernel's memory up to this is decoded into without a tile. */
+/** Most bytes of a target in the kernel's memory that the kernel decodes into without a tile. */
 const DIRECT_BYTES = 2 ** 20;
 
-/** An instance with its memory: what it decodes next overwrites what it decoded before. */
+/** An instance of the kernel, with its memory. Each job overwrites the work area of the job before. */
 export class DecodeKernel {
   readonly #kernel: Instance;
   readonly #memory: KernelMemory;
@@ -78,7 +79,7 @@ export class DecodeKernel {
     this.#memory = new KernelMemory(kernel.memory);
   }
 
-  /** A new one; `undefined` where there is none ({@link kernelMaker}). */
+  /** A new instance; undefined if {@link kernelMaker} makes none. */
   static make(): DecodeKernel | undefined {
     const kernel = newKernel();
     return kernel && new DecodeKernel(kernel);
@@ -89,10 +90,11 @@ export class DecodeKernel {
   }
 
   /**
-   * Decodes a factor to `target[offset]` and on. Plane lengths and the target have been checked.
+   * Decodes a factor to `target` from `offset` on. The caller has checked plane lengths and target.
    *
-   * @returns false if the plain decoder has to do it, for its size or for a scale that no encoder writes; the target may
-   *   have been overwritten then, unless the job adds. RangeError where a job that adds has a scale that no file may have
+   * @returns false if the kernel cannot take the job, because of its size or a scale that no encoder writes: use the plain
+   *   decoder. The target may then have other values, unless the job adds
+   * @throws RangeError if a job that adds has a scale that no file may have
    */
   decode(job: FactorJob, target: DecodeTarget, offset: number): boolean {
     const wide = target instanceof Float32Array || job.multiplier !== 1;
@@ -100,7 +102,8 @@ export class DecodeKernel {
     if (rounds === undefined) return false;
     const done = (round: Round): boolean => this.#decodeRound(job, round, wide, target, offset);
     if (job.add !== true) return rounds.every(done);
-    // What is added cannot be added again. Then only scales that are not finite are left to the plain decoder.
+    // The plain decoder cannot repeat an addition that is half done. With all memory reserved, a round fails only because of
+    // a scale that is not finite.
     if (target.buffer !== this.memory.buffer && !rounds.every(({ end }) => this.#memory.reserve(end)))
       return false;
     if (!rounds.every(done)) throw new RangeError("expected finite scales");
@@ -108,11 +111,10 @@ export class DecodeKernel {
   }
 
   /**
-   * Makes room for `bytes` behind what decoding these jobs uses: the byte where it begins. Arrays on this memory made
-   * before are no longer valid.
+   * Reserves `bytes` behind the work area of these jobs. Earlier views on the kernel's memory may become invalid.
    *
-   * @param wide whether the targets will be of binary32
-   * @returns `undefined` if there is no such room, or if the plain decoder has to do the jobs
+   * @param wide whether the targets will be binary32
+   * @returns the byte where the room begins; undefined if there is no such memory, or if the kernel cannot take the jobs
    */
   allocate(jobs: readonly FactorJob[], wide: boolean, bytes: number): number | undefined {
     let at = FREE;
@@ -122,7 +124,7 @@ export class DecodeKernel {
       for (const { end } of rounds) at = Math.max(at, end);
     }
     at = (at + 63) & ~63;
-    // What is added is read 16 bytes at a time.
+    // `add` of the kernel reads targets 16 bytes at a time.
     return this.#memory.reserve(at + bytes + 16) ? at : undefined;
   }
 
@@ -152,7 +154,7 @@ export class DecodeKernel {
     return true;
   }
 
-  /** Copies planes, and rotates what is rotated. */
+  /** Copies the planes of a slice into the kernel's memory, and rotates rotated vectors. */
   #stage(part: LoweredPart, length: number, slice: Slice, staged: Staged): void {
     copySlice(part, length, slice, staged, this.#memory.bytes);
     const { table, rotated } = part.lowered;
@@ -201,7 +203,7 @@ export class DecodeKernel {
     );
   }
 
-  /** Adds what the target holds to a tile. */
+  /** Adds the values of the target to a tile. */
   #add({ turned, converted }: Round, count: number, target: Float32Array, at: number): void {
     let other = target.byteOffset + 4 * at;
     if (target.buffer !== this.memory.buffer) {
@@ -211,7 +213,7 @@ export class DecodeKernel {
     this.#kernel.add(turned, count, other);
   }
 
-  /** Brings a tile to the target: multiplied and converted first, if need be. */
+  /** Copies a tile to the target; if necessary, multiplies and converts it first. */
   #deliver(round: Round, count: number, multiplier: number, target: DecodeTarget, at: number): void {
     let from = round.turned;
     if (multiplier !== 1) {

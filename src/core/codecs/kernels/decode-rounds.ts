@@ -1,6 +1,6 @@
 /**
- * Factors on their way through a kernel's memory: how a factor is cut so that the kernel's memory stays bounded: rounds of slices whose planes are staged together, and
- * tiles of each round that are decoded and delivered together.
+ * Splits the work on a factor so that a kernel's memory stays bounded: into rounds of slices, whose planes are staged together,
+ * and each round into tiles, which are decoded and copied to the target together.
  *
  * @module
  */
@@ -8,59 +8,60 @@
 import { type Encoding, groupCount, type Lowered, type Planes, sizesOf } from "../encoding.ts";
 import { lower } from "../registry.ts";
 
-/** All components of all parts of a factor: where its weights go, and how. */
+/** A whole factor to decode: its parts, and how to write their weights. */
 export interface FactorJob {
   readonly parts: readonly Part[];
   /** Weights of each vector. */
   readonly length: number;
   /** `component`: weight i of component c is number c · length + i; `weight`: number i · components + c. */
   readonly order: "component" | "weight";
-  /** An f32 number that weights are multiplied by: rounded to binary32 again, before they may be rounded to binary16. */
+  /** An f32 number that multiplies weights. The product rounds to binary32, before it may round to binary16. */
   readonly multiplier: number;
-  /** Whether weights are added to what the target holds, of binary32, before the multiplication. Default: they replace it. */
+  /** Whether weights add to the values of the target, in binary32, before the multiplication. Default: they replace them. */
   readonly add?: boolean | undefined;
 }
 
-/** Slices that are staged together. In order `component` there is one. */
+/** Slices that are staged together. In order `component` a round has one slice. */
 export interface Round {
   readonly slices: readonly { readonly part: LoweredPart; readonly slice: Slice; readonly staged: Staged }[];
-  /** Weights of each vector. */
+  /** First weight of each vector. */
   readonly from: number;
+  /** Number of weights of each vector. */
   readonly count: number;
   /** Number of the first component among those of all parts. */
   readonly component: number;
   readonly components: number;
   /** Weights of each vector in a tile. */
   readonly step: number;
-  /** The first byte behind what is staged: where the tile begins, component after component. */
+  /** Where the tile begins, component after component: the first byte behind the staged planes. */
   readonly tile: number;
   /** Bytes from one vector of the tile to the next. */
   readonly apart: number;
-  /** In order `weight`: where the tile goes when it is turned; it is where it is otherwise. */
+  /** In order `weight`: where the transposed tile begins. In order `component`: the same as `tile`. */
   readonly turned: number;
-  /** Where a tile is converted to, or what is added to it. */
+  /** Where the converted tile begins, or the values to add to the tile. */
   readonly converted: number;
-  /** The first byte behind the tile. */
+  /** The first byte behind all of these. */
   readonly end: number;
 }
 
-/** A tile: large enough that copying it is worth a call, small enough to stay in the second cache. */
+/** Bytes of a tile: large enough that a copy is worth its call, small enough to stay in the second cache. */
 const TILE_BYTES = 2 ** 17;
-/** Planes of more bytes are staged in slices. */
+/** Most bytes of planes in a slice; longer vectors are cut. */
 const STAGE_BYTES = 2 ** 20;
-/** Rotated vectors and thousands of components take more. Above this the plain decoder has to do. */
+/** Most bytes of a kernel's memory. Jobs that need more (rotated vectors, thousands of components) go to the plain decoder. */
 const MOST_BYTES = 2 ** 26;
-/** A tile of the kernel. */
+/** Weights of a vector in one call of `tile` in tile.as. */
 const KERNEL_TILE = 1024;
-/** The shortest rotated vector it takes: eight columns of 64. */
+/** Length of the shortest rotated vector that the kernel takes: eight columns of 64. */
 const LEAST_ROTATED = 512;
 
 /**
  * The rounds of a job, staged from byte `base` on.
  *
- * @param elementBytes of the element type of a tile
- * @returns `undefined` if the plain decoder has to do it: rotated vectors that are too short or too long, or too many
- *   components for a slice
+ * @param elementBytes bytes of a weight in a tile, 4 or 2
+ * @returns undefined if the job is for the plain decoder: rotated vectors are too short or too long, or a slice has too many
+ *   components
  */
 export function roundsOf(job: FactorJob, elementBytes: number, base: number): Round[] | undefined {
   const { length, order } = job;
@@ -78,7 +79,7 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
     let component = 0;
     for (const part of parts) {
       const each = planeBytes(part, length);
-      // Short vectors share a tile, long ones are staged in slices.
+      // Short vectors share a tile; long ones are cut into slices.
       const together = part.lowered.rotated
         ? 1
         : Math.max(1, Math.floor(Math.min(TILE_BYTES / (elementBytes * length), STAGE_BYTES / each)));
@@ -127,7 +128,7 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
     const components = slices.reduce((sum, slice) => sum + slice.components, 0);
     const step = Math.min(most, count);
     const bytes = elementBytes * step;
-    // Rows that are turned are kept apart in the cache; the others follow each other like their targets.
+    // Rows to transpose begin in different sets of the cache; other rows are contiguous like their targets.
     const apart = order === "component" ? bytes : align(bytes + 1);
     const turned = order === "component" ? tile : align(tile + components * apart);
     const converted = align(turned + components * bytes);
@@ -137,7 +138,7 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
   }
 }
 
-/** The next line of the cache, and some bytes more. */
+/** The start of a cache line, at least 64 bytes on. */
 function align(at: number): number {
   return (at + 127) & ~63;
 }
@@ -148,19 +149,19 @@ function planeBytes({ lowered }: LoweredPart, length: number): number {
   return codes + scales + zeroPoints;
 }
 
-/** Weights of each vector in a slice, of parts whose planes take `bytes` for all weights. */
+/** Number of weights of each vector in a slice, for parts whose planes take `bytes` for all weights. */
 function sliceWeights(parts: readonly LoweredPart[], bytes: number, length: number): number {
   if (bytes <= STAGE_BYTES || parts.some(({ lowered }) => lowered.rotated)) return length;
   const unit = Math.max(...parts.map(({ lowered }) => sliceUnit(lowered)));
   return unit * Math.max(1, Math.floor((STAGE_BYTES * length) / bytes / unit));
 }
 
-// Planes on their way into a kernel's memory: which bytes of a plane hold weights `from` … `from + count − 1` of some
-// components, and where they go.
+// Staging: the bytes of a plane that hold weights `from` … `from + count − 1` of some components, and their places in a
+// kernel's memory.
 //
-// The kernel reads 16 bytes at a time, so it may read some bytes behind a plane, and reads the byte before a trellis'
-// codes; a margin around each plane makes that harmless. Where a slice may begin depends on the encoding: with a byte
-// of its codes, with a group, and with a byte of its zero points ({@link sliceUnit}).
+// The kernel reads 16 bytes at a time, so it may read some bytes behind a plane. It also reads the byte before the codes of a
+// trellis. A margin around each plane makes that harmless. A slice must begin with a byte of its codes, with a group, and
+// with a byte of its zero points ({@link sliceUnit}).
 
 /** One factor's share of a band: planes of `components` components with one encoding. */
 export interface Part {
@@ -169,7 +170,7 @@ export interface Part {
   readonly components: number;
 }
 
-/** A part as the kernel takes it. */
+/** A part with its lowered encoding. */
 export interface LoweredPart extends Omit<Part, "encoding"> {
   readonly lowered: Lowered;
 }
@@ -182,9 +183,9 @@ export interface Slice {
   readonly count: number;
 }
 
-/** A slice in the kernel's memory, as `decode` of decode.as wants it. */
+/** Places of a slice in the kernel's memory, in bytes, for `decode` of decode.as. */
 export interface Staged {
-  /** What of the planes is there. */
+  /** The part of each plane that is staged. */
   readonly shares: Shares;
   readonly codes: number;
   readonly codesStride: number;
@@ -192,17 +193,19 @@ export interface Staged {
   readonly scaleStride: number;
   readonly zeros: number;
   readonly zeroStride: number;
-  /** For rotated vectors: a whole vector in bytes, and where their integers go. */
+  /** For rotated vectors: where a vector is expanded to bytes. */
   readonly small: number;
+  /** For rotated vectors: where their integers of 16 bits begin. */
   readonly integers: number;
-  /** The first byte behind all that. */
+  /** The first byte behind all of these. */
   readonly end: number;
 }
 
 const MARGIN = 64;
 
-/** Largest group, times the zero points of 1 bit in a byte. */
+/** The largest group, times the zero points of 1 bit in a byte. */
 const ZERO_POINT_UNIT = 8 * 1024;
+/** The largest group. */
 const UNIT = 1024;
 
 /** Slices of a part begin at multiples of this many weights. */
@@ -210,7 +213,7 @@ export function sliceUnit({ zeroBits }: Lowered): number {
   return zeroBits > 0 ? ZERO_POINT_UNIT : UNIT;
 }
 
-/** Bytes [begin, end) of one component's share of each plane. */
+/** Bytes [begin, end) of each plane, within the row of one component. */
 export interface Shares {
   readonly codes: readonly [number, number];
   readonly scales: readonly [number, number];
@@ -231,7 +234,7 @@ function sharesOf(lowered: Lowered, length: number, from: number, count: number)
   };
 }
 
-/** Where a slice goes if it is staged at byte `at`. */
+/** Places of a slice that is staged from byte `at` on. */
 export function placeSlice(lowered: Lowered, length: number, slice: Slice, at: number): Staged {
   const shares = sharesOf(lowered, length, slice.from, slice.count);
   const { components } = slice;
@@ -262,12 +265,12 @@ function extent([begin, end]: readonly [number, number]): number {
   return end - begin;
 }
 
-/** Bytes of codes needed before a slice's own: a window continues from the previous one. */
+/** Bytes of codes that a slice needs before its own: a window continues from the previous one. */
 function history({ kind }: Lowered, { from }: Slice): number {
   return kind === "windows" && from > 0 ? 1 : 0;
 }
 
-/** Copies a slice of a part's planes to where {@link placeSlice} said. */
+/** Copies a slice of a part's planes to the places from {@link placeSlice}. */
 export function copySlice(
   part: LoweredPart,
   length: number,

@@ -1,10 +1,10 @@
-// The decoder in AssemblyScript with 128-bit SIMD: vectors tile by tile (parts/tile.as), to the bits of the reference decoders.
-// Built by src/core/wasm/build.mjs.
+// The decoder in AssemblyScript with 128-bit SIMD: it decodes vectors tile by tile (parts/tile.as), with the bits of the
+// reference decoders. Built by src/core/wasm/build.mjs.
 //
-// Rotated vectors are expanded and mixed as a whole. Long trellis vectors in binary16 get a table of pairs of weights of their
-// own. The layout [weight][component] is for turn(), which turns rows in registers.
+// rotate() expands and mixes whole vectors. For each long trellis vector in binary16, decode() builds a table of pairs of
+// weights. turn() transposes rows in registers, for the layout [weight][component].
 //
-// No relaxed SIMD: its results may differ between machines.
+// The kernel does not use relaxed SIMD, whose results may differ between machines.
 
 import { rotate } from "./parts/rotate";
 import {
@@ -14,11 +14,11 @@ import {
 export { prepare, convert, rotate };
 
 const WEIGHTS: usize = 0xd000; // 256 or 512 entries of a trellis table in binary16
-const PAIRS: usize = 0xd800; // of such weights
-/** Trellis vectors from this length on get pairs. */
+const PAIRS: usize = 0xd800; // pairs of such weights
+/** Length from which trellis vectors get a table of pairs. */
 const LONG: i32 = 2048;
 
-/** PAIRS of a trellis table at a scale: for each window of two steps, their two or four weights in binary16. */
+/** Fills PAIRS for a trellis table and a scale: for each window of two steps, their two or four weights in binary16. */
 function preparePairs(table: i32, lut: usize, scale: v128): void {
   const k = table <= 2 ? 1 : table == 4 ? 2 : table == 6 ? 4 : 3;
   const two = table == 1 || table == 3;
@@ -52,7 +52,7 @@ function preparePairs(table: i32, lut: usize, scale: v128): void {
   }
 }
 
-/** Trellis codes through PAIRS. Writes up to 63 bytes more. */
+/** Looks up trellis codes in PAIRS. Writes up to 63 bytes more. */
 function lookUpPairs(table: i32, from: usize, count: i32, to: usize): void {
   switch (table) {
     case 1:
@@ -76,14 +76,14 @@ function lookUpPairs(table: i32, from: usize, count: i32, to: usize): void {
   }
 }
 
-/** Binary32 numbers times `factor`, in place; up to three more. */
+/** Multiplies binary32 numbers by `factor`, in place; up to three more. */
 export function multiply(at: usize, count: i32, factor: f32): void {
   const factors = f32x4.splat(factor);
   const end = at + 4 * <usize>count;
   for (; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), factors));
 }
 
-/** Adds binary32 numbers to others, in place; up to three more. */
+/** Adds the binary32 numbers at `other` to those at `at`, in place; up to three more. */
 export function add(at: usize, count: i32, other: usize): void {
   const end = at + 4 * <usize>count;
   for (; at < end; at += 16, other += 16) v128.store(at, f32x4.add(v128.load(at), v128.load(other)));
@@ -91,7 +91,7 @@ export function add(at: usize, count: i32, other: usize): void {
 
 // ---- layout -----------------------------------------------------------------------------------------------------
 
-/** Four rows of four weights to columns. */
+/** Transposes four rows of four weights. */
 // @ts-ignore: decorator
 @inline
 function turnWide(from: usize, apart: usize, to: usize, to1: usize, to2: usize, to3: usize): void {
@@ -106,7 +106,7 @@ function turnWide(from: usize, apart: usize, to: usize, to1: usize, to2: usize, 
   v128.store(to3, i64x2.shuffle(g, h, 1, 3));
 }
 
-/** Four rows of eight halves to eight columns of four. */
+/** Transposes four rows of eight binary16 weights. */
 // @ts-ignore: decorator
 @inline
 function turnFourHalves(from: usize, apart: usize, to: usize, stride: usize): void {
@@ -127,7 +127,7 @@ function turnFourHalves(from: usize, apart: usize, to: usize, stride: usize): vo
   v128.store64_lane(to + 7 * stride, z, 1);
 }
 
-/** Eight rows of eight halves, turned. */
+/** Transposes eight rows of eight binary16 weights. */
 // @ts-ignore: decorator
 @inline
 function turnEightHalves(from: usize, apart: usize, to: usize, stride: usize): void {
@@ -153,8 +153,8 @@ function turnEightHalves(from: usize, apart: usize, to: usize, stride: usize): v
 }
 
 /**
- * Turns `rows` rows of `count` weights, `apart` bytes from each other, so that weight i of row r stands at
- * `to + i · stride`, in column r. Reads up to 28 bytes behind a row.
+ * Transposes `rows` rows of `count` weights, `apart` bytes from each other: weight i of row r goes to column r of the row at
+ * `to + i · stride`. Reads up to 28 bytes behind a row.
  */
 export function turn(wide: bool, from: usize, apart: usize, rows: i32, count: i32, to: usize, stride: usize): void {
   const block = wide ? 4 : 8;
@@ -203,7 +203,7 @@ function turnSingly(wide: bool, from: usize, apart: usize, first: i32, rows: i32
 
 // ---- the whole --------------------------------------------------------------------------------------------------
 
-/** A long trellis vector with one scale, to binary16. */
+/** Decodes a part of a long trellis vector with one scale to binary16. */
 function pairs(table: i32, lut: usize, source: usize, fresh: bool, from: i32, count: i32, to: usize): void {
   preparePairs(table, lut, v128.load32_splat(SCALES));
   const whole = count & -64;
@@ -219,13 +219,13 @@ function pairs(table: i32, lut: usize, source: usize, fresh: bool, from: i32, co
 }
 
 /**
- * Decodes weights from … from + count − 1 of vectors whose weight 0 begins at `source`, the next vector `sourceStride`
- * bytes on; the same for scales and zero points. `from` is a multiple of 1024. Vectors are written from `out` on,
+ * Decodes weights from … from + count − 1 of `components` vectors. Weight 0 of the first begins at `source`, each next vector
+ * `sourceStride` bytes on; scales and zero points likewise. `from` is a multiple of 1024. Writes vectors from `out` on,
  * `apart` bytes from each other.
  *
- * `bits`: of codes; the type of raw values; the number of a trellis table, whose bit string begins here if `fresh`, and
- * goes on from the byte before if not. Reads up to 32 bytes behind planes, and the byte before codes. Returns false
- * where a scale is not ordinary; then the output is not complete.
+ * `bits` is the bits of codes, the type of raw values, or the number of a trellis table. The bit string of a trellis begins
+ * here if `fresh`; otherwise it continues from the byte before. Reads up to 32 bytes behind planes, and the byte before codes.
+ * Returns false if a scale is for the plain decoder; then the output is incomplete.
  */
 export function decode(
   kind: i32, bits: i32, scaleType: i32, wide: bool,

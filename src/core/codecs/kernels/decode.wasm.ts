@@ -1,7 +1,7 @@
 // Generated from decode.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of decode.as and of what it imports, in order of their paths. */
-export const SOURCE_HASH = "4479bd0ca9f444453a40b97abd013e738bb80fb54236bf6e5b0ea9f2308e1ab7";
+export const SOURCE_HASH = "13a62d1a831132f5ad7eae64c015608293b9edd48e3136c2621a6bed0ac55739";
 
 /** The WebAssembly module, 25374 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

@@ -1,13 +1,13 @@
 /**
- * Describes an encoding to the kernels, and lays out their shared memory: lookup tables of trellis codes at fixed addresses
- * below {@link FREE} (source: `parts/tile.as`).
+ * Describes an encoding to the kernels, and lays out the fixed part of their memory: lookup tables of trellis codes at fixed
+ * addresses below {@link FREE} (source: `parts/tile.as`).
  *
  * @module
  */
 import { FLOAT_NUMBERS, kindNumber, type Lowered } from "../encoding.ts";
 import { trellisTable } from "../trellis.ts";
 
-/** Address of each trellis table once it is loaded, by number, and the number of steps in its windows. */
+/** Address of each lookup table by the number of its trellis table, and the number of steps that one lookup decodes. */
 const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
   { at: 0, steps: 0 },
   { at: 0x1000, steps: 4 },
@@ -17,17 +17,22 @@ const LOOKUP: readonly { readonly at: number; readonly steps: number }[] = [
   { at: 0x9e00, steps: 2 },
   { at: 0xaf00, steps: 2 },
 ];
-/** Address of the entries while a table is built from them. */
+/** Address of the entries while the kernel builds a table from them. */
 const ENTRIES = 0x11e00;
-/** Where memory is free. */
+/** First address that jobs may use. */
 export const FREE = 0x12400;
 
-/** What makes a table. */
+/** The function of a kernel that builds a lookup table. */
 export interface TablePreparing {
   prepare(entries: number, stepBits: number, weights: number, steps: number, lut: number): void;
 }
 
-/** Makes a trellis table in the memory of a kernel, once. @returns where it is */
+/**
+ * Builds a lookup table in the memory of a kernel, once.
+ *
+ * @param prepared numbers of the tables that this memory has already
+ * @returns the address of the table
+ */
 export function prepareTable(
   kernel: TablePreparing,
   memory: Uint8Array,
@@ -44,7 +49,7 @@ export function prepareTable(
   return at;
 }
 
-/** An encoding as `tile` of tile.as wants it. */
+/** An encoding as arguments of `tile` in tile.as. */
 export interface EncodingKind {
   readonly kind: number;
   readonly bits: number;
@@ -53,7 +58,7 @@ export interface EncodingKind {
   readonly lut: number;
 }
 
-/** The arguments of `tile` for an encoding: `bits` is the number of a trellis table, or of a float type, if there is one. */
+/** The arguments of `tile` for an encoding: `bits` is the bits of a code, or the number of a trellis table or a float type. */
 export function kindOf(lowered: Lowered): EncodingKind {
   const { element, table, bits, scale, group } = lowered;
   return {

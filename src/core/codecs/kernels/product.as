@@ -1,8 +1,8 @@
-// B · A in AssemblyScript with 128-bit SIMD, to the bits of ../product.ts. Built by src/core/wasm/build.mjs.
+// B · A in AssemblyScript with 128-bit SIMD, with the bits of ../product.ts. Built by src/core/wasm/build.mjs.
 //
-// No relaxed SIMD: its results may differ between machines.
+// It does not use relaxed SIMD, whose results may differ between machines.
 
-/** One row of the product from column `column` on, 8 columns or one. */
+/** One row of the product for 8 columns, or for one if `single`. `a` is the place of the first column in row 0 of A. */
 // @ts-ignore: decorator
 @inline
 function productRow(b: usize, rank: i32, a: usize, apart: usize, single: bool, to: usize): void {
@@ -24,8 +24,8 @@ function productRow(b: usize, rank: i32, a: usize, apart: usize, single: bool, t
 }
 
 /**
- * Rows of B · A: `out[o][i]` is b[o][0] · a[0][i], plus b[o][k] · a[k][i] for k = 1, 2, …, each product and sum rounded
- * to binary32. B is `[rows][rank]`, rows of A are `apart` bytes from each other, those of the output 4 · `columns`.
+ * Rows of B · A: `out[o][i]` is b[o][0] · a[0][i], plus b[o][k] · a[k][i] for k = 1, 2, …, with each product and sum rounded
+ * to binary32. B is `[rows][rank]`. Rows of A are `apart` bytes from each other, those of the output 4 · `columns` bytes.
  */
 export function product(b: usize, rows: i32, rank: i32, a: usize, apart: usize, columns: i32, out: usize): void {
   const row = 4 * <usize>rank;

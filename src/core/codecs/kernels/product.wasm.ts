@@ -1,7 +1,7 @@
 // Generated from product.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of product.as. */
-export const SOURCE_HASH = "8957c920e45a871eda0c9f3e9a28bd87dbe1a3a3c0d66d335cd142d55ad0260c";
+export const SOURCE_HASH = "30f16e931fe6e93aff71b1139de230e3c581cb825f2fdbccdc8826465ddfa7fe";
 
 /** The WebAssembly module, 901 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

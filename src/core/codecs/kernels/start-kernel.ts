@@ -1,6 +1,6 @@
 /**
- * Starts as a WebAssembly kernel with 128-bit SIMD (source: `start.as`): the draws of a factor never leave its memory. It gives
- * the bits of `../start/mt19937.ts` and `../start/mixture.ts`.
+ * Starts as a WebAssembly kernel with 128-bit SIMD (source: `start.as`). It gives the bits of `../start/mt19937.ts` and
+ * `../start/mixture.ts`. When it adds mixtures, draws never leave its memory.
  *
  * @module
  */
@@ -28,17 +28,18 @@ interface Exports {
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** Where the words of the generator are, the pairs of draws of at most 256 rows, and what depends on the factor. */
+/** Addresses: words of the generator; pairs of draws, for at most 256 rows; memory that depends on the factor. */
 const WORDS = 1024;
 const PAIRS = 4096;
 const FREE: number = PAIRS + 32 * 128;
-/** Values of a tile, about; and at least of each of its rows. */
+/** Approximate number of values of a tile. */
 const TILE = 2 ** 13;
+/** Fewest values of each row of a tile. */
 const LEAST_COLUMNS = 64;
-/** A kernel whose memory has grown above this is let go of. */
+/** Most bytes of memory of a kernel that stays loaded for the next call. */
 const KEPT_BYTES = 2 ** 23;
 
-/** An instance with its memory. */
+/** An instance of the kernel, with its memory. */
 class StartKernel {
   readonly #kernel: Exports;
   readonly #memory: KernelMemory;
@@ -52,7 +53,7 @@ class StartKernel {
     return this.#memory.length;
   }
 
-  /** Makes the words of a block some blocks on, in place. */
+  /** Replaces the words of a block by those `blocks` blocks later. */
   advance(words: Uint32Array, blocks: number): true {
     const own = this.#words(words);
     own.set(words);
@@ -61,7 +62,7 @@ class StartKernel {
     return true;
   }
 
-  /** Fills `draws`. @returns false if the engine has no such memory; nothing has been done then */
+  /** Fills `draws`. @returns false if the engine has no such memory; then the call has changed nothing */
   draws(twister: Twister, draws: Int16Array): boolean {
     if (!this.#memory.reserve(FREE + 2 * draws.length + 16)) return false;
     const words = this.#words(twister.words);
@@ -73,9 +74,9 @@ class StartKernel {
   }
 
   /**
-   * Draws `[rank][length]`, and adds their mixtures to the rows of `target` from `offset` on.
+   * Makes draws `[rank][length]`, and adds their mixtures to the rows of `target` from `offset` on.
    *
-   * @returns false if the engine has no such memory; nothing has been done then
+   * @returns false if the engine has no such memory; then the call has changed nothing
    */
   add(twister: Twister, mixture: Mixture, length: number, target: Float32Array, offset: number): boolean {
     const { components, rank, integers, scales } = mixture;
@@ -130,7 +131,7 @@ class StartKernel {
 
 let shared: StartKernel | undefined | null;
 
-/** The kernel that all callers share; `undefined` where there is none ({@link kernelMaker}). */
+/** The kernel that all callers share; undefined if {@link kernelMaker} makes none. */
 export function startKernel(): StartKernel | undefined {
   if (shared && shared.length > KEPT_BYTES) shared = undefined;
   if (shared === undefined) {

@@ -1,5 +1,5 @@
-// Starts (spec clause 8.8) with 128-bit SIMD: the generator of ../start/mt19937.ts and the mixing of ../start/mixture.ts, bit for bit.
-// Built by src/core/wasm/build.mjs.
+// Starts (spec clause 8.8) in AssemblyScript with 128-bit SIMD: the generator of ../start/mt19937.ts and the mixing of
+// ../start/mixture.ts, with the same bits. Built by src/core/wasm/build.mjs.
 
 const STATE: i32 = 624;
 const MIDDLE: i32 = 397;
@@ -18,7 +18,7 @@ function twistOne(words: usize, i: i32, after: i32, middle: i32): void {
   store<u32>(words + 4 * <usize>i, wordAt(words, middle) ^ (y >> 1) ^ (<u32>(-<i32>(y & 1)) & MATRIX));
 }
 
-/** Words i to i + 3. */
+/** Makes the new words i to i + 3. */
 // @ts-ignore: decorator
 @inline
 function twistFour(words: usize, i: i32, middle: i32): void {
@@ -28,7 +28,7 @@ function twistFour(words: usize, i: i32, middle: i32): void {
   v128.store(at, v128.xor(v128.xor(v128.load(words + 4 * <usize>middle), i32x4.shr_u(y, 1)), odd));
 }
 
-/** Makes the words of a block some blocks on, in place. */
+/** Replaces the words of a block by those `blocks` blocks later. */
 export function advance(words: usize, blocks: i32): void {
   for (let block = 0; block < blocks; block++) {
     let i = 0;
@@ -57,10 +57,10 @@ function temperFour(at: usize): v128 {
 }
 
 /**
- * Draws as 16-bit integers.
+ * Writes draws as 16-bit integers.
  *
  * @param next number of the next word of the block
- * @returns `next` after them
+ * @returns the number of the next word after these draws
  */
 export function draws(words: usize, next: i32, count: i32, to: usize): i32 {
   const end = to + 2 * <usize>count;
@@ -89,7 +89,7 @@ export function draws(words: usize, next: i32, count: i32, to: usize): i32 {
   return next;
 }
 
-/** Four sums times a scale, added to four values. */
+/** Adds four sums times a scale to four values. */
 // @ts-ignore: decorator
 @inline
 function addFour(sums: v128, scale: v128, at: usize): void {
@@ -107,12 +107,12 @@ function addFour(sums: v128, scale: v128, at: usize): void {
 /**
  * Adds mixed draws to a tile of values.
  *
- * @param from the first draw of the tile; those of the next row of the start are `apart` bytes on. Eight draws behind the last are read
+ * @param from the first draw of the tile; the next row of the start is `apart` bytes on. Reads up to eight draws behind the last
  * @param factors integers, i16 `[rows / 4][pairs of rows of the start][4][2]`
  * @param scales f64, one for each row
- * @param rows a multiple of 4
- * @param values binary32, `[rows][stride bytes]`, for a multiple of 8 in each
- * @param pairs room for 32 bytes for each pair
+ * @param rows number of rows of values, a multiple of 4
+ * @param values binary32, `[rows][stride bytes]`; each row has room for a multiple of 8
+ * @param pairs work area, 32 bytes for each pair of rows of the start
  */
 export function mix(
   from: usize, apart: usize, rank: i32, factors: usize, scales: usize, rows: i32,
@@ -123,7 +123,7 @@ export function mix(
     let row = from + 2 * <usize>i;
     for (let k = 0, to = pairs; to < end; to += 32, k += 2) {
       const one = v128.load(row);
-      // The factor of a row that there is not is 0.
+      // If the rank is odd, the last row has no partner: its factor is 0.
       const other = k + 1 < rank ? v128.load(row + apart) : one;
       v128.store(to, v128.shuffle<u16>(one, other, 0, 8, 1, 9, 2, 10, 3, 11));
       v128.store(to + 16, v128.shuffle<u16>(one, other, 4, 12, 5, 13, 6, 14, 7, 15));

@@ -1,7 +1,7 @@
 // Generated from start.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of start.as. */
-export const SOURCE_HASH = "55683cf491cbf5e4ac3c54ebc9287557f31b6900dc8d0a8032a2225271ba01c7";
+export const SOURCE_HASH = "9ee059b1a596ede5586a27856c45e74121437ff17ada95a0f339cc70a21c6012";
 
 /** The WebAssembly module, 2590 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

@@ -1,7 +1,7 @@
 /**
  * The Viterbi engine as a WebAssembly kernel with 128-bit SIMD (source: `viterbi.as`, contract: `viterbi-engine.ts`).
  *
- * Its memory holds nothing but one block of one vector.
+ * Its memory holds the table and one block of one vector.
  *
  * @module
  */
@@ -22,13 +22,13 @@ interface Exports {
   ): number;
 }
 
-/** Byte addresses of the kernel's table and of its free memory; costs are at 0. As in viterbi.as. */
+/** Byte addresses of the kernel's table and of its free memory, as in viterbi.as. Costs are at 0. */
 const TABLE = 1024;
 const FREE = 4096;
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
-/** A new engine, or `undefined` where WebAssembly with SIMD cannot be had. */
+/** A new engine; undefined if {@link kernelMaker} makes no kernel. */
 export function kernelEngine(): ViterbiEngine | undefined {
   const made = newKernel();
   if (made === undefined) return undefined;
@@ -41,7 +41,7 @@ export function kernelEngine(): ViterbiEngine | undefined {
 
   function begin(shape: TrellisShape, steps: number): void {
     ({ stepBits, weightsPerStep } = shape);
-    // Rows of values and of importance are vectors of whole steps.
+    // Values, and importance after them, each take a multiple of 16 bytes.
     capacity = 4 * Math.ceil((steps * weightsPerStep) / 4);
     const bytes = FREE + 8 * capacity + steps * decisionBytes(stepBits);
     if (!growTo(memory, bytes)) throw new RangeError(`no ${bytes} bytes of memory for the search`);
@@ -82,7 +82,7 @@ export function kernelEngine(): ViterbiEngine | undefined {
     );
     if (end % 2 === 1) throw new RangeError(`no code for ${weightsPerStep} weights in ${stepBits} bits`);
     if (whole * weightsPerStep < count) {
-      // The last step lacks a weight: it counts 0, and that adds +0 to the cost.
+      // The last step lacks a weight: with importance 0 it adds +0 to the cost.
       heldValues[count] = 0;
       heldImportance[count - 1] = importance === undefined ? 1 : importance[to - 1]!;
       heldImportance[count] = 0;

@@ -1,12 +1,12 @@
-// The Viterbi engine of the trellis codec in AssemblyScript with 128-bit SIMD: forward() does what
-// ../viterbi-plain.ts does, operation by operation, so both give the same bytes. Built by build.mjs.
+// The Viterbi engine of the trellis codec in AssemblyScript with 128-bit SIMD. forward() does the operations of
+// ../viterbi-plain.ts one by one, so both give the same bytes. Built by src/core/wasm/build.mjs.
 //
-// Four states are four lanes. The 2^k windows that lead to state s are (s << k) | p, and their errors stand together
-// for neighbouring s: the table is laid out as [v][p][s]. What they come from is state ((s << k) | p) mod S, a stride of
-// 2^k: one deinterleaving (k = 1), 4 × 4 transposes (k = 2, 3) or a splat (k = 4) of the S costs, once a step.
+// Four states are four lanes. The 2^k windows that lead to state s are (s << k) | p. The table is laid out as [v][p][s], so
+// that the errors of neighbouring s are contiguous. A window comes from state ((s << k) | p) mod S, a stride of 2^k: one
+// deinterleaving (k = 1), 4 × 4 transposes (k = 2, 3) or a splat (k = 4) of the S costs gathers them, once a step.
 //
 // Costs are never negative, NaN or −0, so pmin is the minimum; a strict comparison keeps the lowest p on ties.
-// No relaxed SIMD: its results may differ between machines.
+// The kernel does not use relaxed SIMD, whose results may differ between machines.
 
 const COSTS: usize = 0; // two buffers of 128 f32
 const TABLE: usize = 1024; // [v][p][s], 256 f32 for each v
@@ -55,7 +55,7 @@ function transpose(from: usize, stride: usize, to: usize, toStride: usize): void
   v128.store(to + 3 * toStride, i64x2.shuffle(g, h, 1, 3));
 }
 
-/** k = 1, states 4h … 4h + 3: stores their costs, returns −1 where window 2s + 1 was better. */
+/** k = 1, four states from byte `h` of the costs on: stores their costs, returns −1 in lanes where window 2s + 1 was better. */
 // @ts-ignore: decorator
 @inline
 function pair(even: v128, odd: v128, h: usize, to: usize, x: v128, y: v128, w: v128, u: v128, two: bool, weighted: bool): v128 {
@@ -68,7 +68,7 @@ function pair(even: v128, odd: v128, h: usize, to: usize, x: v128, y: v128, w: v
 // @ts-ignore: decorator
 @inline
 function step1(from: usize, to: usize, out: usize, x: v128, y: v128, w: v128, u: v128, two: bool, weighted: bool): void {
-  // 32 of the 128 states that are come from at a time lead to 16 states of either half.
+  // 32 of the 128 source states at a time: they lead to 16 states of each half.
   for (let i: usize = 0; i < 256; i += 64) {
     const r = from + 2 * i;
     const a0 = v128.load(r), a1 = v128.load(r + 16), a2 = v128.load(r + 32), a3 = v128.load(r + 48);
@@ -88,7 +88,7 @@ function step1(from: usize, to: usize, out: usize, x: v128, y: v128, w: v128, u:
   }
 }
 
-/** k = 2, states 4h … 4h + 3: stores their costs, returns the two bits of the best window's number: low, then high. */
+/** k = 2, four states from byte `h` of the costs on: stores their costs, returns the bits of the best p: low, then high. */
 // @ts-ignore: decorator
 @inline
 function quad(m: usize, h: usize, to: usize, x: v128, y: v128, w: v128, u: v128, two: bool, weighted: bool): v128 {
@@ -118,7 +118,7 @@ function step2(from: usize, to: usize, out: usize, x: v128, y: v128, w: v128, u:
   }
 }
 
-/** k = 3 and 4: sixteen states, all their windows. `row` bytes lie between p and p + 1 in the table. */
+/** k = 3 and 4: sixteen states and all their windows. In the table, p + 1 is `row` bytes after p. */
 // @ts-ignore: decorator
 @inline
 function sixteen(k: i32, from: usize, h: usize, to: usize, out: usize, x: v128, y: v128, w: v128, u: v128, two: bool, weighted: bool): void {
@@ -200,8 +200,8 @@ function run(k: i32, two: bool, weighted: bool, steps: i32, values: usize, impor
 }
 
 /**
- * Runs steps of k bits and one or two weights. Costs are at byte 0 at first, and finally at the byte returned.
- * Returns an odd number if there is no code for these parameters.
+ * Runs steps of k bits and one or two weights. It reads the costs at byte 0, and returns the byte where the new ones are.
+ * Returns an odd number if the kernel has no code for these parameters.
  */
 export function forward(k: i32, two: bool, weighted: bool, steps: i32, values: usize, importance: usize, out: usize): usize {
   if (weighted) {

@@ -1,7 +1,7 @@
 // Generated from viterbi.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of viterbi.as. */
-export const SOURCE_HASH = "e4a9af85cda6e549d6f2e61333a0cb0f609a345cea167b6a0b58e56d16b272e0";
+export const SOURCE_HASH = "4e2144a98656ea182f393ac809ca68718db46edae595c58bd7619f34eee05448";
 
 /** The WebAssembly module, 20947 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

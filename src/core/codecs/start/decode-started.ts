@@ -1,6 +1,6 @@
 /**
- * Factors A' of which some vectors have a start: their rests are decoded like others, and the mixed draws are added (spec clause
- * 8.8), by the kernel where there is one.
+ * Decodes factors A' in which some vectors have a start: it decodes their rests like other vectors, then adds the mixed draws
+ * (spec clause 8.8), with the kernel if there is one.
  *
  * @module
  */
@@ -17,8 +17,8 @@ import type { ModuleStart } from "./start.ts";
  * Decodes A' of all experts.
  *
  * @param length weights of a vector of A'
- * @param target `[experts][rank][length]`; binary16 is the binary32 weight rounded once
- * @param apart weights from one expert to the next in the target, of binary32; by default they follow each other
+ * @param target `[experts][rank][length]`; a binary16 weight is the binary32 weight, rounded once
+ * @param apart weights from one expert to the next in a binary32 target. Default: rank · length
  * @throws as `decodeFactor`
  */
 export function decodeStarted(

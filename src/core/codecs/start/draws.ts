@@ -1,9 +1,9 @@
 /**
- * The draws of a module with a start: a seed or a state, and a position, to the numbers of the generator from there on (spec clause
- * 8.8.3).
+ * Makes the draws of a module with a start, from a seed or state and a position in its stream (spec clause 8.8.3).
  *
- * A generator can only be followed from draw to draw, at most 2^22 of them to a module. Checkpoints of each state are kept, as far as
- * modules have asked, so that a file of many modules costs one pass over its states. The limit of states bounds both.
+ * A generator can only go from draw to draw, up to 2^22 of them to the first of a module. This file keeps checkpoints of each
+ * state, as far as modules have needed them, so that a file of many modules costs one pass over its states. The limit of states
+ * bounds memory and time.
  *
  * @module
  */
@@ -13,18 +13,19 @@ import { nextBlock, seedWords, type Twister, takeDraws } from "./mt19937.ts";
 import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start, stateCount, stateOf } from "./start.ts";
 
 /**
- * Blocks from one checkpoint of a state to the next: modules are drawn in another order than their names have, and each begins between
- * two checkpoints. At most 1.1 MB for a start of one state, and for others 1.1 MB, or 132 KB for each of their states.
+ * Blocks from one checkpoint of a state to the next: `NEAR` times the number of states, at most `FAR`. The order of modules in
+ * the stream is not that of their names, so each module may begin anywhere between two checkpoints. Checkpoints take at most
+ * 1.1 MB with up to 8 states, and 132 KB for each state with more.
  */
 const NEAR = 16;
 const FAR = 128;
 
-/** Of each state the words before each so many blocks. */
+/** Checkpoints of one state, from the state itself on: the words before every NEAR · states (or FAR) blocks. */
 type Checkpoints = Uint32Array[];
 
 const known = new WeakMap<Start, Checkpoints[]>();
 
-/** The same start without the draws before it, for one module: it can be handed to another thread. */
+/** An equal start for one module alone, without the draws before it: small enough to send to another thread. */
 export function localStart(own: ModuleStart): ModuleStart {
   const draw = own.position % STATE_DRAWS;
   const state = blockOf(own, Math.floor(draw / STATE_WORDS) - 1);
@@ -37,14 +38,14 @@ export function generatorOf(own: ModuleStart): Twister {
   return { words: blockOf(own, Math.floor(draw / STATE_WORDS)), next: draw % STATE_WORDS };
 }
 
-/** Fills `draws` with the first draws of a module, by the kernel where there is one. @returns `draws` */
+/** Fills `draws` with the first draws of a module, with the kernel if there is one. @returns `draws` */
 export function drawsOf(start: ModuleStart, draws: Int16Array): Int16Array {
   const twister = generatorOf(start);
   if (startKernel()?.draws(twister, draws) !== true) takeDraws(twister, draws);
   return draws;
 }
 
-/** The words of a block of the state that a module begins in, in an array of their own. */
+/** The words of a block of a module's state, in a new array. Block −1 is the state itself. */
 function blockOf({ start, position }: ModuleStart, block: number): Uint32Array {
   const number = stateOf(position);
   const apart = Math.min(NEAR * stateCount(start), FAR);
@@ -63,7 +64,7 @@ function stateWords({ state }: Start, number: number): Uint32Array {
     : state.slice(STATE_WORDS * number, STATE_WORDS * (number + 1));
 }
 
-/** Words some blocks on. */
+/** The words after some more blocks, in a new array. */
 function advanced(words: Uint32Array, blocks: number): Uint32Array {
   const after = words.slice();
   if (blocks > 0 && startKernel()?.advance(after, blocks) !== true)

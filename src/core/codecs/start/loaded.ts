@@ -1,5 +1,5 @@
 /**
- * The decoder of starts, which is loaded with the first file that has one: most have none.
+ * Imports the decoder of starts with the first file that has a start, because most files have none.
  *
  * @module
  */
@@ -9,12 +9,12 @@ import type { decodeStarted } from "./decode-started.ts";
 
 let loaded: typeof decodeStarted | undefined;
 
-/** Loads it, for this thread. */
+/** Imports the decoder for this thread. */
 export async function loadStartDecoder(): Promise<void> {
   useStartDecoder((await import("./decode-started.ts")).decodeStarted);
 }
 
-/** For a thread that has loaded it anyway. */
+/** Sets the decoder in a thread that has imported it already. */
 export function useStartDecoder(decoder: typeof decodeStarted): void {
   loaded = decoder;
 }

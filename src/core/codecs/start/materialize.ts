@@ -1,8 +1,9 @@
 /**
- * Packed factors whose A' has a start, or that are added to a parent's, as packed factors without: what that concerns decoded, and
- * stored as raw binary32.
+ * Converts packed factors with a start or a parent to packed factors without: it decodes the affected factors, and stores them
+ * as raw binary32.
  *
- * For what applies packed factors and knows neither: they give the same numbers, and take four bytes per weight.
+ * Code that applies packed factors and knows neither starts nor parents can use the result. It gives the same numbers, and
+ * takes four bytes per weight.
  *
  * @module
  */
@@ -16,7 +17,7 @@ import { decodeStarted } from "./decode-started.ts";
 const RAW = { codec: "raw", element: "f32" } as const;
 const NO_BYTES = new Uint8Array(0);
 
-/** Packed factors without a start and without a parent. Bands of one plan may become alike. @throws LqaError PARENT_MISSING */
+/** Packed factors without start and parent. Several bands may then have equal encodings. @throws LqaError PARENT_MISSING */
 export function materialize(shape: ModuleShape, factors: PackedFactors): PackedFactors {
   const { bands, planes, start, parent } = factors;
   const { rank, experts, out } = shape;

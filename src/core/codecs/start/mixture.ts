@@ -1,10 +1,11 @@
 /**
  * Starts: rows of A' that begin at mixed draws of a generator (spec clause 8.8).
  *
- * A vector of A' with a start is what its own planes code, the _rest_, plus Σ over k of R[k] · draw[k] · 2^-15, where draw[k] are
- * the draws of row k of the module's start, and R is a vector of `rank` weights that is stored like any other, as `affine` with one
- * scale. The sum of integers fits 32 bits, for the rank is at most 256, and its product with the scale is exact in binary64; the sum
- * with the rest is rounded to binary64, then to binary32. So the order in which a reader adds does not matter.
+ * A vector of A' with a start is the vector that its own planes code, the _rest_, plus Σ over k of R[k] · draw[k] · 2^-15. Here
+ * draw[k] are the draws of row k of the module's start, and R is a vector of `rank` weights, stored as `affine` with one scale.
+ *
+ * The sum of integers fits in 32 bits, because the rank is at most 256, and its product with the scale is exact in binary64. The
+ * sum with the rest rounds to binary64, then to binary32. So the order in which a reader adds does not matter.
  *
  * @module
  */
@@ -17,7 +18,7 @@ export const DRAW_UNIT: number = 2 ** -15;
 /** The vectors R of an expert. */
 export interface Mixture {
   readonly rank: number;
-  /** Numbers of the components that have one. */
+  /** Numbers of the components that have a vector R. */
   readonly components: readonly number[];
   /** Their integers q − z, `[components][rank]`. */
   readonly integers: Int16Array;
@@ -27,13 +28,13 @@ export interface Mixture {
 
 /** The planes of the vectors R of some components. */
 export interface MixPart {
-  /** Bits of the integers; none where the components have no start. */
+  /** Bits of the integers; undefined if the components have no start. */
   readonly bits: number | undefined;
   readonly planes: Planes | undefined;
   readonly components: number;
 }
 
-/** Unpacks the planes of R, of all components of an expert in order. */
+/** Unpacks the vectors R of an expert. @param parts the planes of all its components, in order */
 export function readMixture(parts: readonly MixPart[], rank: number): Mixture {
   const count = parts.reduce((sum, { bits, components }) => sum + (bits === undefined ? 0 : components), 0);
   const numbers: number[] = [];
@@ -61,8 +62,8 @@ export function readMixture(parts: readonly MixPart[], rank: number): Mixture {
 /**
  * Adds the mixed draws to vectors that hold their rests.
  *
- * @param draws of the expert, `[rank][length]`
- * @param target component after component from `offset` on
+ * @param draws draws of the expert, `[rank][length]`
+ * @param target has the vectors component after component, from `offset` on
  */
 export function addMixture(
   { rank, components, integers, scales }: Mixture,

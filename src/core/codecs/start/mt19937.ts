@@ -1,8 +1,9 @@
 /**
- * The generator of known starts: MT19937, 32-bit Mersenne Twister, as torch has it on a CPU.
+ * The generator of known starts: MT19937, the 32-bit Mersenne Twister, as torch has it on a CPU.
  *
- * A draw is bits 8 to 23 of an output, less 2^15: an integer from −2^15 to 2^15 − 1. torch makes its uniform binary32 numbers of the
- * lower 24 bits; the 8 lowest of them are less than what quantization leaves, and 16 bits are what SIMD multiplies fastest.
+ * A draw is bits 8 to 23 of an output, less 2^15: an integer from −2^15 to 2^15 − 1. torch makes its uniform binary32 numbers
+ * from the lower 24 bits. The lowest 8 of them matter less than the quantization error, and SIMD multiplies 16-bit numbers
+ * fastest.
  *
  * @module
  */
@@ -13,11 +14,11 @@ const MIDDLE = 397;
 const MATRIX = 0x9908b0df;
 const SEEDING = 1812433253;
 
-/** A generator at some position of its stream. */
+/** A generator at a position of its stream. */
 export interface Twister {
   /** Words of the block that the next draw belongs to. */
   readonly words: Uint32Array;
-  /** Number of the next word; `STATE_WORDS` if the next block has to be made first. */
+  /** Number of the next word; `STATE_WORDS` if the generator must make the next block first. */
   next: number;
 }
 
@@ -39,7 +40,7 @@ export function twisterAt(state: Uint32Array): Twister {
   return { words: state.slice(), next: STATE_WORDS };
 }
 
-/** Passes over draws. */
+/** Skips draws. */
 export function skipDraws(twister: Twister, count: number): void {
   let left = count;
   while (left > STATE_WORDS - twister.next) {
@@ -82,7 +83,7 @@ export function temper(word: number): number {
   return y ^ (y >>> 18);
 }
 
-/** The word that follows `word` and `after` in the place of `word`, where `middle` is 397 places on. */
+/** The new word in the place of `word`; `after` is the next old word, `middle` the word 397 places on. */
 export function twist(word: number, after: number, middle: number): number {
   const y = (word & 0x80000000) | (after & 0x7fffffff);
   return middle ^ (y >>> 1) ^ (-(y & 1) & MATRIX);
@@ -93,7 +94,7 @@ function begin(twister: Twister): void {
   twister.next = 0;
 }
 
-/** Makes the words of the next block of those of the last one, or of a state. */
+/** Replaces the words of a block, or of a state, by those of the next block. */
 export function nextBlock(words: Uint32Array): void {
   const last = STATE_WORDS - 1;
   for (let i = 0; i < STATE_WORDS - MIDDLE; i++)

@@ -1,6 +1,6 @@
 /**
- * The start that the modules of a file share, where in it each of them begins, and how its draws are mixed (spec clause 8.8): what
- * reading a file needs of it. Draws are made in `draws.ts`.
+ * The start that the modules of a file share, the position of each module in it, and the encodings of mixtures (spec clause
+ * 8.8): the parts that a reader of files needs. `draws.ts` makes the draws.
  *
  * @module
  */
@@ -17,25 +17,25 @@ import { lower } from "../registry.ts";
 /** Words of a state of MT19937. */
 export const STATE_WORDS = 624;
 
-/** Where streams of draws begin. */
+/** The states where streams of draws begin. */
 export interface Start {
-  /** A seed of MT19937, or states: 624 words before draw 0 of each. */
+  /** A seed of MT19937, or states of 624 words each, which precede draw 0 of each stream. */
   readonly state: number | Uint32Array;
 }
 
 /** The start of a module. */
 export interface ModuleStart {
   readonly start: Start;
-  /** Number of its first draw, plus 2^22 times the number of its state. Its draws follow each other, `[experts][rank][in · kernel]`. */
+  /** Number of its first draw, plus 2^22 times that of its state. The draws are contiguous: `[experts][rank][in · kernel]`. */
   readonly position: number;
 }
 
-/** Bits of a position that count the draws of a state; the others are the number of the state. */
+/** Bits of a position that number a draw of a state; the others number the state. */
 const STATE_SHIFT = 22;
-/** Draws before a module, in its state, are less than this. */
+/** A module begins before this draw of its state. */
 export const STATE_DRAWS: number = 2 ** STATE_SHIFT;
 
-/** States of a start. */
+/** Number of states of a start. */
 export function stateCount({ state }: Start): number {
   return typeof state === "number" ? 1 : state.length / STATE_WORDS;
 }
@@ -45,12 +45,11 @@ export function stateOf(position: number): number {
   return position >>> STATE_SHIFT;
 }
 
-// How draws are mixed (spec clause 8.8): R, a vector of `rank` weights for each component, stored like any other, as `affine` with
-// one scale.
+// Mixtures of draws (spec clause 8.8): each component has a vector R of `rank` weights, stored as `affine` with one scale.
 
-/** No start: nothing is stored. */
+/** The encoding of R without a start: it stores nothing. */
 const NONE: ZeroEncoding = { codec: "zero" };
-/** The encodings of R, by their bits. */
+/** The encodings of R by their bits; only 1 to 8 are valid. */
 const MIXES: readonly AffineEncoding[] = Array.from({ length: 9 }, (_, bits) => ({
   codec: "affine",
   bits,
@@ -58,19 +57,19 @@ const MIXES: readonly AffineEncoding[] = Array.from({ length: 9 }, (_, bits) => 
   scale: "bf16",
 }));
 
-/** The encoding of the vectors R that go with vectors of A'. */
+/** The encoding of the vectors R that belong to vectors of A'. */
 export function mixEncoding({ mix }: MixedEncoding): Encoding {
   return mix === undefined ? NONE : MIXES[mix]!;
 }
 
 /**
- * What bounds the scale of a mixture in the place of integers (spec 8.8): a scale is so small that a mixture of all draws of any
- * module cannot carry the largest binary32 number beyond itself.
+ * Replaces the largest integer in the check of a mixture's scale (spec 8.8): the scale times this must be finite. So a mixture of
+ * draws is below 2^80, too small to make the largest binary32 number overflow.
  */
 const SCALE_BOUND = 2 ** 64;
 const LOWERED: readonly Lowered[] = MIXES.map((encoding) => ({ ...lower(encoding), largest: SCALE_BOUND }));
 
-/** What {@link mixEncoding} comes down to. */
+/** The lowered form of {@link mixEncoding}. */
 export function lowerMix({ mix }: MixedEncoding): Lowered {
   return mix === undefined ? NOTHING : LOWERED[mix]!;
 }

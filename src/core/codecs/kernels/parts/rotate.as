@@ -1,18 +1,18 @@
-// The rotation of clause 8.6.1 on the integers of a whole trellis vector, 128 bits at a time. Shared by the kernels that decode
-// and that apply; it is no kernel of its own.
+// The rotation of clause 8.6.1 on the integers of a whole trellis vector, 128 bits at a time. The kernels that decode and that
+// apply share this file; it is no kernel itself.
 
 import { expandTrellis } from "./tile";
 
 const MIXED: usize = 0x11800; // 64 rows of eight integers
 
 /**
- * Eight rows `apart` bytes from each other, three stages of butterflies. `pass` 0 reads bytes, and is for rows 8 n + row of
- * one n; 1 and 2 read its results, for rows row + 8 n of one row below 4, or from 4 on.
+ * Three stages of butterflies on eight rows `apart` bytes from each other. Pass 0 reads bytes: rows 8 n + 0 to 8 n + 7 for one
+ * n. Passes 1 and 2 read its results: rows row + 8 n for all n, where row is below 4 in pass 1 and from 4 on in pass 2.
  *
- * The signs of clause 8.6.1, bits 0 and 1, 2 and 3, 4 and 5 of a row's number multiplied and added, are in the order of
- * subtractions, where they cost nothing: bits 0 and 1 are both set for rows 3 and 7 of pass 0; bit 2 is set in pass 2, whose
- * rows with bit 3 are those of the first stage's differences; bits 4 and 5 are both set for the last two rows of passes 1
- * and 2.
+ * The sign of a row (clause 8.6.1) is minus if an odd number of the bit pairs 0 and 1, 2 and 3, 4 and 5 of its number are both
+ * set. Swapped subtractions apply it at no cost. Bits 0 and 1 are both set for rows 3 and 7 of pass 0. Bit 2 is set in pass 2,
+ * where the rows with bit 3 are the differences of the first stage. Bits 4 and 5 are both set for the last two rows of passes
+ * 1 and 2.
  */
 // @ts-ignore: decorator
 @inline
@@ -44,8 +44,8 @@ function mixed(pass: i32, at: usize): v128 {
 }
 
 /**
- * Expands a whole trellis vector of `length` weights to bytes at `small` and rotates it to 16-bit integers at `to`. There
- * must be eight columns, so 512 weights, at least.
+ * Expands a whole trellis vector of `length` weights to bytes at `small`, and rotates it to 16-bit integers at `to`. It needs
+ * at least eight columns, that is 512 weights.
  */
 export function rotate(table: i32, lut: usize, codes: usize, length: i32, small: usize, to: usize): void {
   const held = load<u8>(codes - 1);

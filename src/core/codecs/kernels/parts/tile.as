@@ -1,23 +1,23 @@
-// Tiles of up to 1024 weights of one vector, from packed codes to binary32 or binary16: what the reference decoders do, bit
-// for bit, for scales that are finite (and, for binary16, not negative and so small that nothing overflows); tile() says so
-// where they are not. Shared by the kernels that decode and that apply; it is no kernel of its own.
+// Decodes tiles of up to 1024 weights of one vector, from packed codes to binary32 or binary16, with the bits of the
+// reference decoders. It needs scales that are finite and, for binary16, not negative and so small that nothing overflows;
+// tile() returns false for others. The kernels that decode and that apply share this file; it is no kernel itself.
 //
-// Two stages, so that codecs and outputs multiply without kernels multiplying. expand: codes of a tile become bytes (a
-// trellis takes several windows' weights at once from a table of two to four steps). finish: bytes become integers, integers
-// times the scale become weights. A tile's bytes stay in the first cache. One short cut: signs are set from the bits as they
-// are.
+// There are two stages, so that code grows with the sum of codecs and outputs, not with their product. expand turns the codes
+// of a tile into bytes (for a trellis it takes the weights of several windows at once from a table of two to four steps).
+// finish turns bytes into integers, and integers times the scale into weights. A tile's bytes stay in the first cache. Signs
+// skip expand: finish reads their bits.
 //
-// No relaxed SIMD: its results may differ between machines.
+// The code does not use relaxed SIMD, whose results may differ between machines.
 
 // Fixed places, below 0x12400, in the memory of each kernel.
-const MASKS: usize = 0; // of expandCodes
-const TAIL: usize = 64; // eight or sixteen weights, of which fewer are wanted
+const MASKS: usize = 0; // masks of expandCodes
+const TAIL: usize = 64; // eight or sixteen weights, of which the target takes fewer
 export const BYTES: usize = 0x11e00; // a tile's codes, or a trellis' integers
-export const SCALES: usize = 0x11c00; // of the groups of a tile, binary32, times 4 for binary16
-const FIRSTS: usize = 0x11d00; // what is subtracted from their codes: 2^23 and that in binary32, or a negative integer
+export const SCALES: usize = 0x11c00; // scales of the groups of a tile in binary32, times 4 if the output is binary16
+const FIRSTS: usize = 0x11d00; // zero points z of these groups: 2^23 + z in binary32, or the integer −z for binary16
 export const TILE: i32 = 1024;
 
-// Kinds of tile(), as in ../encoding-kinds.ts.
+// Kinds of tile(), as `kindNumber` of ../../encoding.ts numbers them.
 export const ZERO: i32 = 0;
 export const RAW: i32 = 1;
 export const SIGN: i32 = 2;
@@ -31,7 +31,7 @@ export const F16: i32 = 1;
 
 // ---- expand -----------------------------------------------------------------------------------------------------
 
-/** `count` codes of `bits` bits to bytes; writes up to 127 more, reads up to 30 bytes more. */
+/** Expands `count` codes of `bits` bits to bytes; writes up to 127 bytes more, reads up to 30 bytes more. */
 function expandCodes(bits: i32, from: usize, count: i32, to: usize): void {
   const end = to + <usize>count;
   if (bits == 1) {
@@ -68,7 +68,7 @@ function expandCodes(bits: i32, from: usize, count: i32, to: usize): void {
       v128.store(to, i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
     }
   } else {
-    // Code i begins at bit i·bits: both bytes it may touch as 16 bits, moved to the top, then down.
+    // Code i begins at bit i·bits: take the two bytes that it may touch as 16 bits, shift it to the top, then down.
     for (let i = 0; i < 8; i++) {
       const bit = <i32>i * bits;
       store<u16>(MASKS + 2 * <usize>i, <u16>((bit >> 3) * 0x101 + 0x100));
@@ -86,7 +86,7 @@ function expandCodes(bits: i32, from: usize, count: i32, to: usize): void {
   }
 }
 
-/** One lookup of 2^`log` bytes, at bits `at` … of a word. */
+/** Copies one table entry of 2^`log` bytes; its index is the bits of `word` from bit `at` on. */
 // @ts-ignore: decorator
 @inline
 function lookOne(word: u64, at: i32, log: i32, mask: i32, lut: usize, to: usize): void {
@@ -98,9 +98,9 @@ function lookOne(word: u64, at: i32, log: i32, mask: i32, lut: usize, to: usize)
 }
 
 /**
- * Trellis codes through a table, eight or four lookups of 2^`log` bytes for each `bytes` bytes of codes, until `count` bytes are
- * written, or up to 63 more. The first window has k of its bits in the byte at `from`, the others in the byte before.
- * Reads up to 14 bytes more.
+ * Looks up trellis codes in a table: eight or four entries of 2^`log` bytes for each `bytes` bytes of codes, until it has
+ * written `count` bytes, or up to 63 more. The first window has k of its bits in the byte at `from`, the others in the byte
+ * before. Reads up to 14 bytes more.
  */
 // @ts-ignore: decorator
 @inline
@@ -147,14 +147,14 @@ export function expandTrellis(table: i32, lut: usize, from: usize, count: i32, t
   }
 }
 
-/** Bytes of a trellis table of integers, behind which its entries stand. */
+/** Bytes of the table of a trellis; its entries are behind it. */
 // @ts-ignore: decorator
 @inline
 export function tableBytes(table: i32): usize {
   return table == 1 ? 0x4000 : table == 4 ? 0x800 : table == 5 ? 0x1000 : 0x2000;
 }
 
-/** Fills the table of `steps` steps at `lut` from the 256 · `weights` entries at `entries`, and puts those behind it. */
+/** Fills the table of `steps` steps at `lut` from the 256 · `weights` entries at `entries`, and copies these behind it. */
 export function prepare(entries: usize, stepBits: i32, weights: i32, steps: i32, lut: usize): void {
   const all = 1 << (8 + (steps - 1) * stepBits);
   for (let window = 0; window < all; window++) {
@@ -168,15 +168,15 @@ export function prepare(entries: usize, stepBits: i32, weights: i32, steps: i32,
 
 // ---- finish -----------------------------------------------------------------------------------------------------
 
-// What finish() reads: integers in bytes, integers in 16 bits, codes and what is added to them.
+// Inputs of finish(): integers in bytes; integers in 16 bits; codes, to which it adds an integer.
 export const SMALL: i32 = 0;
 const LARGE: i32 = 1;
 const CODES: i32 = 2;
 
 /**
- * Four times |x| (not above 4 · 65504) to the bits of binary16 in the low half of each lane, rounded to nearest even:
- * adding the power of two whose last place is binary16's last place of |x| rounds. The sum's low half is then the
- * significand with its leading one, its high half 128 times the exponent.
+ * Turns four times |x| (not above 4 · 65504) into the bits of binary16 in the low half of each lane, rounded to nearest even:
+ * adding the power of two whose last place is the last place of |x| in binary16 rounds. The low half of the sum is then the
+ * significand with its leading one, the high half 128 times the exponent.
  */
 // @ts-ignore: decorator
 @inline
@@ -186,7 +186,7 @@ function roundHalf(x: v128): v128 {
   return i32x4.dot_i16x8_s(sum, i32x4.splat(0x00080001));
 }
 
-/** Eight integers times a quarter of `scale`, which is not negative, to binary16: the even ones, and the odd ones. */
+/** Eight integers times a quarter of `scale`, which is not negative, in binary16. It rounds even and odd lanes apart. */
 // @ts-ignore: decorator
 @inline
 function halves(n: v128, scale: v128): v128 {
@@ -196,7 +196,7 @@ function halves(n: v128, scale: v128): v128 {
   return v128.or(evenOdd(even, odd), v128.and(n, i16x8.splat(-32768)));
 }
 
-/** The low halves of both, in turn. */
+/** The low halves of the lanes of both, interleaved. */
 // @ts-ignore: decorator
 @inline
 function evenOdd(even: v128, odd: v128): v128 {
@@ -211,7 +211,7 @@ function integers(mode: i32, at: usize, first: v128): v128 {
   return i16x8.add(v128.load8x8_u(at), first);
 }
 
-/** Eight integers to `to`, eight weights. */
+/** Multiplies eight integers by the scale, and stores eight weights. */
 // @ts-ignore: decorator
 @inline
 function put(wide: bool, n: v128, scale: v128, to: usize): void {
@@ -221,7 +221,7 @@ function put(wide: bool, n: v128, scale: v128, to: usize): void {
   } else v128.store(to, halves(n, scale));
 }
 
-/** Weights of one scale: (x + first) · scale. In binary16 the scale is four times what it is. */
+/** Weights with one scale: (x + first) · scale. For binary16 the caller passes four times the scale. */
 // @ts-ignore: decorator
 @inline
 export function finish(mode: i32, wide: bool, from: usize, count: i32, first: v128, scale: v128, to: usize): void {
@@ -245,7 +245,7 @@ export function finish(mode: i32, wide: bool, from: usize, count: i32, first: v1
   }
 }
 
-/** A tile of integers, group by group. */
+/** Finishes a tile of integers, group by group. */
 // @ts-ignore: decorator
 @inline
 function finishIntegers(mode: i32, wide: bool, from: usize, count: i32, group: i32, to: usize): void {
@@ -260,8 +260,8 @@ function finishIntegers(mode: i32, wide: bool, from: usize, count: i32, group: i
 }
 
 /**
- * A tile of the codec `sign` to binary16: the scale, with each bit for its sign. A byte of bits is eight weights; a product
- * moves the bit of each to the top of 16. Making bytes of the bits first took 1.5 times as long.
+ * Finishes a tile of the codec `sign` to binary16: the scale, with each bit as its sign. A byte of bits is eight weights; a
+ * product moves the bit of each to the top of 16. Expanding the bits to bytes first took 1.5 times as long.
  */
 function finishSignsHalf(from: usize, count: i32, group: i32, to: usize): void {
   const up = i16x8(128, 64, 32, 16, 8, 4, 2, 1);
@@ -288,7 +288,7 @@ function finishSignsHalf(from: usize, count: i32, group: i32, to: usize): void {
   }
 }
 
-/** The same to binary32. */
+/** Finishes a tile of the codec `sign` to binary32. */
 function finishSigns(from: usize, count: i32, group: i32, to: usize): void {
   let scales = SCALES;
   for (; count > 0; count -= group) {
@@ -312,12 +312,12 @@ function finishSigns(from: usize, count: i32, group: i32, to: usize): void {
 function putSigns(from: usize, scale: v128, to: usize): void {
   const moved = i16x8.mul(v128.load8_splat(from), i16x8(128, 64, 32, 16, 8, 4, 2, 1));
   const sign = i32x4.splat(0x80000000);
-  // Shuffled with itself: with zeros it is 7 % faster in V8 and half as fast in JavaScriptCore.
+  // Shuffled with itself: with zeros this is 7 % faster in V8, but half as fast in JavaScriptCore.
   v128.store(to, v128.xor(v128.and(i16x8.shuffle(moved, moved, 0, 0, 1, 1, 2, 2, 3, 3), sign), scale));
   v128.store(to, v128.xor(v128.and(i16x8.shuffle(moved, moved, 4, 4, 5, 5, 6, 6, 7, 7), sign), scale), 16);
 }
 
-/** A tile of codes of any width to binary16. */
+/** Finishes a tile of codes of any width to binary16. */
 function finishCodesHalf(from: usize, count: i32, group: i32, to: usize): void {
   let at: usize = 0;
   for (; count > 0; count -= group) {
@@ -329,7 +329,7 @@ function finishCodesHalf(from: usize, count: i32, group: i32, to: usize): void {
   }
 }
 
-/** Codes below 4, 8 or 16 (`codes`) to binary16: the bytes of each are looked up. */
+/** Finishes a tile of codes below 4, 8 or 16 (`codes`) to binary16: it looks up both bytes of each weight. */
 // @ts-ignore: decorator
 @inline
 function finishTable(codes: i32, from: usize, count: i32, group: i32, to: usize): void {
@@ -365,7 +365,7 @@ function finishTable(codes: i32, from: usize, count: i32, group: i32, to: usize)
   }
 }
 
-/** Sixteen codes. */
+/** Looks up sixteen codes. */
 // @ts-ignore: decorator
 @inline
 function lookBytes(low: v128, high: v128, from: usize, to: usize): void {
@@ -377,8 +377,8 @@ function lookBytes(low: v128, high: v128, from: usize, to: usize): void {
 }
 
 /**
- * A tile of codes to binary32: (q − first) · scale. 2^23 + q is q in the low bits of a number, so nothing is converted,
- * and the difference is exact.
+ * Finishes a tile of codes to binary32: (q − first) · scale. The low bits of the number 2^23 + q are q, so no conversion is
+ * necessary, and the difference is exact.
  */
 // @ts-ignore: decorator
 @inline
@@ -400,7 +400,7 @@ function finishCodes(from: usize, count: i32, group: i32, to: usize): void {
   }
 }
 
-/** Sixteen codes. */
+/** Finishes sixteen codes. */
 // @ts-ignore: decorator
 @inline
 function putCodes(from: usize, first: v128, scale: v128, to: usize): void {
@@ -430,13 +430,13 @@ function scaleBits(type: i32, scales: usize, index: i32): u32 {
 }
 
 /**
- * SCALES and FIRSTS of `count` groups from number `group` on, as finishing wants them.
+ * Fills SCALES and FIRSTS for `count` groups from number `group` on.
  *
- * @param limit largest integer of a code, whose binary16 must not overflow
- * @returns false if there is a scale that is left to the plain decoder
+ * @param limit largest integer that a scale multiplies; its product must not overflow binary16
+ * @returns false if a scale is for the plain decoder
  */
 export function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scales: usize, zeros: usize, group: i32, count: i32, limit: f32): bool {
-  // Anything finite, or positive and not too large: as bits, an unsigned comparison.
+  // Accepts scales that are finite, or for binary16 not negative and not too large, by one unsigned comparison of bits.
   const mask: u32 = wide ? 0x7fffffff : 0xffffffff;
   const most: u32 = wide ? 0x7f7fffff : reinterpret<u32>(<f32>65000 / limit);
   let fine = true;
@@ -461,15 +461,15 @@ export function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scale
 
 // ---- raw --------------------------------------------------------------------------------------------------------
 
-// What there is among binary16 numbers: nothing but normal ones, subnormal ones or zeros too, infinities or NaN too.
+// Classes of binary16 numbers: all are normal; all are finite; F16 means that there may be infinities or NaN.
 export const HALVES_NORMAL: i32 = 3;
 export const HALVES_FINITE: i32 = 4;
 
-/** What there is among `count` binary16 numbers; it may say more than there is for what stands up to 14 bytes behind. */
+/** The class of `count` binary16 numbers. It also looks at up to 14 bytes behind them, so the class may be too wide. */
 export function kindsOfHalves(from: usize, count: i32): i32 {
   const end = from + 2 * <usize>count;
   let least = i16x8.splat(0x7fff);
-  // Exponents by which 31 comes first, then 0, then the others.
+  // Reorders exponents so that 31 is lowest, then 0, then the others.
   for (; from < end; from += 16) {
     const turned = v128.and(i16x8.add(v128.load(from), i16x8.splat(0x400)), i16x8.splat(0x7fff));
     least = i16x8.min_s(least, turned);
@@ -478,7 +478,7 @@ export function kindsOfHalves(from: usize, count: i32): i32 {
   return v128.any_true(i16x8.lt_s(least, i16x8.splat(0x400))) ? F16 : HALVES_FINITE;
 }
 
-/** The upper 16 bits of eight normal binary16 numbers in binary32: the exponent has another bias. The lower ones are h << 13. */
+/** The upper 16 bits of eight normal binary16 numbers h in binary32, with another exponent bias. The lower bits are h << 13. */
 // @ts-ignore: decorator
 @inline
 function upperBits(h: v128): v128 {
@@ -486,9 +486,9 @@ function upperBits(h: v128): v128 {
 }
 
 /**
- * Four finite binary16 numbers, widened with their signs to 32 bits, to binary32. A subnormal one of the significand f is
- * taken for 2^-15 (1 + f), which is right once it has been added to itself and 2^-14 has been subtracted. Nothing is ever
- * subnormal in binary32, which costs a hundred cycles on many machines.
+ * Turns four finite binary16 numbers, sign-extended to 32 bits, into binary32. It first takes a subnormal number of
+ * significand f for 2^-15 (1 + f); adding that to itself and subtracting 2^-14 gives the right value. So no intermediate is
+ * subnormal in binary32, which would cost a hundred cycles on many machines.
  */
 // @ts-ignore: decorator
 @inline
@@ -499,7 +499,7 @@ function widenFinite(h: v128): v128 {
   return v128.or(magnitude, v128.and(bits, i32x4.splat(0x80000000)));
 }
 
-/** The first four of eight binary16 numbers to binary32: of normal ones, or of finite ones. */
+/** The first four of eight binary16 numbers in binary32; all are of class `kinds`, HALVES_NORMAL or HALVES_FINITE. */
 // @ts-ignore: decorator
 @inline
 export function firstFour(kinds: i32, h: v128): v128 {
@@ -508,7 +508,7 @@ export function firstFour(kinds: i32, h: v128): v128 {
     : widenFinite(i32x4.extend_low_i16x8_s(h));
 }
 
-/** The last four. */
+/** The last four of eight binary16 numbers, as {@link firstFour}. */
 // @ts-ignore: decorator
 @inline
 export function lastFour(kinds: i32, h: v128): v128 {
@@ -517,7 +517,7 @@ export function lastFour(kinds: i32, h: v128): v128 {
     : widenFinite(i32x4.extend_high_i16x8_s(h));
 }
 
-/** Four binary16 numbers, widened to 32 bits, to binary32. */
+/** Turns four binary16 numbers of any class, zero-extended to 32 bits, into binary32. */
 // @ts-ignore: decorator
 @inline
 function widen(h: v128): v128 {
@@ -531,8 +531,8 @@ function widen(h: v128): v128 {
 }
 
 /**
- * Magnitudes of four binary32 numbers, none of them NaN, to binary16 in the low half of each lane; the high half is
- * anything. What overflows is 2^16 exactly, which becomes infinity.
+ * Rounds magnitudes of four binary32 numbers, none of them NaN, to binary16 in the low half of each lane; the high half is
+ * undefined. It clamps larger numbers to 2^16, which becomes infinity.
  */
 // @ts-ignore: decorator
 @inline
@@ -540,7 +540,7 @@ function narrow(magnitude: v128): v128 {
   return roundHalf(f32x4.mul(i32x4.min_s(magnitude, i32x4.splat(0x47800000)), f32x4.splat(4)));
 }
 
-/** The same where there may be NaN: its upper bits, and made quiet. */
+/** As {@link narrow}, also for NaN, which keeps its upper bits and becomes quiet. */
 // @ts-ignore: decorator
 @inline
 function narrowAny(magnitude: v128): v128 {
@@ -548,7 +548,7 @@ function narrowAny(magnitude: v128): v128 {
   return v128.bitselect(payload, narrow(magnitude), i32x4.gt_s(magnitude, i32x4.splat(0x7f800000)));
 }
 
-/** Eight binary32 or bf16 numbers to binary16. */
+/** Rounds eight binary32 or bf16 numbers to binary16. */
 // @ts-ignore: decorator
 @inline
 function narrowEight(element: i32, from: usize): v128 {
@@ -561,7 +561,7 @@ function narrowEight(element: i32, from: usize): v128 {
     y = v128.and(y, mask);
   } else {
     signs = x;
-    // The even ones, and the odd ones.
+    // y: the odd ones; x: the even ones.
     y = v128.and(x, i32x4.splat(0x7fff0000));
     x = v128.and(i32x4.shl(x, 16), mask);
   }
@@ -577,14 +577,14 @@ function narrowEight(element: i32, from: usize): v128 {
   return v128.or(magnitudes, v128.and(signs, i16x8.splat(-32768)));
 }
 
-/** Eight of binary16 or bf16 to binary32, or of binary32 or bf16 to binary16. */
+/** Converts eight numbers of binary16 or bf16 to binary32, or of any type to binary16. */
 // @ts-ignore: decorator
 @inline
 function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
   const h = v128.load(from);
   if (!wide) {
     if (element == F16) {
-      // A NaN becomes quiet, as by way of binary32 (3.2, 8.7).
+      // A NaN becomes quiet, as a conversion through binary32 would make it (3.2, 8.7).
       const nan = i16x8.gt_s(v128.and(h, i16x8.splat(0x7fff)), i16x8.splat(0x7c00));
       v128.store(to, v128.or(h, v128.and(nan, i16x8.splat(0x200))));
     } else v128.store(to, narrowEight(element, from));
@@ -626,7 +626,7 @@ function widenHalves(from: usize, count: i32, to: usize): void {
   else convertAll(F16, true, from, count, to);
 }
 
-/** Floats of a type (F32, F16, 2 is bf16) to binary32 or binary16. Reads up to 28 bytes more. */
+/** Converts floats of a type (F32, F16, 2 is bf16) to binary32 or binary16. Reads up to 28 bytes more. */
 export function convert(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
   if (element == F32) {
     if (wide) memory.copy(to, from, 4 * <usize>count);
@@ -640,21 +640,23 @@ export function convert(element: i32, wide: bool, from: usize, count: i32, to: u
 
 // ---- the whole --------------------------------------------------------------------------------------------------
 
-/** Where the codes of weight `from` begin. */
+/** The byte where the codes of weight `from` begin. */
 // @ts-ignore: decorator
 @inline
 export function codesAt(table: i32, source: usize, from: i32): usize {
-  // V divides every tile, and a tile's steps fill whole bytes.
+  // The weights of a step divide every tile, and the steps of a tile fill whole bytes.
   const steps = table == 1 || table == 3 ? from >> 1 : from;
   const k = table <= 2 ? 1 : table == 4 ? 2 : table == 6 ? 4 : 3;
   return source + <usize>((steps * k) >> 3);
 }
 
 /**
- * Weights from … from + count − 1 of one vector, at most a tile. `from` is a multiple of 1024; weight 0 begins at `source`.
+ * Decodes weights from … from + count − 1 of one vector, at most a tile. `from` is a multiple of 1024; weight 0 begins at
+ * `source`.
  *
- * `bits`: of codes, or the number of a trellis table, whose bit string begins here if `fresh`, and goes on from the byte
- * before if not. Reads up to 32 bytes behind planes, and the byte before codes. Returns false where a scale is not ordinary.
+ * `bits` is the bits of codes, or the number of a trellis table. The bit string of a trellis begins here if `fresh`;
+ * otherwise it continues from the byte before. Reads up to 32 bytes behind planes, and the byte before codes. Returns false
+ * if a scale is for the plain decoder.
  */
 export function tile(
   kind: i32, bits: i32, scaleType: i32, wide: bool,
@@ -668,7 +670,7 @@ export function tile(
   if (!prepareGroups(kind, bits, scaleType, wide, scales, zeros, first, groups, limit)) return false;
   let at = BYTES;
   if (kind == TRELLIS) {
-    // Scales may end with the byte before: they have been read.
+    // The byte before may belong to the scales, which prepareGroups has read already.
     const before = source - 1;
     const held = load<u8>(before);
     if (fresh) store<u8>(before, 0);
