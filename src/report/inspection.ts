@@ -104,9 +104,9 @@ export interface SourceFindings {
   readonly aboveBoundDb: number | undefined;
   /** The bound from 0 bits to half again as many as the file has. */
   readonly boundCurve: readonly RdPoint[];
-  /** Names of the source's modules without a {@link InspectedModule.loss}: not in the file, of another shape, or not read. */
+  /** Names of the source's modules that the file lacks, or has in another shape. */
   readonly onlyInSource: readonly string[];
-  /** Names of the file's modules that have no loss. */
+  /** Names of the file's modules that the source lacks, or has in another shape. */
   readonly notInSource: readonly string[];
 }
 
@@ -141,8 +141,7 @@ const CURVE_POINTS = 24;
  * @throws LqaError ABORTED; errors from reading the source adapter; never because of the contents of `bytes`
  */
 export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
-  const validation = await validate(bytes, { all: true, level: options.level });
-  return await inspect(memorySource(bytes), validation, options);
+  return await inspectSource(memorySource(bytes), options);
 }
 
 /**
@@ -154,19 +153,11 @@ export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}
 export async function inspectSource(source: ByteSource, options: InspectOptions = {}): Promise<Inspection> {
   const { level, signal } = options;
   const validation = await validate(source, { all: true, level, signal });
-  return await inspect(source, validation, options);
-}
-
-async function inspect(
-  source: ByteSource,
-  validation: Validation,
-  options: InspectOptions,
-): Promise<Inspection> {
   // Show a damaged file as far as it can be read, with its findings; a digest mismatch must not hide the rest.
   const shown: ByteSource = validation.valid
     ? source
     : { size: source.size, stable: true, read: (...range) => source.read(...range) };
-  const file = await attempt(() => open(shown, { parents: options.parents }));
+  const file = await attempt(() => open(shown, { parents: options.parents, signal }));
   const nothing = { modules: [], tensors: [], sections: [], codes: [], byteMap: undefined };
   if (file === undefined)
     return {
@@ -306,7 +297,15 @@ function findingsOf(
   const boundAt = relativeBound(components);
   const share = compared.reduce((sum, module) => sum + module.parameters, 0);
   const bound = boundAt(bits * share);
-  const known = new Set(compared.map(({ name }) => name));
+  const inSource = new Set(source.modules.map(({ name }) => name));
+  // A module that was not read may be the one of the source.
+  const known = new Set(
+    modules
+      .filter(
+        ({ name, loss, problem }) => loss !== undefined || (problem !== undefined && inSource.has(name)),
+      )
+      .map(({ name }) => name),
+  );
   return {
     relativeError,
     modules: compared.length,
@@ -318,7 +317,7 @@ function findingsOf(
       const at = (i / CURVE_POINTS) ** 1.5 * 1.5 * bits;
       return { bits: at, relativeError: boundAt(at * share) };
     }),
-    onlyInSource: source.modules.map(({ name }) => name).filter((name) => !known.has(name)),
+    onlyInSource: [...inSource].filter((name) => !known.has(name)),
     notInSource: modules.map(({ name }) => name).filter((name) => !known.has(name)),
   };
 }

@@ -90,7 +90,7 @@ export async function serverMetrics(observed: Observed): Promise<Metrics> {
   });
   const durations = new client.Histogram({
     name: "lqa_request_duration_seconds",
-    help: "Time from the first byte of a request until its answer was sent.",
+    help: "Time from when the head of a request was read until its answer was sent.",
     labelNames: ["route"],
     buckets: BOUNDS,
     registers,

@@ -24,7 +24,8 @@ export function bindingOf(
   const { buffer, offset = 0, size } = "buffer" in target ? target : { buffer: target, size: undefined };
   const alignment = device.limits.minStorageBufferOffsetAlignment;
   if ((buffer.usage & USAGE.storage) === 0) wrong("a buffer with usage STORAGE", `usage ${buffer.usage}`);
-  if (offset % alignment !== 0) wrong(`an offset that is a multiple of ${alignment}`, `${offset}`);
+  if (!(offset >= 0 && offset % alignment === 0))
+    wrong(`an offset that is a multiple of ${alignment}`, `${offset}`);
   const room = Math.min(size ?? Number.POSITIVE_INFINITY, buffer.size - offset);
   if (!(room >= bytes)) wrong(`${bytes} bytes at least`, `${room} bytes`);
   return { buffer, offset, size: bytes };

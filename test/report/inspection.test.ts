@@ -277,7 +277,7 @@ describe("a file that is not whole", () => {
       undefined,
       undefined,
     ]);
-    expect(found.source).toMatchObject({ modules: 3, notInSource: ["layers.0.v"] });
+    expect(found.source).toMatchObject({ modules: 3, notInSource: [] });
     expect(found.meta).toMatchObject({ base_model: "tiny" });
   });
 
@@ -334,5 +334,12 @@ describe("a file that is not whole", () => {
     await expect(inspectLqa(bytes, { signal: AbortSignal.abort() })).rejects.toMatchObject({
       kind: "ABORTED",
     });
+  });
+
+  it("does not say of modules that it did not read that one lacks them", async () => {
+    const { bytes } = await encodeAdapter(adapter);
+    const { modules, source } = await inspectLqa(bytes, { source: adapter, work: 0 });
+    expect(modules.every(({ problem }) => problem !== undefined)).toBe(true);
+    expect(source).toMatchObject({ modules: 0, onlyInSource: [], notInSource: [] });
   });
 });

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { BYTE_KINDS, type ByteKind } from "../byte-map.ts";
 import { RD_CURVE_STYLE } from "../rd-curve-svg.ts";
 
 const LIGHT = {
@@ -59,28 +60,38 @@ const HEAT_DARK = [
 /** Number of steps of a heat map. */
 export const HEAT_STEPS = 8;
 
-/** Colours of the kinds of bytes, in the order of `BYTE_KINDS`. */
-const KINDS_LIGHT =
-  "#0072b2 #56a5d8 #e69f00 #f2c75c #5b7c99 #8b6fb8 #009e73 #b0578d #3b3b3b #7d8590 #222 #d55e00 #d5dae0";
-const KINDS_DARK =
-  "#3f9bd9 #85c5ee #e69f00 #f5d27a #8fa9c0 #b39ddb #3fd0a4 #e08fc0 #d0d0d0 #8b95a1 #fff #ff9248 #363d47";
+/** Colours of the kinds of bytes, on a light and on a dark ground. */
+const KINDS: Readonly<Record<ByteKind, readonly [light: string, dark: string]>> = {
+  "codes of B'": ["#0072b2", "#3f9bd9"],
+  "codes of A'": ["#56a5d8", "#85c5ee"],
+  scales: ["#e69f00", "#e69f00"],
+  "zero points": ["#f2c75c", "#f5d27a"],
+  "raw weights": ["#5b7c99", "#8fa9c0"],
+  "plain tensors": ["#009e73", "#3fd0a4"],
+  sections: ["#b0578d", "#e08fc0"],
+  index: ["#3b3b3b", "#d0d0d0"],
+  digests: ["#7d8590", "#8b95a1"],
+  "prologue and trailer": ["#222", "#fff"],
+  checksums: ["#d55e00", "#ff9248"],
+  padding: ["#d5dae0", "#363d47"],
+};
 
 function variables(
   colors: Readonly<Record<string, string>>,
   heat: typeof HEAT_LIGHT | typeof HEAT_DARK,
-  kinds: string,
+  ground: 0 | 1,
 ): string {
   return [
     ...Object.entries(colors).map(([name, value]) => `--${name}:${value}`),
     ...heat.flatMap(([ground, text], i) => [`--h${i}:${ground}`, `--t${i}:${text}`]),
-    ...kinds.split(" ").map((value, i) => `--k${i}:${value}`),
+    ...BYTE_KINDS.map((kind, i) => `--k${i}:${KINDS[kind][ground]}`),
   ].join(";");
 }
 
 /** The style sheet. Drawn pages have no other styles, and no style attributes. */
 export const STYLE: string = `
-:root{color-scheme:light dark;${variables(LIGHT, HEAT_LIGHT, KINDS_LIGHT)}}
-@media(prefers-color-scheme:dark){:root{${variables(DARK, HEAT_DARK, KINDS_DARK)}}}
+:root{color-scheme:light dark;${variables(LIGHT, HEAT_LIGHT, 0)}}
+@media(prefers-color-scheme:dark){:root{${variables(DARK, HEAT_DARK, 1)}}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;-webkit-text-size-adjust:100%}
 header,main,footer{max-width:1080px;margin:0 auto;padding:0 20px}
@@ -123,9 +134,7 @@ ${Array.from({ length: HEAT_STEPS }, (_, i) => `.h${i}{background:var(--h${i});c
 .scale{display:flex;flex-wrap:wrap;align-items:center;gap:2px 8px;font-size:.85rem;color:var(--faint);margin:0 0 6px}
 .scale span.steps{display:inline-flex;border:1px solid var(--line)}.scale i{width:20px;height:12px;display:inline-block}
 .swatch{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:7px;border:1px solid var(--line)}
-${KINDS_LIGHT.split(" ")
-  .map((_, i) => `.k${i}{background:var(--k${i});fill:var(--k${i})}`)
-  .join("")}
+${BYTE_KINDS.map((_, i) => `.k${i}{background:var(--k${i});fill:var(--k${i})}`).join("")}
 svg.bar{height:9px;margin-top:6px;min-width:110px;width:26vw;max-width:320px}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));gap:14px;margin:10px 0}
 figure{margin:0;min-width:0}figcaption{font-size:.88rem;overflow-wrap:anywhere}
