@@ -193,6 +193,8 @@ if (existsSync(example)) {
 
 // 2. The encoder on other Node versions -----------------------------------------------------------------------------
 if (options.node.length === 0) skip("other Node versions", "none given");
+/** Hashes of what this version writes: the same for each of the others. */
+const own = new Map();
 for (const given of options.node) {
   const [label, path] = [given.slice(0, given.indexOf("=")), given.slice(given.indexOf("=") + 1)];
   for (const [name, adapter] of passing) {
@@ -203,8 +205,12 @@ for (const given of options.node) {
         ["--profile", "loraquant", "--refine", "none", "--variant", "3@0.9"],
         ["--profile", "raw", "--element", "bf16"],
       ]) {
-        const [here, there] = [encode(adapter, words), encode(adapter, words, path)];
-        assert(hash(here.file) === hash(there.file), `other bytes with ${words.join(" ") || "the defaults"}`);
+        const key = [adapter, ...words].join(" ");
+        if (!own.has(key)) own.set(key, hash(encode(adapter, words).file));
+        assert(
+          own.get(key) === hash(encode(adapter, words, path).file),
+          `other bytes with ${words.join(" ") || "the defaults"}`,
+        );
       }
     });
   }
