@@ -10,11 +10,11 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { Gains, Sensitivities, Sensitivity } from "../../model/calibration.ts";
+import { toFloat64 } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import { readSafetensors, type SafeTensor } from "../safetensors.ts";
 import { assertSquares, unfit } from "./entry.ts";
 import { byModuleName } from "./match.ts";
-import { toFloat64 } from "./safetensors.ts";
 
 const SENSITIVITIES = ".components";
 const GAINS = ".gains";
@@ -83,7 +83,7 @@ function readSensitivities(name: string, tensor: SafeTensor, module: ModuleShape
   const [components = 0, figures] = tensor.shape;
   if (tensor.shape.length !== 2 || figures !== FIGURES) wrongShape(name, tensor, `[components, ${FIGURES}]`);
   assertComponents(name, components, module);
-  const values = toFloat64(name, tensor.element, tensor.data);
+  const values = toFloat64(tensor, `tensor "${name}"`);
   assertSquares(name, values);
   return Array.from({ length: components }, (_, i) => {
     const [strength, b, a, joint] = values.subarray(FIGURES * i, FIGURES * (i + 1));
@@ -95,7 +95,7 @@ function readGains(name: string, tensor: SafeTensor, module: ModuleShape): Float
   const [components = 0] = tensor.shape;
   if (tensor.shape.length !== 1) wrongShape(name, tensor, "[components]");
   assertComponents(name, components, module);
-  const values = toFloat64(name, tensor.element, tensor.data);
+  const values = toFloat64(tensor, `tensor "${name}"`);
   for (const [i, value] of values.entries())
     if (!(value >= 1 / MOST_GAIN && value <= MOST_GAIN))
       unfit(name, {

@@ -6,8 +6,7 @@
  *
  * @module
  */
-import type { ElementType } from "../../model/adapter.ts";
-import { toFloat32 } from "../elements.ts";
+import { toFloat64 } from "../elements.ts";
 import type { SafeTensor } from "../safetensors.ts";
 import { assertSquares, type Entry, unfit } from "./entry.ts";
 
@@ -24,10 +23,11 @@ export function safetensorsEntries(tensors: ReadonlyMap<string, SafeTensor>): En
 function readMoments(name: string, tensor: SafeTensor): Float64Array {
   const { element, shape, data } = tensor;
   const [first, second] = shape;
+  const where = `tensor "${name}"`;
   if (first === undefined || shape.length > 2)
     return unfit(name, { expected: "moments [in] or activations [samples, in]", actual: `[${shape}]` });
   if (second === undefined) {
-    const moments = toFloat64(name, element, data);
+    const moments = toFloat64(tensor, where);
     assertSquares(name, moments);
     return moments;
   }
@@ -35,7 +35,7 @@ function readMoments(name: string, tensor: SafeTensor): Float64Array {
   const sums = new Float64Array(second);
   const rowBytes = data.length / first;
   for (let row = 0; row < first; row++) {
-    const values = toFloat64(name, element, data.subarray(row * rowBytes, (row + 1) * rowBytes));
+    const values = toFloat64({ element, data: data.subarray(row * rowBytes, (row + 1) * rowBytes) }, where);
     for (let j = 0; j < second; j++) {
       const value = values[j]!;
       sums[j]! += value * value;
@@ -48,12 +48,4 @@ function readMoments(name: string, tensor: SafeTensor): Float64Array {
   const moments = sums.map((sum) => sum / first);
   assertSquares(name, moments);
   return moments;
-}
-
-/** @throws LqaError SOURCE_ELEMENT_TYPE */
-export function toFloat64(name: string, element: ElementType, data: Uint8Array): Float64Array {
-  // toFloat32 refuses every element type that is neither F64 nor a type of factors.
-  if (element !== "F64") return Float64Array.from(toFloat32({ element, data }, `tensor "${name}"`));
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  return Float64Array.from({ length: data.length / 8 }, (_, i) => view.getFloat64(8 * i, true));
 }
