@@ -259,7 +259,7 @@ class Reader:
         return json.loads(line)
 
     def run(self, run: dict[str, Any]) -> tuple[Any, int]:
-        command = {key: value for key, value in run.items() if key in ("operation", "path", "base", "level", "budget")}
+        command = {key: value for key, value in run.items() if key in ("operation", "path", "parents", "base", "level", "budget")}
         answer = self.ask({"cmd": "run", "seq": 1, "case": "check", **command})
         return answer["document"], answer["exit"]
 
@@ -319,6 +319,7 @@ def build_rust(folder: Path) -> tuple[list[list[str]], list[Site]]:
 
 ABOVE_CORE = "above Core a reader may refuse or accept, and "
 END = "what is read behind the chunk ends behind it, and where it ends is compared afterwards, with the same code"
+GIVEN_BY_ID = "the program of the reader gives a file only the parent that has this content id"
 C_UNSEEN = {
     "table >= 4": "a table at 0 has its vtable there, of size 0, which is an INDEX_TABLE, too",
     "field >= 4": "0 is a missing field, and 1 to 3 are no multiples of 4",
@@ -331,6 +332,9 @@ C_UNSEEN = {
     "LIMIT_BANDS": ABOVE_CORE + "the least file above Hard has 32 MiB; the suite has only small files",
     "f->types.count, LIMIT_SHARED": "the least such file has 2 MiB; the suite has only small files",
     "other.dimensions > 0": "the record of the indices is refused for its dimensions, with the same code",
+    "m.positions <= f->positions.count": "the number of positions is compared afterwards, with the same code",
+    "f->parent.count": GIVEN_BY_ID,
+    "memcmp(f->parent.at": GIVEN_BY_ID,
     "have_module": "without a module left, the last one's name is another, and refused with the same code",
     "work_size": "the program hands over as much memory as lqa_work_size asks for",
     "scratch_size >=": "the program hands over as much memory as the file needs",
@@ -358,6 +362,7 @@ RUST_UNSEEN = {
     "sum": "the specification lets a reader ignore a frame's own checksum",
     "value <= core": "above Core a reader may refuse or accept",
     "table >= 4": "a table at 0 has its vtable there, of size 0, which is an INDEX_TABLE, too",
+    "self.parent_id() == ids.content_id": GIVEN_BY_ID,
     "vtable % 2 == 0": "the official verifier refuses it, with the same code",
     "place >= 4": "0 is a missing field, and 1 to 3 are no multiples of 4",
     ".limit(self.total, limits::NAMES)": ABOVE_CORE + "as many names as Core allows, each as long as Hard allows, "
