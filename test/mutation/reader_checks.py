@@ -225,7 +225,8 @@ def examine(reader: Any, wanted: list[int], cases: list[dict[str, Any]]) -> tupl
             seen = first_red(reader.open(number, without_zstd=True), [case for case in cases if not ZSTD & set(case["features"])])
         if seen is None:
             part = site.what if site.what != "whole" else site.text
-            reason = next((why for text, why in reader.unseen.items() if text in part), None)
+            # A bare `raise` is part of every other one.
+            reason = next((why for text, why in reader.unseen.items() if (part == text if text == "raise" else text in part)), None)
             unseen.append((site, reason))
             print(f"no case: {site.file} line {site.line}, {site.what} of {site.text}: {reason}", flush=True)
         else:
