@@ -1,5 +1,5 @@
 // Applies the files for Kubernetes to a real control plane: etcd, kube-apiserver, kube-controller-manager and kubectl, built from the
-// Go module proxy (main.go, about a quarter of an hour on two cores). No kubelet runs: this program says of each pod what a kubelet
+// Go module proxy (main.go; needs Go 1.24, a quarter of an hour on two cores). No kubelet runs: this program says of each pod what a kubelet
 // would say, so it shows what the controllers do with our files, and not that an image starts. KEDA's types are installed, KEDA is not.
 //
 //   node deploy/cluster/check.mjs [--program FILE] [--counts FILE] [--write]
