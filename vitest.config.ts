@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Suites of real servers, killed processes, attacks, compilers, programs of the documentation, searches of seconds, and the packed
+ * Suites of servers, killed processes, attacks, compilers, programs of the documentation, searches of seconds, and the packed
  * package: minutes.
  * `npm run test:system`.
  */
@@ -20,7 +20,10 @@ const SYSTEM = [
   "test/fleet/jobs.test.ts",
   "test/fleet/servers.test.ts",
   "test/fleet/until-empty.test.ts",
+  "test/hub/oci.test.ts",
   "test/hub/page.test.ts",
+  "test/hub/push.test.ts",
+  "test/hub/read.test.ts",
   "test/hub/registry.test.ts",
   "test/io/hostile-tree.test.ts",
   "test/package.test.ts",
