@@ -12,7 +12,7 @@ const listens = (port) =>
     socket.once("connect", () => socket.destroy());
   });
 
-const freePort = () =>
+export const freePort = () =>
   new Promise((resolve) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
       const { port } = server.address();

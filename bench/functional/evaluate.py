@@ -4,7 +4,8 @@ Usage: python evaluate.py NAME [--deciding | --only TEXT ...] [--recode | --dev]
 
 For the base model, every encoding of `table.py`, and the adapter as trained (if it was trained
 in this work folder), one JSON line is appended to results/<name>.jsonl; lines that are
-there already are not made again. With --dev the development items are scored, and lines are only printed: for choices. Encodings are made from the reference adapter (see references.py).
+there already are not made again. With --dev the development items are scored, and lines are only
+printed: for choices. Encodings are made from the reference adapter (see references.py).
 All scores are at the positions of the right answers (see lm.py):
 
   exact      share of items answered right, every token and the end, greedy

@@ -10,7 +10,6 @@ scored on development items: results/starts-scored.jsonl. With `--kept` it says 
 
 import argparse
 import json
-import subprocess
 from pathlib import Path
 
 import lm
@@ -33,11 +32,8 @@ def a_of(model) -> torch.Tensor:
     return torch.cat([v.flatten() for k, v in sorted(get_peft_model_state_dict(model).items()) if "lora_A" in k])
 
 
-def encode(folder, file, start: str) -> dict:
-    options = ["--max-error", "0.05", "--start", start, "--force", "--json"]
-    command = [*encodings.CLI, "encode", str(folder), "-o", str(file), *options]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+def encode(folder: Path, file: Path, kind: str) -> dict:
+    return encodings.lqa("encode", str(folder), "-o", str(file), "--max-error", "0.05", "--start", kind, "--force")
 
 
 def run(rate: float, most: int) -> None:

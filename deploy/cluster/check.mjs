@@ -9,11 +9,11 @@ import { execFile, execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
+import { freePort } from "../../bench/fleet/servers.mjs";
 
 const KEDA = "github.com/kedacore/keda/v2@v2.21.0";
 const { values: options } = parseArgs({
@@ -47,14 +47,6 @@ const start = (name, ...args) => {
   const log = openSync(join(base, `${name}.log`), "w");
   const child = spawn(program, [name, ...args], { cwd: base, stdio: ["ignore", log, log] });
   running.push({ child, ended: once(child, "exit") });
-};
-const freePort = async () => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 };
 
 const token = randomBytes(16).toString("hex");

@@ -27,7 +27,6 @@ export {
   type Inspection,
   type InspectOptions,
   inspectLqa,
-  inspectSource,
   type ModuleLoss,
   type SourceFindings,
 } from "./inspection.ts";

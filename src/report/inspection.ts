@@ -136,21 +136,18 @@ const PIECE = 2 ** 15;
 const CURVE_POINTS = 24;
 
 /**
- * Inspects a file in memory.
+ * Inspects a file in memory or behind a source of ranges, in bounded memory: one module at a time. With `level: "structure"` and
+ * `weights: false` it reads only prologue, index and metadata.
  *
- * @throws LqaError ABORTED; errors from reading the source adapter; never because of the contents of `bytes`
- */
-export async function inspectLqa(bytes: Uint8Array, options: InspectOptions = {}): Promise<Inspection> {
-  return await inspectSource(memorySource(bytes), options);
-}
-
-/**
- * Inspects a file behind a source of ranges, in bounded memory: one module at a time. With `level: "structure"` and `weights:
- * false` it reads only prologue, index and metadata.
+ * @param from bytes of the file, or a source of them
  *
  * @throws LqaError ABORTED; errors from reading either source; never because of the contents of the file
  */
-export async function inspectSource(source: ByteSource, options: InspectOptions = {}): Promise<Inspection> {
+export async function inspectLqa(
+  from: Uint8Array | ByteSource,
+  options: InspectOptions = {},
+): Promise<Inspection> {
+  const source = from instanceof Uint8Array ? memorySource(from) : from;
   const { level, signal } = options;
   const validation = await validate(source, { all: true, level, signal });
   // Show a damaged file as far as it can be read, with its findings; a digest mismatch must not hide the rest.

@@ -11,7 +11,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 
 /** What will be dropped if that suffices. */
-type Leaving = Pick<ReadonlySet<Holding>, "has">;
+export type Leaving = Pick<ReadonlySet<Holding>, "has">;
 
 /** Something that takes bytes and that the budget may drop at times. */
 export interface Holding {

@@ -14,7 +14,7 @@ import {
 } from "../core/read/decode.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { parameterCount } from "../model/adapter.ts";
-import type { Budget, Holding } from "./budget.ts";
+import type { Budget, Holding, Leaving } from "./budget.ts";
 import type { Content } from "./content.ts";
 import { factorsOf } from "./resident-module.ts";
 import type { StoredAdapter } from "./stores.ts";
@@ -118,7 +118,7 @@ export class Resident implements Holding {
     return [...this.owners].some(({ pinned }) => pinned);
   }
 
-  isFree(leaving: Parameters<Holding["isFree"]>[0]): boolean {
+  isFree(leaving: Leaving): boolean {
     if (this.#holds > 0) return false;
     for (const child of this.#children) if (!leaving.has(child)) return false;
     return [...this.owners].every(({ pinned, reloadable }) => reloadable && !pinned);

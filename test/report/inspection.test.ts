@@ -15,7 +15,7 @@ import {
 import { encodeAdapter } from "../../src/encode/index.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import { compareAdapter } from "../../src/report/compare.ts";
-import { inspectLqa, inspectSource } from "../../src/report/index.ts";
+import { inspectLqa } from "../../src/report/index.ts";
 import { effectiveRank } from "../../src/report/page/module-tables.ts";
 import { normal } from "../helpers/random.ts";
 
@@ -227,7 +227,7 @@ describe("a file behind a source", () => {
     const damaged = bytes.slice();
     damaged[bytes.length >> 1]! ^= 1;
     for (const file of [bytes, damaged, bytes.subarray(0, -1), bytes.subarray(0, 70)]) {
-      const { validation, ...rest } = await inspectSource(watched(file).source, { source: adapter });
+      const { validation, ...rest } = await inspectLqa(watched(file).source, { source: adapter });
       const { validation: other, ...same } = await inspectLqa(file, { source: adapter });
       expect(rest).toEqual(same);
       expect(validation).toEqual(other);
@@ -237,7 +237,7 @@ describe("a file behind a source", () => {
   it("is read no further than its index and metadata if nothing else is requested", async () => {
     const { bytes } = await encodeAdapter(large, { profile: "raw" });
     const { source, read, largest } = watched(bytes);
-    const found = await inspectSource(source, { level: "structure", weights: false });
+    const found = await inspectLqa(source, { level: "structure", weights: false });
     expect(found.validation).toMatchObject({ valid: true, level: "structure", bytes: bytes.length });
     expect(found.modules).toHaveLength(40);
     expect(found.modules[0]).toMatchObject({ singularValues: undefined, problem: undefined });
@@ -257,7 +257,7 @@ describe("a file behind a source", () => {
       },
     });
     for (const from of [0, 1])
-      await expect(inspectSource(broken(from), { level: "structure" })).rejects.toMatchObject({
+      await expect(inspectLqa(broken(from), { level: "structure" })).rejects.toMatchObject({
         kind: "NETWORK",
       });
   });

@@ -39,6 +39,7 @@ export async function checkRefusals(world: World): Promise<void> {
     await refused("TARGET_SIZE", () => module.prepareDecode({ b: buffer(bBytes, UNIFORM) }));
     const large = buffer(bBytes + 256);
     await refused("TARGET_SIZE", () => module.prepareDecode({ b: { buffer: large, offset: 4 } }));
+    await refused("TARGET_SIZE", () => module.prepareDecode({ b: { buffer: large, offset: -256 } }));
     await refused("TARGET_SIZE", () => module.prepareDecode({ b: { buffer: large, size: bBytes - 4 } }));
     (await module.prepareDecode({ b: { buffer: large, offset: 256 } })).destroy();
   });

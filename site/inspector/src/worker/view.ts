@@ -6,7 +6,7 @@
  */
 
 import { parameterCount } from "../../../../src/core/index.ts";
-import { compareAdapter, drawReport, inspectSource } from "../../../../src/report/index.ts";
+import { compareAdapter, drawReport, inspectLqa } from "../../../../src/report/index.ts";
 import type { ReportSection } from "../../../../src/report/page/document.ts";
 import type { Hints } from "../../../../src/report/page/hints.ts";
 import { html } from "../../../../src/report/page/html.ts";
@@ -63,7 +63,7 @@ export async function describe(
     };
   }
   const source = whole ? adapter?.adapter : undefined;
-  const inspection = await inspectSource(watched(document, whole, progress), {
+  const inspection = await inspectLqa(watched(document, whole, progress), {
     source,
     weights: whole,
     level: depth?.level ?? "structure",
