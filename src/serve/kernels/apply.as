@@ -6,10 +6,12 @@
 //
 // No relaxed SIMD: its results may differ between machines.
 
-import { rotate as rotateIntegers } from "../../core/codecs/kernels/parts/rotate";
+import { prepare } from "../../core/codecs/kernels/parts/expand";
 import {
-  convert, F16, F32, firstFour, HALVES_FINITE, HALVES_NORMAL, INTEGERS, kindsOfHalves, lastFour, prepare, RAW, TILE, tile,
-} from "../../core/codecs/kernels/parts/tile";
+  convert, firstFour, HALVES_FINITE, HALVES_NORMAL, kindsOfHalves, lastFour,
+} from "../../core/codecs/kernels/parts/raw";
+import { rotate as rotateIntegers } from "../../core/codecs/kernels/parts/rotate";
+import { F16, F32, INTEGERS, RAW, TILE, tile } from "../../core/codecs/kernels/parts/tile";
 export { prepare, convert };
 
 /** Kind of a row of draws (spec clause 8.8): 16-bit integers times 2^-15, as in ../program.ts. */

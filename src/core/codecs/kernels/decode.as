@@ -6,10 +6,11 @@
 //
 // The kernel does not use relaxed SIMD, whose results may differ between machines.
 
+import { lookUp, prepare, tableBytes } from "./parts/expand";
+import { convert } from "./parts/raw";
 import { rotate } from "./parts/rotate";
 import {
-  BYTES, codesAt, convert, F32, finish, lookUp, prepare, prepareGroups, RAW, SCALES, SMALL, tableBytes, TILE,
-  tile, TRELLIS, ZERO,
+  BYTES, codesAt, F32, finish, prepareGroups, RAW, SCALES, SMALL, TILE, tile, TRELLIS, ZERO,
 } from "./parts/tile";
 export { prepare, convert, rotate };
 

@@ -1,7 +1,7 @@
 // The rotation of clause 8.6.1 on the integers of a whole trellis vector, 128 bits at a time. The kernels that decode and that
 // apply share this file; it is no kernel itself.
 
-import { expandTrellis } from "./tile";
+import { expandTrellis } from "./expand";
 
 const MIXED: usize = 0x11800; // 64 rows of eight integers
 

@@ -2,16 +2,17 @@
 // reference decoders. It needs scales that are finite and, for binary16, not negative and so small that nothing overflows;
 // tile() returns false for others. The kernels that decode and that apply share this file; it is no kernel itself.
 //
-// There are two stages, so that code grows with the sum of codecs and outputs, not with their product. expand turns the codes
+// There are two stages, so that code grows with the sum of codecs and outputs, not with their product. expand.as turns the codes
 // of a tile into bytes (for a trellis it takes the weights of several windows at once from a table of two to four steps).
 // finish turns bytes into integers, and integers times the scale into weights. A tile's bytes stay in the first cache. Signs
-// skip expand: finish reads their bits.
+// skip it: finish reads their bits.
 //
 // The code does not use relaxed SIMD, whose results may differ between machines.
 
-// Fixed places, below 0x12400, in the memory of each kernel.
-const MASKS: usize = 0; // masks of expandCodes
-const TAIL: usize = 64; // eight or sixteen weights, of which the target takes fewer
+import { expandCodes, expandTrellis } from "./expand";
+
+// Fixed places, below 0x12400, in the memory of each kernel; expand.as has one at 0.
+export const TAIL: usize = 64; // eight or sixteen weights, of which the target takes fewer
 export const BYTES: usize = 0x11e00; // a tile's codes, or a trellis' integers
 export const SCALES: usize = 0x11c00; // scales of the groups of a tile in binary32, times 4 if the output is binary16
 const FIRSTS: usize = 0x11d00; // zero points z of these groups: 2^23 + z in binary32, or the integer −z for binary16
@@ -28,144 +29,6 @@ export const INTEGERS: i32 = 5;
 // Float types.
 export const F32: i32 = 0;
 export const F16: i32 = 1;
-
-// ---- expand -----------------------------------------------------------------------------------------------------
-
-/** Expands `count` codes of `bits` bits to bytes; writes up to 127 bytes more, reads up to 30 bytes more. */
-function expandCodes(bits: i32, from: usize, count: i32, to: usize): void {
-  const end = to + <usize>count;
-  if (bits == 1) {
-    const bit = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
-    const one = i8x16.splat(1);
-    for (; to < end; to += 64, from += 8) {
-      const x = v128.load64_zero(from);
-      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1), bit), one));
-      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3), bit), one), 16);
-      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5), bit), one), 32);
-      v128.store(to, i8x16.min_u(v128.and(i8x16.shuffle(x, x, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7), bit), one), 48);
-    }
-  } else if (bits == 2) {
-    const mask = i8x16.splat(3);
-    for (; to < end; to += 64, from += 16) {
-      const x = v128.load(from);
-      const a = v128.and(x, mask), b = v128.and(i16x8.shr_u(x, 2), mask);
-      const c = v128.and(i16x8.shr_u(x, 4), mask), d = v128.and(i16x8.shr_u(x, 6), mask);
-      const ab = i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const AB = i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      const cd = i8x16.shuffle(c, d, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const CD = i8x16.shuffle(c, d, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      v128.store(to, i16x8.shuffle(ab, cd, 0, 8, 1, 9, 2, 10, 3, 11));
-      v128.store(to, i16x8.shuffle(ab, cd, 4, 12, 5, 13, 6, 14, 7, 15), 16);
-      v128.store(to, i16x8.shuffle(AB, CD, 0, 8, 1, 9, 2, 10, 3, 11), 32);
-      v128.store(to, i16x8.shuffle(AB, CD, 4, 12, 5, 13, 6, 14, 7, 15), 48);
-    }
-  } else if (bits == 4) {
-    const mask = i8x16.splat(15);
-    for (; to < end; to += 32, from += 16) {
-      const x = v128.load(from);
-      const a = v128.and(x, mask), b = v128.and(i16x8.shr_u(x, 4), mask);
-      v128.store(to, i8x16.shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
-      v128.store(to, i8x16.shuffle(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), 16);
-    }
-  } else {
-    // Code i begins at bit i·bits: take the two bytes that it may touch as 16 bits, shift it to the top, then down.
-    for (let i = 0; i < 8; i++) {
-      const bit = <i32>i * bits;
-      store<u16>(MASKS + 2 * <usize>i, <u16>((bit >> 3) * 0x101 + 0x100));
-      store<u16>(MASKS + 16 + 2 * <usize>i, <u16>(<i32>1 << (16 - bits - (bit & 7))));
-    }
-    const pick = v128.load(MASKS);
-    const move = v128.load(MASKS, 16);
-    const down = 16 - bits;
-    for (; to < end; to += 16) {
-      const x = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load(from), pick), move), down);
-      const y = i16x8.shr_u(i16x8.mul(i8x16.swizzle(v128.load(from + <usize>bits), pick), move), down);
-      v128.store(to, i8x16.narrow_i16x8_u(x, y));
-      from += 2 * <usize>bits;
-    }
-  }
-}
-
-/** Copies one table entry of 2^`log` bytes; its index is the bits of `word` from bit `at` on. */
-// @ts-ignore: decorator
-@inline
-function lookOne(word: u64, at: i32, log: i32, mask: i32, lut: usize, to: usize): void {
-  const down = at - log;
-  const index = lut + <usize>(<i32>(down >= 0 ? word >> down : word << -down) & mask);
-  if (log == 3) store<u64>(to, load<u64>(index));
-  else if (log == 2) store<u32>(to, load<u32>(index));
-  else store<u16>(to, load<u16>(index));
-}
-
-/**
- * Looks up trellis codes in a table: eight or four entries of 2^`log` bytes for each `bytes` bytes of codes, until it has
- * written `count` bytes, or up to 63 more. The first window has k of its bits in the byte at `from`, the others in the byte
- * before. Reads up to 14 bytes more.
- */
-// @ts-ignore: decorator
-@inline
-export function lookUp(k: i32, shift: i32, width: i32, log: i32, eight: bool, bytes: usize, lut: usize, from: usize, count: i32, to: usize): void {
-  const mask = ((1 << width) - 1) << log;
-  const each: usize = 1 << log;
-  const end = to + <usize>count;
-  for (from--; to < end; from += bytes) {
-    const word = load<u64>(from);
-    lookOne(word, k, log, mask, lut, to);
-    lookOne(word, k + shift, log, mask, lut, to + each);
-    lookOne(word, k + 2 * shift, log, mask, lut, to + 2 * each);
-    lookOne(word, k + 3 * shift, log, mask, lut, to + 3 * each);
-    if (eight) {
-      lookOne(word, k + 4 * shift, log, mask, lut, to + 4 * each);
-      lookOne(word, k + 5 * shift, log, mask, lut, to + 5 * each);
-      lookOne(word, k + 6 * shift, log, mask, lut, to + 6 * each);
-      lookOne(word, k + 7 * shift, log, mask, lut, to + 7 * each);
-    }
-    to += eight ? 8 * each : 4 * each;
-  }
-}
-
-export function expandTrellis(table: i32, lut: usize, from: usize, count: i32, to: usize): void {
-  switch (table) {
-    case 1:
-      lookUp(1, 4, 11, 3, true, 4, lut, from, count, to);
-      break;
-    case 2:
-      lookUp(1, 4, 11, 2, true, 4, lut, from, count, to);
-      break;
-    case 3:
-      lookUp(3, 6, 11, 2, true, 6, lut, from, count, to);
-      break;
-    case 4:
-      lookUp(2, 4, 10, 1, true, 4, lut, from, count, to);
-      break;
-    case 5:
-      lookUp(3, 6, 11, 1, true, 6, lut, from, count, to);
-      break;
-    case 6:
-      lookUp(4, 8, 12, 1, false, 4, lut, from, count, to);
-      break;
-  }
-}
-
-/** Bytes of the table of a trellis; its entries are behind it. */
-// @ts-ignore: decorator
-@inline
-export function tableBytes(table: i32): usize {
-  return table == 1 ? 0x4000 : table == 4 ? 0x800 : table == 5 ? 0x1000 : 0x2000;
-}
-
-/** Fills the table of `steps` steps at `lut` from the 256 · `weights` entries at `entries`, and copies these behind it. */
-export function prepare(entries: usize, stepBits: i32, weights: i32, steps: i32, lut: usize): void {
-  const all = 1 << (8 + (steps - 1) * stepBits);
-  for (let window = 0; window < all; window++) {
-    for (let t = 0; t < steps; t++) {
-      const entry = entries + <usize>(((window >> (t * stepBits)) & 0xff) * weights);
-      for (let v = 0; v < weights; v++) store<i8>(lut++, load<i8>(entry + <usize>v));
-    }
-  }
-  memory.copy(lut, entries, <usize>(256 * weights));
-}
-
 // ---- finish -----------------------------------------------------------------------------------------------------
 
 // Inputs of finish(): integers in bytes; integers in 16 bits; codes, to which it adds an integer.
@@ -180,7 +43,7 @@ const CODES: i32 = 2;
  */
 // @ts-ignore: decorator
 @inline
-function roundHalf(x: v128): v128 {
+export function roundHalf(x: v128): v128 {
   const exponent = i32x4.max_s(v128.and(x, i32x4.splat(0x7f800000)), i32x4.splat(0x39800000));
   const sum = f32x4.add(x, i32x4.add(exponent, i32x4.splat(0x06800000)));
   return i32x4.dot_i16x8_s(sum, i32x4.splat(0x00080001));
@@ -199,7 +62,7 @@ function halves(n: v128, scale: v128): v128 {
 /** The low halves of the lanes of both, interleaved. */
 // @ts-ignore: decorator
 @inline
-function evenOdd(even: v128, odd: v128): v128 {
+export function evenOdd(even: v128, odd: v128): v128 {
   return i16x8.shuffle(even, i32x4.shl(odd, 16), 0, 9, 2, 11, 4, 13, 6, 15);
 }
 
@@ -457,185 +320,6 @@ export function prepareGroups(kind: i32, bits: i32, type: i32, wide: bool, scale
     else store<i32>(FIRSTS + at, -first);
   }
   return fine;
-}
-
-// ---- raw --------------------------------------------------------------------------------------------------------
-
-// Classes of binary16 numbers: all are normal; all are finite; F16 means that there may be infinities or NaN.
-export const HALVES_NORMAL: i32 = 3;
-export const HALVES_FINITE: i32 = 4;
-
-/** The class of `count` binary16 numbers. It also looks at up to 14 bytes behind them, so the class may be too wide. */
-export function kindsOfHalves(from: usize, count: i32): i32 {
-  const end = from + 2 * <usize>count;
-  let least = i16x8.splat(0x7fff);
-  // Reorders exponents so that 31 is lowest, then 0, then the others.
-  for (; from < end; from += 16) {
-    const turned = v128.and(i16x8.add(v128.load(from), i16x8.splat(0x400)), i16x8.splat(0x7fff));
-    least = i16x8.min_s(least, turned);
-  }
-  if (!v128.any_true(i16x8.lt_s(least, i16x8.splat(0x800)))) return HALVES_NORMAL;
-  return v128.any_true(i16x8.lt_s(least, i16x8.splat(0x400))) ? F16 : HALVES_FINITE;
-}
-
-/** The upper 16 bits of eight normal binary16 numbers h in binary32, with another exponent bias. The lower bits are h << 13. */
-// @ts-ignore: decorator
-@inline
-function upperBits(h: v128): v128 {
-  return i16x8.add(v128.and(i16x8.shr_s(h, 3), i16x8.splat(-28673)), i16x8.splat(0x3800));
-}
-
-/**
- * Turns four finite binary16 numbers, sign-extended to 32 bits, into binary32. It first takes a subnormal number of
- * significand f for 2^-15 (1 + f); adding that to itself and subtracting 2^-14 gives the right value. So no intermediate is
- * subnormal in binary32, which would cost a hundred cycles on many machines.
- */
-// @ts-ignore: decorator
-@inline
-function widenFinite(h: v128): v128 {
-  const bits = i32x4.shl(h, 13);
-  const x = i32x4.add(v128.and(bits, i32x4.splat(0x0fffe000)), i32x4.splat(0x38000000));
-  const magnitude = f32x4.add(x, f32x4.pmin(f32x4.splat(0), f32x4.sub(x, f32x4.splat(0.00006103515625))));
-  return v128.or(magnitude, v128.and(bits, i32x4.splat(0x80000000)));
-}
-
-/** The first four of eight binary16 numbers in binary32; all are of class `kinds`, HALVES_NORMAL or HALVES_FINITE. */
-// @ts-ignore: decorator
-@inline
-export function firstFour(kinds: i32, h: v128): v128 {
-  return kinds == HALVES_NORMAL
-    ? i16x8.shuffle(i16x8.shl(h, 13), upperBits(h), 0, 8, 1, 9, 2, 10, 3, 11)
-    : widenFinite(i32x4.extend_low_i16x8_s(h));
-}
-
-/** The last four of eight binary16 numbers, as {@link firstFour}. */
-// @ts-ignore: decorator
-@inline
-export function lastFour(kinds: i32, h: v128): v128 {
-  return kinds == HALVES_NORMAL
-    ? i16x8.shuffle(i16x8.shl(h, 13), upperBits(h), 4, 12, 5, 13, 6, 14, 7, 15)
-    : widenFinite(i32x4.extend_high_i16x8_s(h));
-}
-
-/** Turns four binary16 numbers of any class, zero-extended to 32 bits, into binary32. */
-// @ts-ignore: decorator
-@inline
-function widen(h: v128): v128 {
-  const magnitude = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
-  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
-  const high = v128.and(i32x4.ge_s(magnitude, i32x4.splat(0x0f800000)), i32x4.splat(0x38000000));
-  const normal = i32x4.add(i32x4.add(magnitude, i32x4.splat(0x38000000)), high);
-  const subnormal = f32x4.sub(i32x4.add(magnitude, i32x4.splat(0x38800000)), i32x4.splat(0x38800000));
-  const small = i32x4.lt_s(magnitude, i32x4.splat(0x00800000));
-  return v128.or(v128.bitselect(subnormal, normal, small), sign);
-}
-
-/**
- * Rounds magnitudes of four binary32 numbers, none of them NaN, to binary16 in the low half of each lane; the high half is
- * undefined. It clamps larger numbers to 2^16, which becomes infinity.
- */
-// @ts-ignore: decorator
-@inline
-function narrow(magnitude: v128): v128 {
-  return roundHalf(f32x4.mul(i32x4.min_s(magnitude, i32x4.splat(0x47800000)), f32x4.splat(4)));
-}
-
-/** As {@link narrow}, also for NaN, which keeps its upper bits and becomes quiet. */
-// @ts-ignore: decorator
-@inline
-function narrowAny(magnitude: v128): v128 {
-  const payload = v128.or(v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(0x3ff)), i32x4.splat(0x7e00));
-  return v128.bitselect(payload, narrow(magnitude), i32x4.gt_s(magnitude, i32x4.splat(0x7f800000)));
-}
-
-/** Rounds eight binary32 or bf16 numbers to binary16. */
-// @ts-ignore: decorator
-@inline
-function narrowEight(element: i32, from: usize): v128 {
-  const mask = i32x4.splat(0x7fffffff);
-  let x = v128.load(from), y: v128, signs: v128;
-  if (element == F32) {
-    y = v128.load(from, 16);
-    signs = i16x8.shuffle(x, y, 1, 3, 5, 7, 9, 11, 13, 15);
-    x = v128.and(x, mask);
-    y = v128.and(y, mask);
-  } else {
-    signs = x;
-    // y: the odd ones; x: the even ones.
-    y = v128.and(x, i32x4.splat(0x7fff0000));
-    x = v128.and(i32x4.shl(x, 16), mask);
-  }
-  let low: v128, high: v128;
-  if (v128.any_true(i32x4.gt_s(i32x4.max_s(x, y), i32x4.splat(0x7f800000)))) {
-    low = narrowAny(x);
-    high = narrowAny(y);
-  } else {
-    low = narrow(x);
-    high = narrow(y);
-  }
-  const magnitudes = element == F32 ? i16x8.shuffle(low, high, 0, 2, 4, 6, 8, 10, 12, 14) : evenOdd(low, high);
-  return v128.or(magnitudes, v128.and(signs, i16x8.splat(-32768)));
-}
-
-/** Converts eight numbers of binary16 or bf16 to binary32, or of any type to binary16. */
-// @ts-ignore: decorator
-@inline
-function convertEight(element: i32, wide: bool, from: usize, to: usize): void {
-  const h = v128.load(from);
-  if (!wide) {
-    if (element == F16) {
-      // A NaN becomes quiet, as a conversion through binary32 would make it (3.2, 8.7).
-      const nan = i16x8.gt_s(v128.and(h, i16x8.splat(0x7fff)), i16x8.splat(0x7c00));
-      v128.store(to, v128.or(h, v128.and(nan, i16x8.splat(0x200))));
-    } else v128.store(to, narrowEight(element, from));
-    return;
-  }
-  if (element == F16) {
-    v128.store(to, widen(i32x4.extend_low_i16x8_u(h)));
-    v128.store(to, widen(i32x4.extend_high_i16x8_u(h)), 16);
-  } else if (element == HALVES_NORMAL || element == HALVES_FINITE) {
-    v128.store(to, firstFour(element, h));
-    v128.store(to, lastFour(element, h), 16);
-  } else {
-    const zero = i32x4.splat(0);
-    v128.store(to, i16x8.shuffle(zero, h, 0, 8, 1, 9, 2, 10, 3, 11));
-    v128.store(to, i16x8.shuffle(zero, h, 4, 12, 5, 13, 6, 14, 7, 15), 16);
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function convertAll(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
-  const size: usize = wide ? 4 : 2;
-  const width: usize = element == F32 ? 32 : 16;
-  for (; count >= 8; count -= 8) {
-    convertEight(element, wide, from, to);
-    from += width;
-    to += 8 * size;
-  }
-  if (count > 0) {
-    convertEight(element, wide, from, TAIL);
-    memory.copy(to, TAIL, <usize>count * size);
-  }
-}
-
-function widenHalves(from: usize, count: i32, to: usize): void {
-  const kinds = kindsOfHalves(from, count);
-  if (kinds == HALVES_NORMAL) convertAll(HALVES_NORMAL, true, from, count, to);
-  else if (kinds == HALVES_FINITE) convertAll(HALVES_FINITE, true, from, count, to);
-  else convertAll(F16, true, from, count, to);
-}
-
-/** Converts floats of a type (F32, F16, 2 is bf16) to binary32 or binary16. Reads up to 28 bytes more. */
-export function convert(element: i32, wide: bool, from: usize, count: i32, to: usize): void {
-  if (element == F32) {
-    if (wide) memory.copy(to, from, 4 * <usize>count);
-    else convertAll(F32, false, from, count, to);
-  } else if (element == F16) {
-    if (wide) widenHalves(from, count, to);
-    else convertAll(F16, false, from, count, to);
-  } else if (wide) convertAll(2, true, from, count, to);
-  else convertAll(2, false, from, count, to);
 }
 
 // ---- the whole --------------------------------------------------------------------------------------------------
