@@ -8,7 +8,7 @@
  *   lqa_open     checks everything that needs no chunk (steps 1 to 3 of clause 15.2)
  *   lqa_next_*   go through modules, tensors and sections
  *   lqa_payload  checks one chunk and gives its payload
- *   lqa_decode_factor  gives the weights of a factor as f32 or f16
+ *   lqa_decode_factor  gives the weights of a factor as f32, f16 or bf16
  *   lqa_verify   does everything else (steps 4 to 7) in the order of clause 15.2
  */
 #ifndef LQA_H
@@ -215,7 +215,7 @@ enum { LQA_BY_COMPONENT, LQA_BY_WEIGHT };   /* orders: [experts][rank][n], as st
 enum { LQA_WITHOUT_AVX512 = 1, LQA_WITHOUT_AVX2 };
 
 typedef struct lqa_form {
-  uint8_t element;    /* LQA_F32, or LQA_F16: bit patterns in uint16_t */
+  uint8_t element;    /* LQA_F32; LQA_F16 or LQA_BF16: bit patterns in uint16_t, rounded once from f32, to nearest even */
   uint8_t order;      /* PEFT has B' LQA_BY_WEIGHT and A' LQA_BY_COMPONENT */
   uint8_t multiplied; /* 1: times the multiplier of the module, which rounds once more */
   uint8_t without;    /* 0: what the processor has. LQA_WITHOUT_*: less of it, for tests; the weights are the same */

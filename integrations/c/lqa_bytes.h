@@ -63,4 +63,10 @@ static inline uint16_t lqa_to_f16(float value) {
   return (uint16_t)((magnitude < 0x38800000u ? small : normal) | (bits >> 16 & 0x8000u));
 }
 
+/* The nearest bf16, to even, of what is no NaN. */
+static inline uint16_t lqa_to_bf16(float value) {
+  const uint32_t bits = lqa_bits(value);
+  return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+}
+
 #endif

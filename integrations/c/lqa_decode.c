@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: CC0-1.0
  *
- * lqa_decode.c: whole factors as f32 or f16, bit for bit as clause 8.7 demands.
+ * lqa_decode.c: whole factors as f32, f16 or bf16, bit for bit as clause 8.7 demands.
  *
  * Every codec but raw is integers times scales. A vector is decoded in pieces of up to 2048 weights that stay in the
  * first cache: first the integers (clause 8), as int16_t; then each times its scale, rounded to f32 and, if asked for, to
- * f16. Integers of any place of a vector can be had alone, because a window of a trellis is 8 bits of the code string.
+ * f16 or bf16. Integers of any place of a vector can be had alone, because a window of a trellis is 8 bits of the code string.
  * So pieces of rotated vectors are columns of the matrix of 8.6.1, and scratch does not grow with the vector.
  *
  * The loops are plain C that compilers turn into vector code. They are compiled a second time for AVX2 and F16C. */
@@ -38,10 +38,12 @@ typedef struct job {
 
 /* Constants in each of the functions at the end. */
 enum { PLAIN, AVX2, AVX512 };
+enum { TO_F32, TO_F16, TO_BF16, TYPES };
 typedef struct how {
-  int half, level;
+  int type, level;
 } how;
-#define WIDTH(h) ((h).half ? 2u : 4u)
+#define SIZE_OF(type) ((type) == TO_F32 ? 4u : 2u)
+#define WIDTH(h) SIZE_OF((h).type)
 
 #if defined(__GNUC__) || defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
@@ -248,10 +250,12 @@ __attribute__((target("avx2,f16c"))) static inline void narrow_avx2(const float 
 /* The first `count` weights of a block of 16 or 32. */
 INLINE void put(const float *w, uint32_t block, uint32_t count, uint8_t *out, const how h) {
   uint16_t halves[BLOCK];
-  if (h.half && h.level >= AVX2) narrow_avx2(w, halves, block);
-  else if (h.half)
+  if (h.type == TO_BF16)
+    for (uint32_t i = 0; i < block; i++) halves[i] = lqa_to_bf16(w[i]);
+  else if (h.type == TO_F16 && h.level >= AVX2) narrow_avx2(w, halves, block);
+  else if (h.type == TO_F16)
     for (uint32_t i = 0; i < block; i++) halves[i] = lqa_to_f16(w[i]);
-  const void *const from = h.half ? (const void *)halves : w;
+  const void *const from = h.type == TO_F32 ? (const void *)w : halves;
   if (count == block) memcpy(out, from, block * WIDTH(h)); /* a constant */
   else memcpy(out, from, count * WIDTH(h));
 }
@@ -365,8 +369,8 @@ INLINE void decode_piece(const job *j, const vector *v, const piece *p, uint8_t 
 
 #ifdef __SSE2__
 #include <emmintrin.h>
-/* Eight rows of eight f16, or four of four f32. */
-static inline void transpose_f16(const uint8_t *from, uint64_t pitch, uint8_t *to, uint64_t rank) {
+/* Eight rows of eight weights of 2 bytes, or four of four f32. */
+static inline void transpose_2(const uint8_t *from, uint64_t pitch, uint8_t *to, uint64_t rank) {
   __m128i r[8], q[8];
   for (int i = 0; i < 8; i++) r[i] = _mm_loadu_si128((const __m128i *)(const void *)(from + (uint64_t)i * pitch));
   for (int i = 0; i < 4; i++) {
@@ -407,7 +411,7 @@ INLINE void transpose(const uint8_t *tile, uint32_t pitch, uint32_t count, uint3
     for (uint32_t c = 0; c < wide; c += square) {
       const uint8_t *const from = tile + (c * pitch + i) * size;
       uint8_t *const to = out + (i * rank + c) * size;
-      if (h.half) transpose_f16(from, pitch * size, to, rank * size);
+      if (h.type != TO_F32) transpose_2(from, pitch * size, to, rank * size);
       else transpose_f32(from, pitch * size, to, rank * size);
     }
 #endif
@@ -599,19 +603,19 @@ INLINE void mix(const mixing *m, const how h) {
 
 /* What depends on the instructions of the processor. */
 typedef struct loops {
-  void (*decode[2])(const job *j, const vector *v, uint32_t first, uint32_t count, uint8_t *out); /* f32, f16 */
+  void (*decode[TYPES])(const job *j, const vector *v, uint32_t first, uint32_t count, uint8_t *out);
   void (*draw)(twister *t, uint32_t skipped, int16_t *draws, uint64_t count);
   void (*mix)(const mixing *m);
 } loops;
 
-#define DECODER(name, half, level) \
+#define DECODER(name, type, level) \
   static void name(const job *j, const vector *v, uint32_t first, uint32_t count, uint8_t *out) { \
-    const how h = {half, level}; \
+    const how h = {type, level}; \
     decode_vectors(j, v, first, count, out, h); \
   }
 #define MIXER(name, level) \
   static void name(const mixing *m) { \
-    const how h = {0, level}; \
+    const how h = {TO_F32, level}; \
     mix(m, h); \
   }
 #define DRAWER(name) \
@@ -619,22 +623,25 @@ typedef struct loops {
     skip(t, skipped); \
     draw(t, draws, count); \
   }
-DECODER(to_f32, 0, PLAIN)
-DECODER(to_f16, 1, PLAIN)
+DECODER(to_f32, TO_F32, PLAIN)
+DECODER(to_f16, TO_F16, PLAIN)
+DECODER(to_bf16, TO_BF16, PLAIN)
 DRAWER(draw_plain)
 MIXER(mix_plain, PLAIN)
-static const loops plain_loops = {{to_f32, to_f16}, draw_plain, mix_plain};
+static const loops plain_loops = {{to_f32, to_f16, to_bf16}, draw_plain, mix_plain};
 #ifdef HAS_X86_CODE
-__attribute__((target("avx2,f16c"))) DECODER(to_f32_avx2, 0, AVX2)
-__attribute__((target("avx2,f16c"))) DECODER(to_f16_avx2, 1, AVX2)
+__attribute__((target("avx2,f16c"))) DECODER(to_f32_avx2, TO_F32, AVX2)
+__attribute__((target("avx2,f16c"))) DECODER(to_f16_avx2, TO_F16, AVX2)
+__attribute__((target("avx2,f16c"))) DECODER(to_bf16_avx2, TO_BF16, AVX2)
 __attribute__((target("avx2"))) DRAWER(draw_avx2)
 __attribute__((target("avx2"))) MIXER(mix_avx2, AVX2)
-static const loops avx2_loops = {{to_f32_avx2, to_f16_avx2}, draw_avx2, mix_avx2};
-__attribute__((target("avx2,f16c"))) DECODER(to_f32_avx512, 0, AVX512)
-__attribute__((target("avx2,f16c"))) DECODER(to_f16_avx512, 1, AVX512)
+static const loops avx2_loops = {{to_f32_avx2, to_f16_avx2, to_bf16_avx2}, draw_avx2, mix_avx2};
+__attribute__((target("avx2,f16c"))) DECODER(to_f32_avx512, TO_F32, AVX512)
+__attribute__((target("avx2,f16c"))) DECODER(to_f16_avx512, TO_F16, AVX512)
+__attribute__((target("avx2,f16c"))) DECODER(to_bf16_avx512, TO_BF16, AVX512)
 __attribute__((target("avx512f,avx512bw"))) DRAWER(draw_avx512)
 __attribute__((target("avx512f,avx512bw"))) MIXER(mix_avx512, AVX512)
-static const loops avx512_loops = {{to_f32_avx512, to_f16_avx512}, draw_avx512, mix_avx512};
+static const loops avx512_loops = {{to_f32_avx512, to_f16_avx512, to_bf16_avx512}, draw_avx512, mix_avx512};
 #endif
 
 /* Processors with AVX2 have F16C, but a virtual machine may hide it. Compilers before GCC 11 cannot ask for it. */
@@ -658,6 +665,10 @@ static const loops *choose(int without) {
 
 uint64_t lqa_factor_weights(const lqa_module *m, int factor) {
   return (uint64_t)m->experts * m->rank * m->vector_length[factor];
+}
+
+static int type_of(const lqa_form *form) {
+  return form->element == LQA_F16 ? TO_F16 : form->element == LQA_BF16 ? TO_BF16 : TO_F32;
 }
 
 enum { SCRATCH = 135424, MIXING = (VECTORS + COLUMN_BLOCK) * STARTED_RANK * sizeof(int16_t) };
@@ -759,7 +770,7 @@ static void add_mixture(mixing *m, const vector *mixture, uint8_t *values) {
 static void decode_started(const lqa_file *f, const lqa_module *m, const uint8_t *payload, const lqa_form *form, uint8_t *out,
                            const job *j) {
   const uint64_t n = m->vector_length[LQA_A], size = m->rank * n;
-  const int half = form->element == LQA_F16, direct = !half && !j->by_weight && !form->multiplied;
+  const int type = type_of(form), direct = type == TO_F32 && !j->by_weight && !form->multiplied;
   const loops *const level = choose(form->without);
   const job rests = {m->rank, 0, 1.0f, j->integers, j->tile};
   int16_t *const columns = (int16_t *)(void *)((uint8_t *)j->integers + SCRATCH);
@@ -782,17 +793,17 @@ static void decode_started(const lqa_file *f, const lqa_module *m, const uint8_t
       v[count++] = vector_of(&a, i, payload);
       const int last = first + count == m->rank;
       if (count < VECTORS && !last) continue;
-      level->decode[0](&rests, v, 0, count, values);
+      level->decode[TO_F32](&rests, v, 0, count, values);
       level->mix(&mixes);
       for (uint32_t k = 0; k < count; k++) {
         const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, values + 4 * k * n, 0, 0, n, 4 * n, 0};
         v[k] = value;
       }
-      if (!direct) level->decode[half](j, v, first, count, out);
+      if (!direct) level->decode[type](j, v, first, count, out);
       mixes.count = 0;
       first = last ? 0 : first + count;
       count = 0;
-      if (last) out += size * (half ? 2 : 4);
+      if (last) out += size * SIZE_OF(type);
     }
   }
 }
@@ -808,7 +819,7 @@ INLINE void add_values(uint8_t *to, const uint8_t *values, uint64_t count) {
 /* A factor of a module with a parent (8.9.3): the parent's as f32, to which the rests are added, in the form asked for. */
 static void decode_child(const lqa_file *f, const lqa_module *m, const lqa_module *parent, const uint8_t *payload, int factor,
                          const lqa_form *form, uint8_t *out, const job *j) {
-  const int half = form->element == LQA_F16, direct = !half && !j->by_weight && !form->multiplied;
+  const int type = type_of(form), direct = type == TO_F32 && !j->by_weight && !form->multiplied;
   const uint64_t n = m->vector_length[factor], size = 4 * m->rank * n, own = 4 * parent->rank * n;
   const loops *const level = choose(form->without);
   const job rests = {m->rank, 0, 1.0f, j->integers, j->tile};
@@ -828,23 +839,23 @@ static void decode_child(const lqa_file *f, const lqa_module *m, const lqa_modul
       v[count++] = vector_of(&p, i, payload);
       const int last = first + count == m->rank;
       if (count < VECTORS && !last) continue;
-      level->decode[0](&rests, v, 0, count, values);
+      level->decode[TO_F32](&rests, v, 0, count, values);
       add_values(to, values, count * n);
       for (uint32_t k = 0; k < count; k++) {
         const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, to + 4 * k * n, 0, 0, n, 4 * n, 0};
         v[k] = value;
       }
-      if (!direct) level->decode[half](j, v, first, count, out);
+      if (!direct) level->decode[type](j, v, first, count, out);
       to += 4 * count * n;
       first = last ? 0 : first + count;
       count = 0;
-      if (last) out += m->rank * n * (half ? 2 : 4);
+      if (last) out += m->rank * n * SIZE_OF(type);
     }
 }
 
 void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
                        void *out, void *scratch) {
-  const int half = form->element == LQA_F16;
+  const int type = type_of(form);
   const loops *const level = choose(form->without);
   job j = {m->rank, form->order == LQA_BY_WEIGHT, form->multiplied ? m->multiplier : 1.0f, scratch, 0};
   vector v[VECTORS];
@@ -858,7 +869,7 @@ void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *pa
     if (lqa_can_decode(f, m) && lqa_parent_module(f, m, &parent))
       decode_child(f, m, &parent, payload, factor, form, expert, &j);
     else
-      memset(out, 0xFF, (size_t)lqa_factor_weights(m, factor) * (half ? 2 : 4));
+      memset(out, 0xFF, (size_t)lqa_factor_weights(m, factor) * SIZE_OF(type));
     return;
   }
   if (factor == LQA_A && m->started) {
@@ -870,10 +881,10 @@ void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *pa
       v[count++] = vector_of(&p, i, payload);
       const int last = first + count == m->rank;
       if (count < VECTORS && !last) continue;
-      level->decode[half](&j, v, first, count, expert);
+      level->decode[type](&j, v, first, count, expert);
       first = last ? 0 : first + count;
       count = 0;
-      if (last) expert += m->rank * p.n * (half ? 2 : 4);
+      if (last) expert += m->rank * p.n * SIZE_OF(type);
     }
   }
 }

@@ -67,16 +67,16 @@ typedef struct {
   lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; int started;
   uint32_t parent; ...;
 } lqa_packed;
-size_t lqa_python_scratch(const lqa_packed *p);
+size_t lqa_python_scratch(const lqa_packed *p, size_t count);
 size_t lqa_states_size(const lqa_file *f);
 void lqa_keep_states(lqa_file *f, uint32_t *memory);
 size_t lqa_places_size(const lqa_file *parent);
 lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids, uint64_t *places);
-int lqa_python_can_decode(const lqa_file *f, const lqa_packed *p);
+size_t lqa_python_decodable(const lqa_file *f, const lqa_packed *p, size_t count);
 void lqa_python_pack(const lqa_file *f, lqa_packed *p);
 lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p);
-void lqa_python_decode(const lqa_file *f, const lqa_packed *p, int factor, const lqa_form *form, void *out, size_t fresh,
-                       void *scratch);
+void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out,
+                       size_t fresh, void *scratch);
 """
 
 PARTS = r"""
@@ -145,14 +145,24 @@ static lqa_module lqa_python_unpack(const lqa_packed *p) {
   return m;
 }
 
-static size_t lqa_python_scratch(const lqa_packed *p) {
-  const lqa_module m = lqa_python_unpack(p);
-  return lqa_decode_scratch(&m);
+/* Scratch for any of these modules. */
+static size_t lqa_python_scratch(const lqa_packed *p, size_t count) {
+  size_t most = 0;
+  for (size_t i = 0; i < count; i++) {
+    const lqa_module m = lqa_python_unpack(p + i);
+    const size_t size = lqa_decode_scratch(&m);
+    if (size > most) most = size;
+  }
+  return most;
 }
 
-static int lqa_python_can_decode(const lqa_file *f, const lqa_packed *p) {
-  const lqa_module m = lqa_python_unpack(p);
-  return lqa_can_decode(f, &m);
+/* How many of these modules come before the first that lacks a parent. */
+static size_t lqa_python_decodable(const lqa_file *f, const lqa_packed *p, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const lqa_module m = lqa_python_unpack(p + i);
+    if (!lqa_can_decode(f, &m)) return i;
+  }
+  return count;
 }
 
 static lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p) {
@@ -172,12 +182,21 @@ static void lqa_python_populate(void *out, size_t size) {
 #endif
 }
 
-/* Only after lqa_python_check, or lqa_verify. Of `out`, `fresh` bytes were never written before. */
-static void lqa_python_decode(const lqa_file *f, const lqa_packed *p, int factor, const lqa_form *form, void *out, size_t fresh,
-                              void *scratch) {
-  const lqa_module m = lqa_python_unpack(p);
+/* Factors of modules, one behind the other: with 1 << LQA_B each B in this form, with 1 << LQA_A each A by component and not multiplied.
+ * Only after lqa_python_check, or lqa_verify. Of `out`, `fresh` bytes were never written before. */
+static void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out,
+                              size_t fresh, void *scratch) {
+  const lqa_form forms[2] = {*form, {form->element, LQA_BY_COMPONENT, 0, form->without}};
+  uint8_t *to = out;
   if (fresh >= 65536) lqa_python_populate(out, fresh);
-  lqa_decode_factor(f, &m, f->data + m.chunk.offset, factor, form, out, scratch); /* modules are never compressed */
+  for (size_t i = 0; i < count; i++) {
+    const lqa_module m = lqa_python_unpack(p + i);
+    for (int factor = LQA_B; factor <= LQA_A; factor++)
+      if (factors >> factor & 1) {
+        lqa_decode_factor(f, &m, f->data + m.chunk.offset, factor, forms + factor, to, scratch); /* modules are never compressed */
+        to += lqa_factor_weights(&m, factor) * (form->element == LQA_F32 ? 4 : 2);
+      }
+  }
 }
 """
 

@@ -155,6 +155,9 @@ class Decoding(unittest.TestCase):
         file.decode("q", into=into)
         self.assertEqual(address, into[0].data_ptr())
         self.assertTrue(torch.equal(into[0].float(), torch.from_numpy(full.b)))
+        half = torch.zeros(3, 2, dtype=torch.bfloat16), torch.zeros(2, 5, dtype=torch.bfloat16)
+        file.decode("q", into=half)
+        self.assertTrue(torch.equal(half[0], torch.from_numpy(full.b).bfloat16()) and torch.equal(half[1], torch.from_numpy(full.a).bfloat16()))
         with self.assertRaises(lqa.LqaError):
             file.decode("q", into=(into[0].t(), into[1]))
         self.assertTrue(all(isinstance(t, torch.Tensor) for t in lqa.decode(EXAMPLE, torch.float16).values()))

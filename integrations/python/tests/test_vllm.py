@@ -20,7 +20,7 @@ if not REASON:
 
     import vllm_standin
     from lqa import vllm as plugin
-    from vllm_standin import LoRAAdapterNotFoundError, LoRARequest
+    from vllm_standin import LoRAAdapterNotFoundError, LoRARequest, PPMissingLayer
 
     with vllm_standin.installed():
         from lqa.vllm_lora import PackedWorkerLoRAManager
@@ -54,11 +54,12 @@ class Served(unittest.TestCase):
         lqa.encode(source, self.folder / f"{name}.lqa", force=True, profile="loraquant", variant="2@0.8")
         return self.folder / f"{name}.lqa"
 
-    def manager(self, dtype=None):
-        """Of a model with three blocks, whose q and v are merged."""
+    def manager(self, dtype=None, elsewhere=()):
+        """Of a model with three blocks, whose q and v are merged. Another worker has those of `elsewhere`."""
         def model():
             modules = {f"layers.{i}.qkv_proj": types.SimpleNamespace(input_size=24, output_size=48, output_sizes=list(SIZES.values()))
-                       for i in range(3)}
+                       for i in range(3) if i not in elsewhere}
+            modules |= {f"layers.{i}": PPMissingLayer() for i in elsewhere}
             return types.SimpleNamespace(named_modules=lambda: modules.items())
 
         config = types.SimpleNamespace(lora_dtype=dtype or torch.float32, max_lora_rank=8)
@@ -91,6 +92,17 @@ class Worker(Served):
                 self.in_slot(manager, requests[i], files[i], dtype)
             self.assertEqual(len(manager.list_adapters()), 4)
             self.assertEqual(manager.packed_bytes, sum(file.stat().st_size for file in files))
+
+    def test_layers_of_another_worker(self) -> None:
+        file = self.encoded("a")
+        manager = self.manager(torch.bfloat16, elsewhere=(1,))
+        manager._apply_adapters({LoRARequest("a", 1, str(file))})
+        weights = manager._adapter_manager.slots[1]
+        self.assertEqual(sorted(weights), [f"layers.{i}.{part}" for i in (0, 2) for part in sorted(SIZES)])
+        opened = lqa.open(file)
+        for name, (a, b) in weights.items():
+            decoded = opened.decode(name, torch.bfloat16, multiplier=True)
+            self.assertTrue(torch.equal(a, decoded.a) and torch.equal(b, decoded.b), name)
 
     def test_directories_are_left_to_vllm(self) -> None:
         self.assertEqual(self.manager()._load_adapter(LoRARequest("d", 1, "/adapters/d")), "directory /adapters/d")

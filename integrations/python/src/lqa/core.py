@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 import zstandard
@@ -205,14 +205,18 @@ class Core:
         while lib.lqa_next_section(self._file, record):
             yield record
 
-    def bands(self, module: Any) -> list[tuple[int, Any, Any]]:
-        """Components, encoding of B' and encoding of A' of each band of a module."""
+    def bands(self, module: Any) -> list[tuple[int, int, int]]:
+        """Components, and numbers of the encodings of B' and A', of each band of a module."""
         numbers = ffi.new("uint32_t[3]")
         found = []
         for i in range(module.bands):
             lib.lqa_get_band(self._file, module.first_band + i, numbers, numbers + 1, numbers + 2)
-            found.append((numbers[0], *(lib.lqa_get_encoding(self._file, numbers[k]) for k in (1, 2))))
+            found.append((numbers[0], numbers[1], numbers[2]))
         return found
+
+    def encodings(self) -> list[Any]:
+        """All encodings, by number."""
+        return [lib.lqa_get_encoding(self._file, number) for number in range(self._file.encodings.count)]
 
     def tensor_payload(self, record: Any) -> bytes:
         """The checked bytes of a plain tensor, little-endian.
@@ -231,38 +235,51 @@ class Core:
         lib.lqa_python_pack(self._file, packed)
         return packed
 
+    @staticmethod
+    def only(records: Any, wanted: Sequence[bool]) -> Any:
+        """Those of the records of `pack` that are wanted, as another array."""
+        chosen = ffi.new("lqa_packed[]", sum(wanted))
+        for at, record in enumerate(compress(records, wanted)):
+            chosen[at] = record
+        return chosen
+
     def check(self, record: Any) -> None:
         """Checks the payload of a module: checksum, padding, values.
+
+        Args:
+            record: of `pack`, in an array of one.
 
         Raises:
             LqaError: the first fault; BUDGET.
         """
-        self._need(record.chunk)
+        self._need(record[0].chunk)
         with self._lock:
-            self._check(lib.lqa_python_check(self._file, ffi.addressof(record)))
+            self._check(lib.lqa_python_check(self._file, record))
 
-    def decode(self, record: Any, factor: int, address: int, element: int, by_weight: bool, multiplied: bool,
+    def decode(self, records: Any, factors: tuple[int, ...], address: int, element: int, by_weight: bool, multiplied: bool,
                fresh: int = 0) -> None:
-        """Writes a factor of a module to memory, bit for bit as clause 8.7 says. Only after `check` or `verify`.
+        """Writes factors of modules to memory, one behind the other, bit for bit as clause 8.7 says. Only after `check` or `verify`.
 
         Args:
-            record: of `pack`.
-            factor: `B` or `A`.
-            address: of experts · rank · n weights, n being out or in · kernel.
-            element: `F32` or `F16`.
-            by_weight: [experts][n][rank] instead of [experts][rank][n].
-            multiplied: times the multiplier, which rounds once more.
+            records: of `pack`, or a slice of them.
+            factors: `B` or `A` of each module, or both, B first.
+            address: of experts · rank · n weights for each factor, n being out or in · kernel.
+            element: `F32`, `F16` or `BF16`.
+            by_weight: B as [experts][n][rank] instead of [experts][rank][n], which A always is.
+            multiplied: B times the multiplier, which rounds once more.
             fresh: bytes at `address` that were never written, 0 of memory that is used again.
         """
         form = ffi.new("lqa_form *", {"element": element, "order": lib.LQA_BY_WEIGHT if by_weight else lib.LQA_BY_COMPONENT,
                                       "multiplied": multiplied})
-        packed = ffi.addressof(record)
-        if record.parent and not lib.lqa_python_can_decode(self._file, packed):
-            raise LqaError("PARENT_MISSING", where=f"module {record.number}", expected=f"the file with content id {self._missing()}")
-        if factor == A:
-            self._keep_states(record.started)
-        scratch = _memory.room(lib.lqa_python_scratch(packed))
-        lib.lqa_python_decode(self._file, packed, factor, form, ffi.cast("void *", address), fresh, scratch)
+        count = len(records)
+        if (decodable := lib.lqa_python_decodable(self._file, records, count)) < count:
+            raise LqaError("PARENT_MISSING", where=f"module {records[decodable].number}",
+                           expected=f"the file with content id {self._missing()}")
+        if A in factors:
+            self._keep_states(self._file.positions.count > 0)
+        scratch = _memory.room(lib.lqa_python_scratch(records, count))
+        lib.lqa_python_decode(self._file, records, count, sum(1 << factor for factor in factors), form, ffi.cast("void *", address),
+                              fresh, scratch)
 
     def _missing(self) -> str | None:
         """The content id of the parent that is not there."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from .core import A, B, Core
+from .core import Core
 from .errors import LqaError
-from .file import LqaFile, decode_factor
+from .file import LqaFile, decode_modules
 from .file import open_whole as open_file
 from .source import Source
 from .state import lora_config
@@ -125,9 +125,9 @@ class PackedLora:
         def add(_layer: Any, args: tuple[Any, ...], output: Any) -> Any:
             x = args[0]
             if number not in self._decoded:
-                record, name = adapter.records[number], adapter.layers[number]
-                b, a = (decode_factor(adapter.core, record, factor, self._dtype, "peft", False, None, name) for factor in (B, A))
-                self._decoded[number] = b.to(x.device), a.to(x.device), record.multiplier
+                record = adapter.records[number:number + 1]
+                b, a = decode_modules(adapter.core, record, self._dtype, False)
+                self._decoded[number] = b.to(x.device), a.to(x.device), record[0].multiplier
             b, a, multiplier = self._decoded[number]
             return (output + functional.linear(functional.linear(x.to(a.dtype), a), b) * multiplier).to(output.dtype)
 

@@ -26,9 +26,9 @@ from vllm.lora.utils import parse_fine_tuned_lora_name
 from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 from vllm.model_executor.models.utils import PPMissingLayer
 
-from .core import A, B, Core
+from .core import Core
 from .errors import LqaError
-from .file import LqaFile, decode_factor
+from .file import LqaFile, decode_modules
 from .file import open_whole as open_file
 from .state import PREFIX, lora_config
 from .vllm import split_path
@@ -50,7 +50,10 @@ class PackedAdapter:
         """
         self._core: Core = file._core
         self._records: Any = file._packed
-        self.layers = layers
+        if None in layers:
+            self._records = self._core.only(self._records, [layer is not None for layer in layers])
+            layers = tuple(layer for layer in layers if layer is not None)
+        self.layers: tuple[Any, ...] = layers
         self.rank = max((m.rank for m in file.modules), default=0)
         self.file_id = file.file_id
 
@@ -60,12 +63,9 @@ class PackedAdapter:
 
     def decode(self, dtype: torch.dtype) -> dict[str, LoRALayerWeights]:
         """A [rank, in] and B [out, rank], B times the multiplier, as lqa decode --portable writes them, rounded to `dtype`."""
-        weights = {}
-        for record, layer in zip(self._records, self.layers):
-            if layer is not None:
-                b, a = (decode_factor(self._core, record, factor, dtype, "peft", factor == B, None, layer) for factor in (B, A))
-                weights[layer] = LoRALayerWeights(layer, record.rank, record.rank, a, b, 1.0)
-        return weights
+        factors = decode_modules(self._core, self._records, dtype, True)
+        return {layer: LoRALayerWeights(layer, record.rank, record.rank, a, b, 1.0)
+                for record, layer, b, a in zip(self._records, self.layers, factors[::2], factors[1::2])}
 
 
 class PackedLoRAModel(LoRAModel):
