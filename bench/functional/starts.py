@@ -22,7 +22,7 @@ from train import batches, losses
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-STEPS = (100, 300, 1000)
+STEPS = (100, 300, 1000, 3000)
 TASK, SEED, WARMUP, ITEMS = "number-words", 0, 20, 4
 PATH, SCORED = lm.RESULTS / "starts.jsonl", lm.RESULTS / "starts-scored.jsonl"
 BITS = ("0.25", "0.5", "1.0")

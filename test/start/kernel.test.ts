@@ -44,11 +44,12 @@ it("adds the same mixtures, at every length, rank, number of components and plac
     const plain = target.slice();
     const next = r.below(625);
     const [one, other] = [generator(next), generator(next)];
-    expect(startKernel()!.add(one, mixture, length, target, offset)).toBe(true);
+    const after = startKernel()!.add(one, mixture, length, target, offset, true)!;
     const draws = new Int16Array(rank * length);
     takeDraws(other, draws);
     addMixture(mixture, draws, length, plain, offset);
     expect(hash(target)).toBe(hash(plain));
-    expect([one.next, hash(one.words)]).toEqual([other.next, hash(other.words)]);
+    expect([after.next, hash(after.words)]).toEqual([other.next, hash(other.words)]);
+    expect([one.next, hash(one.words)]).toEqual([next, hash(seedWords(7))]);
   }
 });

@@ -98,14 +98,17 @@ function clearPattern(scale: ScaleType): number {
   return scale === "f16" ? 0x7c00 : 0x4700;
 }
 
+/** Fewest bytes of scales for which testing two at a time takes less time. */
+const MANY_SCALES = 64;
+
 /**
  * Number of leading scales whose bit patterns are surely below `clear`: it tests two at a time, so there may be more. 0 if the
- * scales do not start at an even byte of their buffer.
+ * scales are few or do not start at an even byte of their buffer.
  */
 function clearScales(scales: Uint8Array, clear: number): number {
   const { buffer, byteOffset, length } = scales;
   const first = byteOffset % 4 === 0 ? 0 : 1;
-  if (byteOffset % 2 !== 0 || length < 4 || readBits(scales, "f16", 0) >= clear) return 0;
+  if (byteOffset % 2 !== 0 || length < MANY_SCALES || readBits(scales, "f16", 0) >= clear) return 0;
   const words = new Uint32Array(buffer, byteOffset + 2 * first, (length - 2 * first) >> 2);
   // A pattern that is not below `clear` carries into the sign bit.
   const add = (0x8000 - clear) * 0x10001;

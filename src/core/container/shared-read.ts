@@ -339,10 +339,11 @@ export function startReader(read: ReadIndex, limit: LimitCheck): StartReader {
       expected: `a seed, or ${STATE_WORDS} words for each state, after the generator`,
       actual: `${words.length - 1} words`,
     });
-  const start: Start = { state: words.length === 2 ? words[1]! : Uint32Array.from(words.slice(1)) };
-  const states = stateCount(start);
+  const state = words.length === 2 ? words[1]! : Uint32Array.from(words.slice(1));
+  const states = stateCount({ state });
   limit(states, STARTS, "start", 0, where);
   limit(count, STARTED_MODULES, "positions", 0, where);
+  const start: Start = { state, positions: Array.from({ length: count }, (_, i) => column(i)) };
   let used = 0;
   const wrong = (
     where: string,

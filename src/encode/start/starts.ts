@@ -56,7 +56,7 @@ export function startsOf(
     found.state,
     placed.map(([, position]) => position),
   );
-  const start: Start = { state };
+  const start: Start = { state, positions };
   return new Map(positions.map((position, k) => [modules[placed[k]![0]]!.name, { start, position }]));
 }
 

@@ -62,13 +62,11 @@ class StartKernel {
     return true;
   }
 
-  /** Fills `draws`. @returns false if the engine has no such memory; then the call has changed nothing */
-  draws(twister: Twister, draws: Int16Array): boolean {
+  /** Fills `draws`, and leaves the generator as it is. @returns false if the engine has no such memory */
+  draws({ words, next }: Twister, draws: Int16Array): boolean {
     if (!this.#memory.reserve(FREE + 2 * draws.length + 16)) return false;
-    const words = this.#words(twister.words);
-    words.set(twister.words);
-    twister.next = this.#kernel.draws(WORDS, twister.next, draws.length, FREE);
-    twister.words.set(words);
+    this.#words(words).set(words);
+    this.#kernel.draws(WORDS, next, draws.length, FREE);
     draws.set(new Int16Array(this.#memory.memory.buffer, FREE, draws.length));
     return true;
   }
@@ -76,9 +74,18 @@ class StartKernel {
   /**
    * Makes draws `[rank][length]`, and adds their mixtures to the rows of `target` from `offset` on.
    *
-   * @returns false if the engine has no such memory; then the call has changed nothing
+   * @param more whether more draws will be needed
+   * @returns the generator after these draws, if more will be needed; undefined if the engine has no such memory: then the call has
+   *   changed nothing
    */
-  add(twister: Twister, mixture: Mixture, length: number, target: Float32Array, offset: number): boolean {
+  add(
+    twister: Twister,
+    mixture: Mixture,
+    length: number,
+    target: Float32Array,
+    offset: number,
+    more: boolean,
+  ): Twister | undefined {
     const { components, rank, integers, scales } = mixture;
     const rows = (components.length + 3) & ~3;
     const pairs = (rank + 1) >> 1;
@@ -87,23 +94,25 @@ class StartKernel {
     const scalesAt = FREE + 4 * rows * pairs;
     const values = scalesAt + 8 * rows;
     const draws = values + stride * rows;
-    if (!this.#memory.reserve(draws + 2 * rank * length + 16)) return false;
-    const factors = new Int16Array(this.#memory.memory.buffer, FREE, 2 * rows * pairs).fill(0);
-    for (let c = 0; c < components.length; c++)
-      for (let k = 0; k < rank; k++)
-        factors[8 * (pairs * (c >> 2) + (k >> 1)) + 2 * (c & 3) + (k & 1)] = integers[c * rank + k]!;
+    if (!this.#memory.reserve(draws + 2 * rank * length + 16)) return undefined;
+    const factors = this.#memory.halves;
+    factors.fill(0, FREE / 2, FREE / 2 + 2 * rows * pairs);
+    for (let c = 0, from = 0; c < components.length; c++) {
+      const row = FREE / 2 + 8 * pairs * (c >> 2) + 2 * (c & 3);
+      for (let k = 0; k < rank; k++) factors[row + 8 * (k >> 1) + (k & 1)] = integers[from++]!;
+    }
     new Float64Array(this.#memory.memory.buffer, scalesAt, rows).fill(0).set(scales);
     const words = this.#words(twister.words);
     words.set(twister.words);
-    twister.next = this.#kernel.draws(WORDS, twister.next, rank * length, draws);
-    twister.words.set(words);
+    const next = this.#kernel.draws(WORDS, twister.next, rank * length, draws);
+    const after = more ? { words: words.slice(), next } : twister;
     const tile = this.#memory.words;
     for (let from = 0; from < length; from += columns) {
       const count = Math.min(columns, length - from);
-      const places = components.map((component) => offset + component * length + from);
-      places.forEach((at, c) => {
+      for (let c = 0; c < components.length; c++) {
+        const at = offset + components[c]! * length + from;
         tile.set(target.subarray(at, at + count), (values + stride * c) / 4);
-      });
+      }
       this.#kernel.mix(
         draws + 2 * from,
         2 * length,
@@ -116,12 +125,12 @@ class StartKernel {
         count,
         PAIRS,
       );
-      places.forEach((at, c) => {
+      for (let c = 0; c < components.length; c++) {
         const row = (values + stride * c) / 4;
-        target.set(tile.subarray(row, row + count), at);
-      });
+        target.set(tile.subarray(row, row + count), offset + components[c]! * length + from);
+      }
     }
-    return true;
+    return after;
   }
 
   #words({ length }: Uint32Array): Uint32Array {

@@ -10,7 +10,7 @@ import { startKernel } from "../kernels/start-kernel.ts";
 import { type PackedFactors, rankOf } from "../packed.ts";
 import { generatorOf } from "./draws.ts";
 import { addMixture, readMixture } from "./mixture.ts";
-import { takeDraws } from "./mt19937.ts";
+import { ownTwister, takeDraws } from "./mt19937.ts";
 import type { ModuleStart } from "./start.ts";
 
 /**
@@ -33,17 +33,16 @@ export function decodeStarted(
   const size = rank * length;
   const wide = target instanceof Float32Array;
   const values = wide ? target : new Float32Array(size);
-  const twister = generatorOf(start);
+  let twister = generatorOf(start);
   for (const [expert, own] of planes.entries()) {
     const offset = wide ? expert * (apart ?? size) : 0;
     const parts = bands.map(({ a, components }, i): Part => ({ encoding: a, planes: own[i]!.a, components }));
     const job: FactorJob = { parts, length, order: "component", multiplier: 1 };
     decodeFactor(job, values, offset, wide ? kernel : undefined);
-    const mixture = readMixture(
-      bands.map(({ a, components }, i) => ({ bits: a.mix, planes: own[i]!.mix, components })),
-      rank,
-    );
-    if (startKernel()?.add(twister, mixture, length, values, offset) !== true) {
+    const mixture = readMixture(bands, own, rank);
+    const after = startKernel()?.add(twister, mixture, length, values, offset, expert + 1 < planes.length);
+    twister = after ?? ownTwister(twister);
+    if (after === undefined) {
       const draws = new Int16Array(size);
       takeDraws(twister, draws);
       addMixture(mixture, draws, length, values, offset);

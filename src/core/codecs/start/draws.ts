@@ -1,38 +1,44 @@
 /**
  * Makes the draws of a module with a start, from a seed or state and a position in its stream (spec clause 8.8.3).
  *
- * A generator can only go from draw to draw, up to 2^22 of them to the first of a module. This file keeps checkpoints of each
- * state, as far as modules have needed them, so that a file of many modules costs one pass over its states. The limit of states
- * bounds memory and time.
+ * A generator can only go from draw to draw, up to 2^22 of them to the first of a module. If all positions are known, this file
+ * passes over a state once and keeps the words at its modules, as far as modules have needed them. The limit of states bounds
+ * memory and time.
  *
  * @module
  */
 
 import { startKernel } from "../kernels/start-kernel.ts";
-import { nextBlock, seedWords, type Twister, takeDraws } from "./mt19937.ts";
+import { nextBlock, ownTwister, seedWords, type Twister, takeDraws } from "./mt19937.ts";
 import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start, stateCount, stateOf } from "./start.ts";
 
 /**
- * Blocks from one checkpoint of a state to the next: `NEAR` times the number of states, at most `FAR`. The order of modules in
- * the stream is not that of their names, so each module may begin anywhere between two checkpoints. Checkpoints take at most
- * 1.1 MB with up to 8 states, and 132 KB for each state with more.
+ * Fewest blocks from one stop to the next: `NEAR` times the number of states, at most `FAR`. Modules in between begin at the stop
+ * before them. Words at stops take at most 2.1 MB with up to 16 states, and 132 KB for each state with more.
  */
-const NEAR = 16;
+const NEAR = 8;
 const FAR = 128;
+/** Number of blocks of a state in which a module can begin. */
+const BLOCKS: number = Math.ceil(STATE_DRAWS / STATE_WORDS);
 
-/** Checkpoints of one state, from the state itself on: the words before every NEAR · states (or FAR) blocks. */
-type Checkpoints = Uint32Array[];
+/** Blocks at which modules begin, numbered through all states, in order; and the words of the first `made` of them. */
+interface Stops {
+  readonly blocks: readonly number[];
+  readonly words: Uint32Array;
+  made: number;
+}
 
-const known = new WeakMap<Start, Checkpoints[]>();
+const known = new WeakMap<Start, Stops>();
 
 /** An equal start for one module alone, without the draws before it: small enough to send to another thread. */
 export function localStart(own: ModuleStart): ModuleStart {
   const draw = own.position % STATE_DRAWS;
   const state = blockOf(own, Math.floor(draw / STATE_WORDS) - 1);
-  return { start: { state }, position: draw % STATE_WORDS };
+  // Another thread gets a copy of the whole buffer of an array.
+  return { start: { state: state.slice() }, position: draw % STATE_WORDS };
 }
 
-/** The generator before the first draw of a module. */
+/** The generator before the first draw of a module. Its words belong to the start. */
 export function generatorOf(own: ModuleStart): Twister {
   const draw = own.position % STATE_DRAWS;
   return { words: blockOf(own, Math.floor(draw / STATE_WORDS)), next: draw % STATE_WORDS };
@@ -41,33 +47,73 @@ export function generatorOf(own: ModuleStart): Twister {
 /** Fills `draws` with the first draws of a module, with the kernel if there is one. @returns `draws` */
 export function drawsOf(start: ModuleStart, draws: Int16Array): Int16Array {
   const twister = generatorOf(start);
-  if (startKernel()?.draws(twister, draws) !== true) takeDraws(twister, draws);
+  if (startKernel()?.draws(twister, draws) !== true) takeDraws(ownTwister(twister), draws);
   return draws;
 }
 
-/** The words of a block of a module's state, in a new array. Block −1 is the state itself. */
-function blockOf({ start, position }: ModuleStart, block: number): Uint32Array {
-  const number = stateOf(position);
-  const apart = Math.min(NEAR * stateCount(start), FAR);
-  let states = known.get(start);
-  if (states === undefined) known.set(start, (states = []));
-  const checkpoints = (states[number] ??= [stateWords(start, number)]);
-  const wanted = Math.floor((block + 1) / apart);
-  while (checkpoints.length <= wanted) checkpoints.push(advanced(checkpoints.at(-1)!, apart));
-  return advanced(checkpoints[wanted]!, block + 1 - apart * wanted);
+function stopsOf(start: Start): Stops {
+  let stops = known.get(start);
+  if (stops === undefined) {
+    const apart = Math.min(NEAR * stateCount(start), FAR);
+    const blocks: number[] = [];
+    for (const position of Float64Array.from(start.positions ?? []).sort()) {
+      const block = BLOCKS * stateOf(position) + Math.floor((position % STATE_DRAWS) / STATE_WORDS);
+      const last = blocks.at(-1);
+      if (last === undefined || block - last >= apart || stateOfBlock(block) !== stateOfBlock(last))
+        blocks.push(block);
+    }
+    known.set(start, (stops = { blocks, words: new Uint32Array(STATE_WORDS * blocks.length), made: 0 }));
+  }
+  return stops;
 }
 
-/** A copy of the words before draw 0 of a state. */
+function stateOfBlock(block: number): number {
+  return Math.floor(block / BLOCKS);
+}
+
+/** The words of a block of a module's state, which are not to be changed. Block −1 is the state itself. */
+function blockOf({ start, position }: ModuleStart, block: number): Uint32Array {
+  const stops = stopsOf(start);
+  const { blocks } = stops;
+  const state = stateOf(position);
+  const wanted = BLOCKS * state + block;
+  let stop = blocks.length - 1;
+  while (stop >= 0 && blocks[stop]! > wanted) stop--;
+  for (; stops.made <= stop; stops.made++) {
+    const next = blocks[stops.made]!;
+    stops.words.set(
+      wordsAfter(start, stops, stops.made - 1, stateOfBlock(next), next),
+      STATE_WORDS * stops.made,
+    );
+  }
+  return wordsAfter(start, stops, stop, state, wanted);
+}
+
+/** The words of a block: those of a stop of the same state, or of the state, advanced. */
+function wordsAfter(
+  start: Start,
+  { blocks, words }: Stops,
+  stop: number,
+  state: number,
+  wanted: number,
+): Uint32Array {
+  if (stop < 0 || stateOfBlock(blocks[stop]!) !== state)
+    return advanced(stateWords(start, state), wanted - BLOCKS * state + 1);
+  return advanced(words.subarray(STATE_WORDS * stop, STATE_WORDS * (stop + 1)), wanted - blocks[stop]!);
+}
+
+/** The words before draw 0 of a state. */
 function stateWords({ state }: Start, number: number): Uint32Array {
   return typeof state === "number"
     ? seedWords(state)
-    : state.slice(STATE_WORDS * number, STATE_WORDS * (number + 1));
+    : state.subarray(STATE_WORDS * number, STATE_WORDS * (number + 1));
 }
 
-/** The words after some more blocks, in a new array. */
+/** The words after some more blocks, in a new array if there are any. */
 function advanced(words: Uint32Array, blocks: number): Uint32Array {
+  if (blocks === 0) return words;
   const after = words.slice();
-  if (blocks > 0 && startKernel()?.advance(after, blocks) !== true)
+  if (startKernel()?.advance(after, blocks) !== true)
     for (let block = 0; block < blocks; block++) nextBlock(after);
   return after;
 }

@@ -9,8 +9,8 @@
  *
  * @module
  */
-import type { Planes } from "../encoding.ts";
 import { bitsToNumber, readBits } from "../floats.ts";
+import type { Band, PackedBand } from "../packed.ts";
 
 /** A draw of 1, as a weight. */
 export const DRAW_UNIT: number = 2 ** -15;
@@ -26,32 +26,37 @@ export interface Mixture {
   readonly scales: Float64Array;
 }
 
-/** The planes of the vectors R of some components. */
-export interface MixPart {
-  /** Bits of the integers; undefined if the components have no start. */
-  readonly bits: number | undefined;
-  readonly planes: Planes | undefined;
-  readonly components: number;
-}
+/** The encodings of some components, of which this file needs those of A'. */
+type MixBand = Pick<Band, "components" | "a">;
 
-/** Unpacks the vectors R of an expert. @param parts the planes of all its components, in order */
-export function readMixture(parts: readonly MixPart[], rank: number): Mixture {
-  const count = parts.reduce((sum, { bits, components }) => sum + (bits === undefined ? 0 : components), 0);
+/** Unpacks the vectors R of an expert. @param planes those of its bands */
+export function readMixture(
+  bands: readonly MixBand[],
+  planes: readonly Pick<PackedBand, "mix">[],
+  rank: number,
+): Mixture {
+  let count = 0;
+  for (const { a, components } of bands) if (a.mix !== undefined) count += components;
   const numbers: number[] = [];
   const integers = new Int16Array(count * rank);
   const scales = new Float64Array(count);
   let component = 0;
-  for (const { bits, planes, components } of parts) {
-    for (let c = 0; bits !== undefined && c < components; c++) {
-      const row = numbers.push(component + c) - 1;
-      scales[row] = bitsToNumber(readBits(planes!.scales, "bf16", c), "bf16") * DRAW_UNIT;
+  for (const [i, { a, components }] of bands.entries()) {
+    const bits = a.mix;
+    if (bits !== undefined) {
+      const { scales: own, zeroPoints, codes } = planes[i]!.mix!;
       const largest = (1 << bits) - 1;
-      const zeroPoint = planes!.zeroPoints[c]! & largest;
-      for (let k = 0; k < rank; k++) {
-        const bit = k * bits;
-        const at = c * Math.ceil((rank * bits) / 8) + (bit >>> 3);
-        const word = planes!.codes[at]! | ((planes!.codes[at + 1] ?? 0) << 8);
-        integers[row * rank + k] = ((word >>> (bit & 7)) & largest) - zeroPoint;
+      const each = Math.ceil((rank * bits) / 8);
+      for (let c = 0; c < components; c++) {
+        const row = numbers.push(component + c) - 1;
+        scales[row] = bitsToNumber(readBits(own, "bf16", c), "bf16") * DRAW_UNIT;
+        const zeroPoint = zeroPoints[c]! & largest;
+        for (let k = 0; k < rank; k++) {
+          const bit = k * bits;
+          const at = c * each + (bit >>> 3);
+          const word = codes[at]! | ((codes[at + 1] ?? 0) << 8);
+          integers[row * rank + k] = ((word >>> (bit & 7)) & largest) - zeroPoint;
+        }
       }
     }
     component += components;

@@ -35,6 +35,11 @@ export function nextSeedWord(before: number, i: number): number {
   return (Math.imul(SEEDING, before ^ (before >>> 30)) + i) >>> 0;
 }
 
+/** An equal generator whose words nobody else has. */
+export function ownTwister({ words, next }: Twister): Twister {
+  return { words: words.slice(), next };
+}
+
 /** A generator that has drawn nothing yet. */
 export function twisterAt(state: Uint32Array): Twister {
   return { words: state.slice(), next: STATE_WORDS };

@@ -21,6 +21,8 @@ export const STATE_WORDS = 624;
 export interface Start {
   /** A seed of MT19937, or states of 624 words each, which precede draw 0 of each stream. */
   readonly state: number | Uint32Array;
+  /** Positions of the modules, in any order, if they are known. Draws of all modules then take one pass over the streams. */
+  readonly positions?: ArrayLike<number> | undefined;
 }
 
 /** The start of a module. */

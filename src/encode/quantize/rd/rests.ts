@@ -65,7 +65,8 @@ function startVector(
   const bundle = { values: mixture, from: 0, components: 1, length: rank, group: 0 };
   const mix = codeAffine(bundle, bits, searchFit(bundle, bits), "bf16");
   const begun = new Float32Array(n);
-  addMixture(readMixture([{ bits, planes: mix, components: 1 }], rank), draws, n, begun, 0);
+  const band = { components: 1, a: { codec: "zero", mix: bits } } as const;
+  addMixture(readMixture([band], [{ mix }], rank), draws, n, begun, 0);
   const rest = new Float32Array(n);
   let [left, energy] = [0, 0];
   for (let i = 0; i < n; i++) {
