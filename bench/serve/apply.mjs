@@ -12,10 +12,10 @@
  * - `f16`: factors that are in memory as binary16 before the clock starts.
  */
 import { DecodeKernel } from "../../dist/core/codecs/kernels/decode-kernel.js";
-import { encodingLabel, planeSizes } from "../../dist/core/codecs/registry.js";
+import { encodingLabel } from "../../dist/core/codecs/registry.js";
 import { decodeModule } from "../../dist/core/read/decode.js";
 import { applyPacked } from "../../dist/serve/apply.js";
-import { residentModule } from "../../dist/serve/resident-module.js";
+import { factorsOf, residentModule } from "../../dist/serve/resident-module.js";
 import { linear, PROJECTIONS, RANK } from "../seven-b.mjs";
 import { makeBaselines } from "./baselines.mjs";
 import { cpuNow } from "./clock.mjs";
@@ -64,32 +64,6 @@ const MIXES = {
   ],
 };
 
-/** Where planes of each band stand, for the baseline. */
-function planesAt({ bands, shape }) {
-  let at = 0;
-  const align = (n, size) => size * Math.ceil(n / size);
-  return bands.map((band) => {
-    const found = {};
-    for (const [factor, length] of [
-      ["b", shape.out],
-      ["a", shape.in],
-    ]) {
-      const encoding = band[factor];
-      const sizes = planeSizes(encoding, band.components, length);
-      const each = planeSizes(encoding, 1, length);
-      found[factor] = { codesEach: each.codes, scalesEach: each.scales, zeroPointsEach: each.zeroPoints };
-      const width = (type) => (type === "f32" ? 4 : 2);
-      for (const plane of ["scales", "zeroPoints", "codes"]) {
-        if (plane === "scales" && sizes.scales > 0) at = align(at, width(encoding.scale));
-        if (plane === "codes" && encoding.codec === "raw") at = align(at, width(encoding.element));
-        found[factor][plane] = at;
-        at += sizes[plane];
-      }
-    }
-    return found;
-  });
-}
-
 /** Of which every twentieth weight is made subnormal: real adapters have 0.1 to 5 % of them in binary16. */
 const SUBNORMAL = "raw f16, 5 % subnormal";
 
@@ -100,7 +74,6 @@ function modulesOf(name, mix) {
     for (const [projection, out, input] of PROJECTIONS) {
       const { planes, ...shape } = linear(`layers.${layer}.${projection}`, out, input, bands);
       const packed = residentModule(shape, { bands, planes });
-      packed.planesAt = planesAt(packed);
       // The exponent is in the upper byte.
       if (name === SUBNORMAL) for (let i = 1; i < packed.payload.length; i += 40) packed.payload[i] &= 0x83;
       modules.push(packed);
@@ -110,22 +83,37 @@ function modulesOf(name, mix) {
 
 let made;
 
+/** Whether all ways compute the same: otherwise their times mean nothing. */
+function assertSame(baselines, module, held) {
+  const { in: n, out } = module.shape;
+  const x = new Float32Array(n).map((_, i) => Math.sin(i));
+  const [packed, decoded, f16] = [0, 1, 2].map(() => new Float32Array(out));
+  applyPacked(module, x, packed);
+  baselines.decode(module);
+  baselines.multiply(module, x, decoded, 1);
+  baselines.multiplyHeld(module, held, x, f16, 1);
+  const length = (values) => Math.hypot(...values);
+  for (const [other, most] of [
+    [decoded, 1e-5],
+    [f16, 1e-2],
+  ]) {
+    const error = length(packed.map((y, i) => y - other[i])) / length(packed);
+    if (!(error <= most)) throw new Error(`${encodingLabel(module.bands[0].b)}: results differ by ${error}`);
+  }
+}
+
 function measureMix(name, mix, rowCounts, times) {
   const modules = modulesOf(name, mix);
   const longest = 11008;
   const baselines = made();
   baselines.prepare(longest, RANK, Math.max(...rowCounts), Math.max(...modules.map((m) => m.payload.length)));
   const held = modules.map((module) => {
-    const { planes } = unpacked(module);
-    const { b, a } = decodeModule(
-      module.shape,
-      { bands: module.bands, planes },
-      { type: "f16", layout: "component" },
-    );
+    const { b, a } = decodeModule(module.shape, factorsOf(module), { type: "f16", layout: "component" });
     const bits = (half) => new Uint16Array(half.data.buffer, half.data.byteOffset, half.data.length);
     return baselines.hold(module, bits(b), bits(a));
   });
   const weights = modules.reduce((sum, { shape }) => sum + shape.rank * (shape.in + shape.out), 0);
+  assertSame(baselines, modules[0], held[0]);
   const found = [];
   for (const rows of rowCounts) {
     const x = new Float32Array(rows * longest).map((_, i) => Math.sin(i));
@@ -160,24 +148,6 @@ function measureMix(name, mix, rowCounts, times) {
     found.push(row);
   }
   return found;
-}
-
-/** Planes of a packed module. */
-function unpacked({ bands, payload, planesAt: at, shape }) {
-  const planes = bands.map((band, i) => {
-    const own = {};
-    for (const [factor, length] of [
-      ["b", shape.out],
-      ["a", shape.in],
-    ]) {
-      const sizes = planeSizes(band[factor], band.components, length);
-      own[factor] = {};
-      for (const plane of ["scales", "zeroPoints", "codes"])
-        own[factor][plane] = payload.subarray(at[i][factor][plane], at[i][factor][plane] + sizes[plane]);
-    }
-    return own;
-  });
-  return { planes: [planes] };
 }
 
 /** @param only text in the names of what is measured */

@@ -2,8 +2,10 @@
  * The baselines of `baseline.as` for one packed module at a time: factors decoded and then multiplied, factors in memory as
  * binary16. Rows are staged and updates added as packed application does it.
  */
+import { ROTATED } from "../../dist/core/codecs/encoding.js";
 import { kindOf, prepareTable } from "../../dist/core/codecs/kernels/encoding-kinds.js";
-import { programFor } from "../../dist/serve/resident-module.js";
+import { lower, planeSizes } from "../../dist/core/codecs/registry.js";
+import { factorsOf, programFor } from "../../dist/serve/resident-module.js";
 import { compile } from "../../src/core/wasm/build.mjs";
 
 const FREE = 0x12400;
@@ -55,7 +57,8 @@ class Baselines {
     const bytes = new Uint8Array(kernel.memory.buffer);
     const { shape, bands, payload } = packed;
     bytes.set(payload, this.payload);
-    const program = programFor(packed);
+    const program = programFor(packed, false);
+    const { planes } = factorsOf(packed);
     for (const table of program.tables) prepareTable(kernel, bytes, table, this.#prepared);
     for (const [factor, length, to] of [
       ["a", shape.in, this.a],
@@ -65,20 +68,15 @@ class Baselines {
       bands.forEach((band, i) => {
         const encoding = band[factor];
         const count = band.components;
-        const { kind, bits, scale, group, lut } = kindOf(encoding);
-        const at = packed.planesAt[i][factor];
+        const { kind, bits, scale, group, lut } = kindOf(lower(encoding));
+        const own = planes[0][i][factor];
+        const at = (plane) => this.payload + own[plane].byteOffset - payload.byteOffset;
+        const each = planeSizes(encoding, 1, length);
         const place = to + 4 * length * first;
         first += count;
-        if (kind === 6) {
+        if (kind === ROTATED) {
           for (let c = 0; c < count; c++) {
-            kernel.rotate(
-              bits,
-              lut,
-              this.payload + at.codes + c * at.codesEach,
-              length,
-              this.small,
-              this.integers,
-            );
+            kernel.rotate(bits, lut, at("codes") + c * each.codes, length, this.small, this.integers);
             kernel.decode(
               kind,
               bits,
@@ -87,7 +85,7 @@ class Baselines {
               this.integers,
               0,
               lut,
-              this.payload + at.scales + c * at.scalesEach,
+              at("scales") + c * each.scales,
               0,
               0,
               0,
@@ -107,13 +105,13 @@ class Baselines {
           bits,
           scale,
           true,
-          this.payload + at.codes,
-          at.codesEach,
+          at("codes"),
+          each.codes,
           lut,
-          this.payload + at.scales,
-          at.scalesEach,
-          this.payload + at.zeroPoints,
-          at.zeroPointsEach,
+          at("scales"),
+          each.scales,
+          at("zeroPoints"),
+          each.zeroPoints,
           group,
           true,
           0,
