@@ -17,15 +17,13 @@ import type { ElementType, ModuleShape, PlainTensor, TensorRole } from "../model
 import type { Draws } from "./draws.ts";
 import type { ResidentModule } from "./resident-module.ts";
 import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
+import { type SpareBuffers, SURPLUS } from "./spare-buffers.ts";
 
 /** Most bytes of a module beyond payload and name, if no other adapter shares its layout (`bench/resident-heap.mjs`). */
 const RECORD_BYTES = 512;
 /** Numbers in {@link Content} that locate the payload of a module: buffer, offset, length. */
 const PLACE = 3;
 const NOWHERE = -1;
-
-/** A buffer that was read is kept if it exceeds the payloads in it by at most this share. */
-const KEPT_SURPLUS = 1 / 8;
 
 /** Allocates memory; other threads can see some kinds of it. */
 export type NewBuffer = (bytes: number) => ArrayBufferLike;
@@ -53,7 +51,9 @@ export class Content {
   readonly #wanted: readonly TensorRecord[];
   readonly #biases = new Map<string, Float32Array>();
   readonly #newBuffer: NewBuffer;
-  readonly #keepsReads: boolean;
+  readonly #spare: SpareBuffers | undefined;
+  /** Whether others may have views of its buffers. */
+  #lent = false;
   /** The draws of the modules that have a start, and those of its parents. */
   readonly draws: readonly Draws[];
   readonly #draws: Draws | undefined;
@@ -65,9 +65,9 @@ export class Content {
   /**
    * @param hostTensors roles of plain tensors that the host applies; see {@link wantedTensors}
    * @param draws the draws of an adapter with these modules
-   * @param newBuffer allocates memory for payloads
+   * @param newBuffer allocates memory for payloads and biases
    * @param parent a complete content, if modules have a parent
-   * @param keepsReads whether to keep the buffers that were read instead of copies in `newBuffer`: threads do not share them
+   * @param spare memory for payloads. Buffers that were read are kept instead of copies. Absent if threads share the payloads
    */
   constructor(
     index: ContainerIndex,
@@ -75,13 +75,13 @@ export class Content {
     draws: Draws | undefined,
     newBuffer: NewBuffer,
     parent: ContentParent | undefined,
-    keepsReads: boolean,
+    spare: SpareBuffers | undefined,
   ) {
     this.#draws = draws;
     this.#parent = parent;
     this.draws = [...(draws === undefined ? [] : [draws]), ...(parent?.content.draws ?? [])];
     this.#newBuffer = newBuffer;
-    this.#keepsReads = keepsReads;
+    this.#spare = spare;
     this.#wanted = wantedTensors(index, hostTensors);
     this.bytes = contentBytes(index, hostTensors);
     this.#layout = sharedLayout(index.modules);
@@ -116,6 +116,20 @@ export class Content {
   module(name: string): ResidentModule | undefined {
     const number = this.#layout.numbers.get(name);
     return number === undefined ? undefined : this.#numbered(number);
+  }
+
+  /** As {@link module}, for callers that may keep it: the memory of this content and its parents is then not used again. */
+  lend(name: string): ResidentModule | undefined {
+    for (let content: Content | undefined = this; content !== undefined; content = content.#parent?.content)
+      content.#lent = true;
+    return this.module(name);
+  }
+
+  /** Hands its memory on. Nobody uses this content afterwards. */
+  retire(): void {
+    const buffers = this.#buffers.splice(0);
+    if (this.#spare === undefined || this.#lent) return;
+    for (const { buffer } of buffers) this.#spare.give(buffer as ArrayBuffer);
   }
 
   #numbered(number: number): ResidentModule {
@@ -169,7 +183,11 @@ export class Content {
     });
     if (missing.length === 0) return;
     const modules = file.packedAll({ modules: missing, signal });
-    if (this.#keepsReads && file.source.fresh === true && missing.length === file.index.modules.length)
+    if (
+      this.#spare !== undefined &&
+      file.source.fresh === true &&
+      missing.length === file.index.modules.length
+    )
       return this.#keepAll(modules);
     this.#makeRoom(missing);
     try {
@@ -191,7 +209,7 @@ export class Content {
       if (!numbers.has(buffer)) numbers.set(buffer, numbers.size);
     }
     const held = [...numbers.keys()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-    if (held > (1 + KEPT_SURPLUS) * bytes) {
+    if (held > (1 + SURPLUS) * bytes) {
       this.#makeRoom(read.map(({ record }) => record));
       for (const { record, payload } of read) this.#put(record, payload);
       return;
@@ -218,7 +236,7 @@ export class Content {
   }
 
   #newBytes(bytes: number): Uint8Array {
-    return new Uint8Array(this.#newBuffer(bytes));
+    return new Uint8Array(this.#spare?.take(bytes) ?? this.#newBuffer(bytes), 0, bytes);
   }
 
   /** Frees the part of the last buffer that a failed load has not filled. */

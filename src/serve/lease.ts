@@ -84,7 +84,7 @@ export class AdapterLease {
    * @throws LqaError USAGE
    */
   packed(module: string): ResidentModule | undefined {
-    return this.#held().content.module(module);
+    return this.#held().content.lend(module);
   }
 
   /** A plain tensor whose role is one of the pool's `hostTensors`. */

@@ -168,6 +168,7 @@ export class Resident implements Holding {
     for (const draws of this.content.draws) draws.leave(this.#budget);
     this.#control.abort();
     this.#close();
+    this.content.retire();
     this.#onGone(this);
     if (this.needs === undefined) return;
     this.needs.#children.delete(this);

@@ -20,6 +20,7 @@ import { SharedDraws } from "./draws.ts";
 import type { Entry } from "./entry.ts";
 import type { PoolOptions } from "./pool-options.ts";
 import { type Counters, Resident } from "./resident.ts";
+import { readingInto, SpareBuffers } from "./spare-buffers.ts";
 import type { StoredAdapter } from "./stores.ts";
 
 /** The resident adapters of a pool. */
@@ -29,6 +30,8 @@ export class Residents {
   readonly #counters: Counters;
   readonly #slots: Slots;
   readonly #newBuffer: NewBuffer;
+  /** Absent if threads share payloads: one of them may still use what has left the pool. */
+  readonly #spare: SpareBuffers | undefined;
   readonly #draws: SharedDraws;
   readonly #parents: () => readonly Entry[];
   /** One slot: children that are loaded at the same time load their parent once. */
@@ -45,6 +48,7 @@ export class Residents {
     this.#slots = new Slots(options.concurrentLoads ?? 32);
     this.#newBuffer = (bytes) =>
       options.shared === true ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+    this.#spare = options.shared === true ? undefined : new SpareBuffers(options.budgetBytes);
     this.#draws = new SharedDraws(this.#newBuffer);
   }
 
@@ -105,7 +109,7 @@ export class Residents {
     let kept = false;
     let above: Resident | undefined;
     try {
-      const file = await openFile(stored, signal);
+      const file = await openFile(stored, this.#spare, signal);
       if (parent !== undefined && (await file.storedIds({ signal })).contentId !== parent) return undefined;
       if (base !== undefined) checkBase(file.modules, base);
       const bytes = contentBytes(file.index, hostTensors);
@@ -138,7 +142,7 @@ export class Residents {
         draws,
         this.#newBuffer,
         above && { content: above.content, numbers },
-        this.#options.shared !== true,
+        this.#spare,
       );
       if (verify) id = await content.loadWhole(file, signal);
       // Another load of the same content may have finished meanwhile.
@@ -191,6 +195,7 @@ export class Residents {
 /** Opens a file. The signal ends the opening, but no later reads. */
 async function openFile(
   { source, fileId }: StoredAdapter,
+  spare: SpareBuffers | undefined,
   signal: AbortSignal | undefined,
 ): Promise<LqaFile> {
   assertNotAborted(signal);
@@ -198,7 +203,10 @@ async function openFile(
   const abort = (): void => control.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
   try {
-    return await open(source, { signal: control.signal, fileId });
+    return await open(spare === undefined ? source : readingInto(source, spare), {
+      signal: control.signal,
+      fileId,
+    });
   } finally {
     signal?.removeEventListener("abort", abort);
   }

@@ -29,6 +29,11 @@ export interface ByteSource {
    * @throws RangeError for an offset or length that is not a non-negative integer
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * As `read`, into the memory of the caller, if the source can do that: fills the beginning of `target`, and resolves to the number
+   * of bytes. Does not write to `target` afterwards; if it rejects, it may.
+   */
+  readInto?(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<number>;
 }
 
 /** A source over an array. Its reads return views, not copies. */

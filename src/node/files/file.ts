@@ -101,6 +101,12 @@ export interface FileSource extends ByteSource {
 export async function openFileSource(path: string): Promise<FileSource> {
   const opened = await openedRegular(path);
   const { handle, size } = opened;
+  const fill = async (target: Uint8Array, offset: number, signal?: AbortSignal): Promise<number> => {
+    assertRange(offset, target.length);
+    const filled = await readInto(handle, path, target, offset, signal);
+    assertUnchanged(path, opened);
+    return filled;
+  };
   return {
     size,
     stable: true,
@@ -108,10 +114,10 @@ export async function openFileSource(path: string): Promise<FileSource> {
     async read(offset, length, signal) {
       assertRange(offset, length);
       const target = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
-      const filled = await readInto(handle, path, target, offset, signal);
-      assertUnchanged(path, opened);
+      const filled = await fill(target, offset, signal);
       return filled === target.length ? target : target.subarray(0, filled);
     },
+    readInto: fill,
     close: () => handle.close(),
   };
 }

@@ -1,0 +1,169 @@
+/** Memory that goes from one adapter to the next: never while somebody may use it, and never after a failed read. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { memorySource } from "../../src/core/io/source.ts";
+import { directoryStore } from "../../src/node/directory-store.ts";
+import { applyPacked } from "../../src/serve/apply.ts";
+import { AdapterPool } from "../../src/serve/pool.ts";
+import type { PoolOptions } from "../../src/serve/pool-options.ts";
+import type { ResidentModule } from "../../src/serve/resident-module.ts";
+import { residentModule } from "../../src/serve/resident-module.ts";
+import { SpareBuffers } from "../../src/serve/spare-buffers.ts";
+import type { AdapterStore } from "../../src/serve/stores.ts";
+import { temporaryDirectory } from "../helpers/temporary.ts";
+import { factorsOf, fileOf, Random, shapeOfModule } from "./modules.ts";
+
+const [COUNT, LENGTH, RANK] = [6, 256, 64];
+const NAME = "layers.0.q_proj";
+const names = Array.from({ length: COUNT }, (_, i) => `adapter-${i}`);
+/** Above 64 KiB: smaller adapters are read together with the index. */
+const modules = names.map((_, i): ResidentModule => {
+  const raw = { codec: "raw", element: "f32" } as const;
+  const shape = shapeOfModule(LENGTH, LENGTH, RANK);
+  const bands = [{ components: RANK, b: raw, a: raw }];
+  return residentModule(shape, factorsOf(new Random(50 + i), shape, bands));
+});
+const files = await Promise.all(modules.map((module) => fileOf([module])));
+const x = new Random(3).floats(LENGTH);
+const expected = modules.map((module) => {
+  const y = new Float32Array(LENGTH);
+  applyPacked(module, x, y);
+  return y;
+});
+
+/** A store that reads into given memory, and notes that memory. Reads of `failing` fail, and write to it afterwards. */
+function store(failing?: string): AdapterStore & { readonly given: ArrayBufferLike[]; late(): void } {
+  const given: ArrayBufferLike[] = [];
+  const spoilt: Uint8Array[] = [];
+  return {
+    given,
+    late: () => {
+      for (const target of spoilt) target.fill(0x55);
+    },
+    async open(name) {
+      const source = memorySource(files[names.indexOf(name)]!);
+      return {
+        source: {
+          ...source,
+          async readInto(target, offset) {
+            given.push(target.buffer);
+            const bytes = await source.read(offset, target.length);
+            target.set(bytes);
+            if (name !== failing) return bytes.length;
+            spoilt.push(target);
+            throw new Error("the disk is gone");
+          },
+        },
+      };
+    },
+  };
+}
+
+/** Room for two of these adapters. */
+const room: PoolOptions = { budgetBytes: 2.5 * 4 * 2 * LENGTH * RANK, verify: false };
+
+async function outcome(pool: AdapterPool, name: string): Promise<Float32Array> {
+  const lease = await pool.acquire(name);
+  const y = new Float32Array(LENGTH);
+  expect(lease.apply(NAME, x, y)).toBe(true);
+  lease.release();
+  return y;
+}
+
+describe("memory of adapters that have left", () => {
+  it("is read into again, and every adapter keeps its own weights", async () => {
+    const own = store();
+    // Spare buffers take a sixteenth of a budget: this one has room for the memory of one adapter.
+    const big = modules[0]!.payload.length * 17;
+    const pool = new AdapterPool({ ...room, budgetBytes: big, store: own });
+    const random = new Random(9);
+    for (let i = 0; i < 100; i++) {
+      const k = random.below(COUNT);
+      expect(await outcome(pool, names[k]!)).toEqual(expected[k]);
+      if (i % 3 === 0) pool.remove(names[k]!);
+    }
+    expect(own.given.length).toBeGreaterThan(30);
+    expect(new Set(own.given).size).toBeLessThan(own.given.length / 2);
+  });
+
+  it.each([true, false])("of files is used again, too (verify %s)", async (verify) => {
+    const folder = temporaryDirectory();
+    for (const [i, name] of names.entries()) writeFileSync(join(folder, `${name}.lqa`), files[i]!);
+    const pool = new AdapterPool({ ...room, store: directoryStore(folder), verify });
+    const random = new Random(4);
+    for (let i = 0; i < 60; i++) {
+      const k = random.below(COUNT);
+      expect(await outcome(pool, names[k]!)).toEqual(expected[k]);
+    }
+    expect(pool.statistics.evictions).toBeGreaterThan(20);
+  });
+
+  it("is not, if somebody got a view of it", async () => {
+    const pool = new AdapterPool({
+      budgetBytes: modules[0]!.payload.length * 17,
+      verify: false,
+      store: store(),
+    });
+    const lease = await pool.acquire(names[0]!);
+    const kept = lease.packed(NAME)!;
+    lease.release();
+    pool.remove(names[0]!);
+    for (let k = 1; k < COUNT; k++) {
+      expect(await outcome(pool, names[k]!)).toEqual(expected[k]);
+      pool.remove(names[k]!);
+    }
+    const y = new Float32Array(LENGTH);
+    applyPacked(kept, x, y);
+    expect(y).toEqual(expected[0]);
+  });
+
+  it("is not, after a read that failed, which may still go on", async () => {
+    const own = store(names[1]);
+    const pool = new AdapterPool({ budgetBytes: modules[0]!.payload.length * 17, verify: false, store: own });
+    expect(await outcome(pool, names[0]!)).toEqual(expected[0]);
+    pool.remove(names[0]!);
+    await expect(pool.acquire(names[1]!)).rejects.toThrow("IO");
+    const leases = await Promise.all([2, 3, 4].map((k) => pool.acquire(names[k]!)));
+    own.late();
+    for (const [i, lease] of leases.entries()) {
+      const y = new Float32Array(LENGTH);
+      lease.apply(NAME, x, y);
+      expect(y).toEqual(expected[i + 2]);
+    }
+    expect(own.given[1]).toBe(own.given[0]);
+    expect(own.given.slice(2)).not.toContain(own.given[1]);
+  });
+
+  it("is not, if threads share it", async () => {
+    const own = store();
+    const pool = new AdapterPool({ ...room, store: own, shared: true });
+    for (const [k, name] of names.entries()) expect(await outcome(pool, name)).toEqual(expected[k]);
+    expect(own.given).toEqual([]);
+  });
+});
+
+describe("spare buffers", () => {
+  it("serve for what fills eight ninths of them, and are new memory otherwise", () => {
+    const spare = new SpareBuffers(2 ** 30);
+    const buffer = new ArrayBuffer(900);
+    spare.give(buffer);
+    expect(spare.take(901)).not.toBe(buffer);
+    expect(spare.take(799)).not.toBe(buffer);
+    expect(spare.take(800)).toBe(buffer);
+    expect(spare.bytes).toBe(0);
+  });
+
+  it("take a sixteenth of the budget, and 64 MiB at most; the oldest go", () => {
+    const spare = new SpareBuffers(16 * 1000);
+    const [one, two, three] = [400, 500, 450].map((bytes) => new ArrayBuffer(bytes));
+    for (const buffer of [one!, two!, three!]) spare.give(buffer);
+    expect(spare.bytes).toBe(950);
+    expect(spare.take(400)).not.toBe(one);
+    spare.give(new ArrayBuffer(1001));
+    expect(spare.bytes).toBe(0);
+    const large = new SpareBuffers(2 ** 40);
+    for (let i = 0; i < 3; i++) large.give(new ArrayBuffer(2 ** 25));
+    expect(large.bytes).toBe(2 ** 26);
+  });
+});
