@@ -122,7 +122,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   if (cold)
     parts.push(
       "### A cold adapter from disk",
-      "All linear layers, rank 16, 7.4 MB, the file in the system's cache; ms from `acquire` on, by the clock and of CPU time, least and median of 72 loads of 24 files in a process that has loaded some before.",
+      "All linear layers, rank 16, 7.4 MB, the file in the system's cache. The times are ms from `acquire` on, by the clock and of CPU time: least and median of 72 loads of 24 files, each into the memory of one that has left the pool.",
       table(
         ["until", "clock, least", "clock, median", "CPU, least", "CPU, median"],
         cold.map((row) => [row.what, ...[...row.wall, ...row.cpu].map(ms)]),

