@@ -24,17 +24,19 @@ const cpuSeconds = (since) => {
   return (user + system) / 1e6;
 };
 
-/** CPU time of the second of two things, relative to the first: medians of runs that take turns, after some that are not counted. */
+/**
+ * CPU time of the second of two things, relative to the first: the least of runs that take turns, after some that are not counted.
+ * Other work and the collector, which runs after any of them, only add.
+ */
 async function ratio(...things) {
-  const times = [[], []];
-  for (let i = 0; i < 100; i++)
+  const least = [Infinity, Infinity];
+  for (let i = 0; i < 200; i++)
     for (const [k, thing] of things.entries()) {
       const before = process.cpuUsage();
       await thing();
-      if (i >= 30) times[k].push(cpuSeconds(before));
+      if (i >= 30) least[k] = Math.min(least[k], cpuSeconds(before));
     }
-  const [first, second] = times.map((own) => own.sort((x, y) => x - y)[own.length >> 1]);
-  return second / first;
+  return least[1] / least[0];
 }
 
 const decoding = (bytes) => async () => {

@@ -1,7 +1,7 @@
 """Where a known start pays: python starts.py RATE ... | --adapter FOLDER | --kept, or without either the tables of what is there
 
-Trains PEFT's default (rank 8 on the projections of q and v) at each learning rate, and encodes the adapter after 100, 300 and
-1,000 steps with and without its start, both for an error of at most 5 %. For each encoding pair one JSON line is appended to
+Trains PEFT's default (rank 8 on the projections of q and v) at each learning rate, and encodes the adapter after 100, 300, 1,000 and
+3,000 steps with and without its start, both for an error of at most 5 %. For each encoding pair one JSON line is appended to
 results/starts.jsonl; what is there is not made again, and training continues at its last checkpoint (`--steps` ends it earlier).
 
 With `--adapter` an adapter of the base model that has a start is encoded with and without it at some bits per weight, and both are
