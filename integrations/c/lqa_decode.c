@@ -95,8 +95,27 @@ INLINE void fields(const vector *v, uint64_t first, uint32_t count, int16_t *t, 
   }
 }
 
+#ifdef HAS_X86_CODE
+/* As `fields`, for up to 4 bits: eight codes are in 32 bits, which are shifted by as many distances at once. */
+__attribute__((target("avx2"))) static void fields_avx2(const vector *v, uint64_t first, uint32_t count, int16_t *t) {
+  const int signs = v->encoding.codec == LQA_SIGN, bits = signs ? 1 : v->encoding.bits;
+  const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i distances = _mm256_mullo_epi32(places, _mm256_set1_epi32(bits)), mask = _mm256_set1_epi32((1 << bits) - 1);
+  const __m128i one = _mm_set1_epi16(1);
+  for (uint32_t i = 0; i < count; i += 8) {
+    const uint64_t x = bits_from(v->codes, v->code_bytes, (int64_t)((first + i) * (uint32_t)bits));
+    const __m256i codes = _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32((int32_t)x), distances), mask);
+    __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
+    if (signs) w = _mm_sub_epi16(one, _mm_add_epi16(w, w));
+    _mm_storeu_si128((__m128i *)(void *)(t + i), w);
+  }
+}
+#else
+#define fields_avx2(v, first, count, t) ((void)0)
+#endif
+
 /* The integers before rotation; those of `affine` are codes, whose zero points come later. */
-INLINE void integers(const vector *v, uint64_t first, uint32_t count, int16_t *t) {
+INLINE void integers(const vector *v, uint64_t first, uint32_t count, int16_t *t, const how h) {
   const lqa_encoding e = v->encoding;
   if (e.codec == LQA_TRELLIS) {
     const int16_t *const entries = lqa_trellis_tables[e.table - 1].entries;
@@ -108,6 +127,10 @@ INLINE void integers(const vector *v, uint64_t first, uint32_t count, int16_t *t
       case 5: trellis(v, entries, first, count, t, 3, 1); break;
       default: trellis(v, entries, first, count, t, 4, 1); break;
     }
+    return;
+  }
+  if (h.level >= AVX2 && (e.codec == LQA_SIGN || e.bits <= 4)) {
+    fields_avx2(v, first, count, t);
     return;
   }
   if (e.codec == LQA_SIGN) {
@@ -196,7 +219,7 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512
 INLINE void unpack(const vector *v, const piece *p, int16_t *t, uint32_t width, const how h) {
   if (h.level >= AVX512) unpack_avx512(v, p, t, width);
   else
-    for (uint32_t r = 0; r < p->runs; r++) integers(v, p->first + r * p->stride, p->length, t + r * width);
+    for (uint32_t r = 0; r < p->runs; r++) integers(v, p->first + r * p->stride, p->length, t + r * width, h);
 }
 
 /* Three of the six steps of 8.6.1, for rows h, 2 h and 4 h apart, of `width` integers each. */
@@ -243,8 +266,20 @@ __attribute__((target("avx2,f16c"))) static inline void narrow_avx2(const float 
   for (uint32_t i = 0; i < block; i += 8)
     _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(w + i), _MM_FROUND_TO_NEAREST_INT));
 }
+/* Not every compiler makes vectors of the loop in `multiply`. */
+__attribute__((target("avx2,f16c"))) static inline void multiply_avx2(const int16_t *t, float *w, uint32_t block, int flip, int zero,
+                                                                     float scale, float multiplier) {
+  const __m256i flips = _mm256_set1_epi32(flip), zeros = _mm256_set1_epi32(zero);
+  const __m256 scales = _mm256_set1_ps(scale), multipliers = _mm256_set1_ps(multiplier);
+  for (uint32_t k = 0; k < block; k += 8) {
+    const __m256i x = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(t + k)));
+    const __m256 values = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_xor_si256(x, flips), zeros));
+    _mm256_storeu_ps(w + k, _mm256_mul_ps(_mm256_mul_ps(values, scales), multipliers));
+  }
+}
 #else
 #define narrow_avx2(w, out, block) ((void)0)
+#define multiply_avx2(t, w, block, flip, zero, scale, multiplier) ((void)0)
 #endif
 
 /* The first `count` weights of a block of 16 or 32. */
@@ -265,7 +300,9 @@ INLINE void multiply(const int16_t *t, uint32_t count, int flip, int zero, float
                      uint32_t block, const how h) {
   float w[BLOCK];
   for (uint32_t i = 0; i < count; i += block) {
-    for (uint32_t k = 0; k < block; k++) w[k] = (float)((t[i + k] ^ flip) - zero) * scale * multiplier;
+    if (h.level >= AVX2) multiply_avx2(t + i, w, block, flip, zero, scale, multiplier);
+    else
+      for (uint32_t k = 0; k < block; k++) w[k] = (float)((t[i + k] ^ flip) - zero) * scale * multiplier;
     put(w, block, count - i < block ? count - i : block, out + i * WIDTH(h), h);
   }
 }
