@@ -129,7 +129,7 @@ export class Content {
   retire(): void {
     const buffers = this.#buffers.splice(0);
     if (this.#spare === undefined || this.#lent) return;
-    for (const { buffer } of buffers) this.#spare.give(buffer as ArrayBuffer);
+    for (const { buffer } of buffers) this.#spare.give(buffer);
   }
 
   #numbered(number: number): ResidentModule {

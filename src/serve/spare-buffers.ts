@@ -18,6 +18,8 @@ const SHARE = 1 / 16;
 /** Buffers that nobody uses. */
 export class SpareBuffers {
   readonly #spare: ArrayBuffer[] = [];
+  /** The buffers that it has made: a source may still use memory of its own. */
+  readonly #made = new WeakSet<ArrayBufferLike>();
   readonly #most: number;
   #bytes = 0;
 
@@ -36,14 +38,19 @@ export class SpareBuffers {
     const at = this.#spare.findIndex(
       ({ byteLength }) => byteLength >= bytes && byteLength <= (1 + SURPLUS) * bytes,
     );
-    if (at < 0) return new ArrayBuffer(bytes);
+    if (at < 0) {
+      const made = new ArrayBuffer(bytes);
+      this.#made.add(made);
+      return made;
+    }
     const [found] = this.#spare.splice(at, 1);
     this.#bytes -= found!.byteLength;
     return found!;
   }
 
-  /** Takes a buffer that nobody uses or writes to any more. The oldest ones are freed when there are too many. */
-  give(buffer: ArrayBuffer): void {
+  /** Takes a buffer of {@link take} back, which nobody uses or writes to any more, and ignores others. The oldest ones are freed first. */
+  give(buffer: ArrayBufferLike): void {
+    if (!(buffer instanceof ArrayBuffer && this.#made.has(buffer))) return;
     this.#spare.push(buffer);
     this.#bytes += buffer.byteLength;
     while (this.#bytes > this.#most) this.#bytes -= this.#spare.shift()!.byteLength;

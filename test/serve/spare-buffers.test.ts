@@ -135,6 +135,39 @@ describe("memory of adapters that have left", () => {
     expect(own.given.slice(2)).not.toContain(own.given[1]);
   });
 
+  it("is not, if the source made it, which may use it itself", async () => {
+    const cache = new Map<string, Uint8Array>();
+    const inner = store();
+    const own: AdapterStore = {
+      async open(name) {
+        const bytes = files[names.indexOf(name)]!;
+        if (names.indexOf(name) % 2 === 1) return inner.open(name);
+        return {
+          source: {
+            ...memorySource(bytes),
+            fresh: true,
+            async read(offset, length) {
+              const key = `${name} ${offset} ${length}`;
+              const read = bytes.slice(offset, offset + length);
+              cache.set(key, read);
+              return read;
+            },
+          },
+        };
+      },
+    };
+    const pool = new AdapterPool({ budgetBytes: modules[0]!.payload.length * 17, verify: false, store: own });
+    for (const [k, name] of names.entries()) {
+      expect(await outcome(pool, name)).toEqual(expected[k]);
+      pool.remove(name);
+    }
+    for (const [key, bytes] of cache) {
+      const [name, offset, length] = key.split(" ");
+      const file = files[names.indexOf(name!)]!;
+      expect(bytes).toEqual(file.slice(Number(offset), Number(offset) + Number(length)));
+    }
+  });
+
   it("is not, if threads share it", async () => {
     const own = store();
     const pool = new AdapterPool({ ...room, store: own, shared: true });
@@ -146,7 +179,7 @@ describe("memory of adapters that have left", () => {
 describe("spare buffers", () => {
   it("serve for what fills eight ninths of them, and are new memory otherwise", () => {
     const spare = new SpareBuffers(2 ** 30);
-    const buffer = new ArrayBuffer(900);
+    const buffer = spare.take(900);
     spare.give(buffer);
     expect(spare.take(901)).not.toBe(buffer);
     expect(spare.take(799)).not.toBe(buffer);
@@ -156,14 +189,16 @@ describe("spare buffers", () => {
 
   it("take a sixteenth of the budget, and 64 MiB at most; the oldest go", () => {
     const spare = new SpareBuffers(16 * 1000);
-    const [one, two, three] = [400, 500, 450].map((bytes) => new ArrayBuffer(bytes));
+    const [one, two, three] = [400, 500, 450].map((bytes) => spare.take(bytes));
     for (const buffer of [one!, two!, three!]) spare.give(buffer);
     expect(spare.bytes).toBe(950);
     expect(spare.take(400)).not.toBe(one);
-    spare.give(new ArrayBuffer(1001));
+    spare.give(spare.take(1001));
+    expect(spare.bytes).toBe(0);
+    spare.give(new ArrayBuffer(400));
     expect(spare.bytes).toBe(0);
     const large = new SpareBuffers(2 ** 40);
-    for (let i = 0; i < 3; i++) large.give(new ArrayBuffer(2 ** 25));
+    for (const buffer of [0, 1, 2].map(() => large.take(2 ** 25))) large.give(buffer);
     expect(large.bytes).toBe(2 ** 26);
   });
 });
