@@ -18,7 +18,7 @@ const SHARE = 1 / 16;
 /** Buffers that nobody uses. */
 export class SpareBuffers {
   readonly #spare: ArrayBuffer[] = [];
-  /** The buffers that it has made: a source may still use memory of its own. */
+  /** The large buffers that it has made: a source may still use memory of its own, and small ones would be many. */
   readonly #made = new WeakSet<ArrayBufferLike>();
   readonly #most: number;
   #bytes = 0;
@@ -40,7 +40,7 @@ export class SpareBuffers {
     );
     if (at < 0) {
       const made = new ArrayBuffer(bytes);
-      this.#made.add(made);
+      if (bytes > FIRST_BYTES) this.#made.add(made);
       return made;
     }
     const [found] = this.#spare.splice(at, 1);
@@ -48,7 +48,10 @@ export class SpareBuffers {
     return found!;
   }
 
-  /** Takes a buffer of {@link take} back, which nobody uses or writes to any more, and ignores others. The oldest ones are freed first. */
+  /**
+   * Takes a buffer of {@link take} back, which nobody uses or writes to any more. Ignores others, and those of up to 64 KiB. The oldest
+   * ones are freed first.
+   */
   give(buffer: ArrayBufferLike): void {
     if (!(buffer instanceof ArrayBuffer && this.#made.has(buffer))) return;
     this.#spare.push(buffer);
