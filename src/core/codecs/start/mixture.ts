@@ -9,8 +9,9 @@
  *
  * @module
  */
+import type { MixedEncoding } from "../encoding.ts";
 import { bitsToNumber, readBits } from "../floats.ts";
-import type { Band, PackedBand } from "../packed.ts";
+import type { PackedBand } from "../packed.ts";
 
 /** A draw of 1, as a weight. */
 export const DRAW_UNIT: number = 2 ** -15;
@@ -26,8 +27,11 @@ export interface Mixture {
   readonly scales: Float64Array;
 }
 
-/** The encodings of some components, of which this file needs those of A'. */
-type MixBand = Pick<Band, "components" | "a">;
+/** What this file needs to know of a band: its number of components, and the bits of their mixtures, if A' has a start. */
+interface MixBand {
+  readonly components: number;
+  readonly a: Pick<MixedEncoding, "mix">;
+}
 
 /** Unpacks the vectors R of an expert. @param planes those of its bands */
 export function readMixture(

@@ -65,7 +65,7 @@ function startVector(
   const bundle = { values: mixture, from: 0, components: 1, length: rank, group: 0 };
   const mix = codeAffine(bundle, bits, searchFit(bundle, bits), "bf16");
   const begun = new Float32Array(n);
-  const band = { components: 1, a: { codec: "zero", mix: bits } } as const;
+  const band = { components: 1, a: { mix: bits } };
   addMixture(readMixture([band], [{ mix }], rank), draws, n, begun, 0);
   const rest = new Float32Array(n);
   let [left, energy] = [0, 0];
