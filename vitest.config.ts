@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Suites of servers, killed processes, attacks, compilers, programs of the documentation, searches of seconds, and the packed
- * package: minutes.
+ * Suites of servers, killed processes, attacks, compilers, programs of the documentation, searches of seconds, the packed package,
+ * and what counts open files of its process: minutes. Each file has a process of its own.
  * `npm run test:system`.
  */
 const SYSTEM = [
@@ -28,6 +28,7 @@ const SYSTEM = [
   "test/io/hostile-tree.test.ts",
   "test/package.test.ts",
   "test/package/types.test.ts",
+  "test/serve/soak.test.ts",
   "test/server/serve.test.ts",
   "test/start/recover.test.ts",
 ];
