@@ -266,7 +266,19 @@ __attribute__((target("avx2,f16c"))) static inline void narrow_avx2(const float 
   for (uint32_t i = 0; i < block; i += 8)
     _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(w + i), _MM_FROUND_TO_NEAREST_INT));
 }
-/* Not every compiler makes vectors of the loop in `multiply`. */
+/* Not every compiler makes vectors of the loops in `put` and `multiply`. */
+__attribute__((target("avx2,f16c"))) static inline __m256i round_avx2(const float *w) {
+  const __m256i x = _mm256_castps_si256(_mm256_loadu_ps(w)), odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(1));
+  return _mm256_srli_epi32(_mm256_add_epi32(x, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF))), 16);
+}
+
+__attribute__((target("avx2,f16c"))) static inline void narrow_bf16_avx2(const float *w, uint16_t *out, uint32_t block) {
+  for (uint32_t i = 0; i < block; i += 16) {
+    const __m256i both = _mm256_packus_epi32(round_avx2(w + i), round_avx2(w + i + 8)); /* by halves of 128 bits */
+    _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_permute4x64_epi64(both, 0xD8));
+  }
+}
+
 __attribute__((target("avx2,f16c"))) static inline void multiply_avx2(const int16_t *t, float *w, uint32_t block, int flip, int zero,
                                                                      float scale, float multiplier) {
   const __m256i flips = _mm256_set1_epi32(flip), zeros = _mm256_set1_epi32(zero);
@@ -279,13 +291,15 @@ __attribute__((target("avx2,f16c"))) static inline void multiply_avx2(const int1
 }
 #else
 #define narrow_avx2(w, out, block) ((void)0)
+#define narrow_bf16_avx2(w, out, block) ((void)0)
 #define multiply_avx2(t, w, block, flip, zero, scale, multiplier) ((void)0)
 #endif
 
 /* The first `count` weights of a block of 16 or 32. */
 INLINE void put(const float *w, uint32_t block, uint32_t count, uint8_t *out, const how h) {
   uint16_t halves[BLOCK];
-  if (h.type == TO_BF16)
+  if (h.type == TO_BF16 && h.level >= AVX2) narrow_bf16_avx2(w, halves, block);
+  else if (h.type == TO_BF16)
     for (uint32_t i = 0; i < block; i++) halves[i] = lqa_to_bf16(w[i]);
   else if (h.type == TO_F16 && h.level >= AVX2) narrow_avx2(w, halves, block);
   else if (h.type == TO_F16)

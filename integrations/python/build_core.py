@@ -64,8 +64,7 @@ int lqa_next_section(const lqa_file *f, lqa_section *s);
 uint64_t lqa_python_inflated(const lqa_file *f);
 size_t lqa_python_keep(lqa_file *f, uint32_t *memory);
 typedef struct {
-  lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; int started;
-  uint32_t parent; ...;
+  lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; ...;
 } lqa_packed;
 size_t lqa_python_scratch(const lqa_packed *p, size_t count);
 size_t lqa_states_size(const lqa_file *f);
@@ -75,8 +74,8 @@ lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids,
 size_t lqa_python_decodable(const lqa_file *f, const lqa_packed *p, size_t count);
 void lqa_python_pack(const lqa_file *f, lqa_packed *p);
 lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p);
-void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out,
-                       size_t fresh, void *scratch);
+void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out, int fresh,
+                       void *scratch);
 """
 
 PARTS = r"""
@@ -182,20 +181,27 @@ static void lqa_python_populate(void *out, size_t size) {
 #endif
 }
 
+/* Bytes of a factor. */
+static size_t lqa_python_bytes(const lqa_packed *p, int factor, uint8_t element) {
+  const lqa_module m = lqa_python_unpack(p);
+  return (size_t)lqa_factor_weights(&m, factor) * (element == LQA_F32 ? 4 : 2);
+}
+
 /* Factors of modules, one behind the other: with 1 << LQA_B each B in this form, with 1 << LQA_A each A by component and not multiplied.
- * Only after lqa_python_check, or lqa_verify. Of `out`, `fresh` bytes were never written before. */
+ * Only after lqa_python_check, or lqa_verify. `fresh`: `out` was never written before. */
 static void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out,
-                              size_t fresh, void *scratch) {
+                              int fresh, void *scratch) {
   const lqa_form forms[2] = {*form, {form->element, LQA_BY_COMPONENT, 0, form->without}};
   uint8_t *to = out;
-  if (fresh >= 65536) lqa_python_populate(out, fresh);
-  for (size_t i = 0; i < count; i++) {
-    const lqa_module m = lqa_python_unpack(p + i);
-    for (int factor = LQA_B; factor <= LQA_A; factor++)
-      if (factors >> factor & 1) {
-        lqa_decode_factor(f, &m, f->data + m.chunk.offset, factor, forms + factor, to, scratch); /* modules are never compressed */
-        to += lqa_factor_weights(&m, factor) * (form->element == LQA_F32 ? 4 : 2);
-      }
+  size_t size = 0;
+  for (size_t i = 0; i < 2 * count && fresh; i++) size += factors >> i % 2 & 1 ? lqa_python_bytes(p + i / 2, i % 2, form->element) : 0;
+  if (size >= 65536) lqa_python_populate(out, size);
+  for (size_t i = 0; i < 2 * count; i++) {
+    const lqa_module m = lqa_python_unpack(p + i / 2);
+    const int factor = i % 2; /* LQA_B, LQA_A */
+    if (!(factors >> factor & 1)) continue;
+    lqa_decode_factor(f, &m, f->data + m.chunk.offset, factor, forms + factor, to, scratch); /* modules are never compressed */
+    to += lqa_python_bytes(p + i / 2, factor, form->element);
   }
 }
 """

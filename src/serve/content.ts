@@ -54,6 +54,7 @@ export class Content {
   readonly #spare: SpareBuffers | undefined;
   /** Whether others may have views of its buffers. */
   #lent = false;
+  #retired = false;
   /** The draws of the modules that have a start, and those of its parents. */
   readonly draws: readonly Draws[];
   readonly #draws: Draws | undefined;
@@ -125,8 +126,9 @@ export class Content {
     return this.module(name);
   }
 
-  /** Hands its memory on. Nobody uses this content afterwards. */
+  /** Hands its memory on. Nobody uses this content afterwards; a load in the background that is still running ends with ABORTED. */
   retire(): void {
+    this.#retired = true;
     const buffers = this.#buffers.splice(0);
     if (this.#spare === undefined || this.#lent) return;
     for (const { buffer } of buffers) this.#spare.give(buffer);
@@ -241,6 +243,7 @@ export class Content {
 
   /** Frees the part of the last buffer that a failed load has not filled. */
   #trim(): void {
+    if (this.#retired) return;
     const last = this.#buffers.length - 1;
     if (this.#filled < this.#buffers[last]!.length) {
       const filled = this.#newBytes(this.#filled);
@@ -251,6 +254,8 @@ export class Content {
 
   /** Copies a module into the last buffer. */
   #put(record: ModuleRecord, payload: Uint8Array): void {
+    if (this.#retired)
+      fail(KIND.ABORTED, { where: `module "${record.name}"`, actual: "its adapter has left the pool" });
     this.#buffers.at(-1)!.set(payload, this.#filled);
     this.#place(record, this.#buffers.length - 1, this.#filled);
     this.#filled += payload.length;

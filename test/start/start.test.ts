@@ -10,6 +10,7 @@ import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";
 import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
+import { random } from "../container/fixtures.ts";
 import { outputs, RANK, SEED, trained } from "./trained.ts";
 
 /** Draws, by another way than the reader's. */
@@ -54,6 +55,25 @@ describe("the generator", () => {
     const state = new Uint32Array([...seedWords(1), ...seedWords(2)]);
     const draws = drawsOf({ start: { state }, position: 2 ** 22 + 5 }, new Int16Array(10));
     expect([...draws]).toEqual(drawsAfter(2, 5, 10));
+  });
+
+  it("has the same draws where it knows all positions, in any order, near and far, equal, in several states", () => {
+    const r = random(5);
+    const seeds = [SEED, 2, 3];
+    const state = new Uint32Array(seeds.flatMap((seed) => [...seedWords(seed)]));
+    const positions = Array.from({ length: 120 }, () => {
+      const draw = r.below(3) === 0 ? r.below(3000) : r.below(60_000);
+      return r.below(seeds.length) * 2 ** 22 + draw;
+    });
+    const start = { state, positions: [...positions, positions[0]!] };
+    for (const position of positions) {
+      const own = { start, position };
+      const expected = drawsAfter(seeds[position >>> 22]!, position % 2 ** 22, 30);
+      expect([...drawsOf(own, new Int16Array(30))]).toEqual(expected);
+      expect([...drawsOf(structuredClone(localStart(own)), new Int16Array(30))]).toEqual(expected);
+    }
+    // A module alone takes one block along, not those of all modules.
+    expect(structuredClone(localStart({ start, position: positions[0]! }).start.state)).toHaveLength(624);
   });
 });
 

@@ -257,7 +257,7 @@ class Core:
             self._check(lib.lqa_python_check(self._file, record))
 
     def decode(self, records: Any, factors: tuple[int, ...], address: int, element: int, by_weight: bool, multiplied: bool,
-               fresh: int = 0) -> None:
+               fresh: bool) -> None:
         """Writes factors of modules to memory, one behind the other, bit for bit as clause 8.7 says. Only after `check` or `verify`.
 
         Args:
@@ -267,7 +267,7 @@ class Core:
             element: `F32`, `F16` or `BF16`.
             by_weight: B as [experts][n][rank] instead of [experts][rank][n], which A always is.
             multiplied: B times the multiplier, which rounds once more.
-            fresh: bytes at `address` that were never written, 0 of memory that is used again.
+            fresh: whether the memory was never written.
         """
         form = ffi.new("lqa_form *", {"element": element, "order": lib.LQA_BY_WEIGHT if by_weight else lib.LQA_BY_COMPONENT,
                                       "multiplied": multiplied})
@@ -276,7 +276,7 @@ class Core:
             raise LqaError("PARENT_MISSING", where=f"module {records[decodable].number}",
                            expected=f"the file with content id {self._missing()}")
         if A in factors:
-            self._keep_states(self._file.positions.count > 0)
+            self._keep_states()
         scratch = _memory.room(lib.lqa_python_scratch(records, count))
         lib.lqa_python_decode(self._file, records, count, sum(1 << factor for factor in factors), form, ffi.cast("void *", address),
                               fresh, scratch)
@@ -285,12 +285,12 @@ class Core:
         """The content id of the parent that is not there."""
         return self.parent_id if self.parent is None else self.parent._missing()
 
-    def _keep_states(self, started: bool) -> None:
+    def _keep_states(self) -> None:
         """Where the starts of all modules begin, once, so that a module does not begin with the draws of those before it."""
         if self.parent is not None:
-            self.parent._keep_states(self.parent._file.positions.count > 0)
+            self.parent._keep_states()
         with self._lock:
-            if started and self._states is None:
+            if self._file.positions.count > 0 and self._states is None:
                 self._states = _room(lib.lqa_states_size(self._file))
                 lib.lqa_keep_states(self._file, ffi.cast("uint32_t *", self._states))
 

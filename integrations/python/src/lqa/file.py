@@ -318,8 +318,7 @@ def decode_factor(of: Core, record: Any, factor: int, dtype: DType, layout: Layo
     shape = _shape(record[0], factor, by_weight)
 
     def fill(address: int, element: int) -> None:
-        fresh = 0 if into is not None else math.prod(shape) * (4 if element == core.F32 else 2)
-        of.decode(record, (factor,), address, element, by_weight, multiplied, fresh)
+        of.decode(record, (factor,), address, element, by_weight, multiplied, into is None)
 
     if into is not None:
         return fill_given(into, shape, fill, f'{"BA"[factor]} of module "{name}"')
@@ -338,7 +337,7 @@ def decode_modules(of: Core, records: Any, dtype: Any, multiplied: bool) -> list
     sizes = [math.prod(shape) for shape in shapes]
 
     def fill(address: int, element: int) -> None:
-        of.decode(records, (core.B, core.A), address, element, True, multiplied, sum(sizes) * (4 if element == core.F32 else 2))
+        of.decode(records, (core.B, core.A), address, element, True, multiplied, True)
 
     flat = new_weights(dtype, (sum(sizes),), fill)
     return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes)]

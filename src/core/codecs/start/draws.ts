@@ -77,8 +77,13 @@ function blockOf({ start, position }: ModuleStart, block: number): Uint32Array {
   const { blocks } = stops;
   const state = stateOf(position);
   const wanted = BLOCKS * state + block;
-  let stop = blocks.length - 1;
-  while (stop >= 0 && blocks[stop]! > wanted) stop--;
+  /** The last stop up to the block, −1 if there is none. */
+  let stop = -1;
+  for (let above = blocks.length; above - stop > 1; ) {
+    const middle = (stop + above) >> 1;
+    if (blocks[middle]! <= wanted) stop = middle;
+    else above = middle;
+  }
   for (; stops.made <= stop; stops.made++) {
     const next = blocks[stops.made]!;
     stops.words.set(
