@@ -7,6 +7,7 @@
 import { growTo, KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
 import type { Mixture } from "../start/mixture.ts";
 import type { Twister } from "../start/mt19937.ts";
+import { STATE_WORDS } from "../start/start.ts";
 import { WASM_TEXT } from "./start.wasm.ts";
 
 interface Exports {
@@ -19,6 +20,7 @@ interface Exports {
     factors: number,
     scales: number,
     rows: number,
+    added: number,
     values: number,
     stride: number,
     count: number,
@@ -33,7 +35,7 @@ const WORDS = 1024;
 const PAIRS = 4096;
 const FREE: number = PAIRS + 32 * 128;
 /** Approximate number of values of a tile. */
-const TILE = 2 ** 13;
+const TILE = 2 ** 15;
 /** Fewest values of each row of a tile. */
 const LEAST_COLUMNS = 64;
 /** Most bytes of memory of a kernel that stays loaded for the next call. */
@@ -43,29 +45,31 @@ const KEPT_BYTES = 2 ** 23;
 class StartKernel {
   readonly #kernel: Exports;
   readonly #memory: KernelMemory;
+  /** The words of the generator. */
+  #words: Uint32Array;
 
   constructor(kernel: Exports & { readonly memory: WebAssembly.Memory }) {
     this.#kernel = kernel;
     this.#memory = new KernelMemory(kernel.memory);
+    this.#words = new Uint32Array(kernel.memory.buffer, WORDS, STATE_WORDS);
   }
 
   get length(): number {
     return this.#memory.length;
   }
 
-  /** Replaces the words of a block by those `blocks` blocks later. */
-  advance(words: Uint32Array, blocks: number): true {
-    const own = this.#words(words);
-    own.set(words);
+  /** Writes to `after` the words `blocks` blocks after `words`. */
+  advance(words: Uint32Array, blocks: number, after: Uint32Array): true {
+    this.#words.set(words);
     this.#kernel.advance(WORDS, blocks);
-    words.set(own);
+    after.set(this.#words);
     return true;
   }
 
   /** Fills `draws`, and leaves the generator as it is. @returns false if the engine has no such memory */
   draws({ words, next }: Twister, draws: Int16Array): boolean {
-    if (!this.#memory.reserve(FREE + 2 * draws.length + 16)) return false;
-    this.#words(words).set(words);
+    if (!this.#reserve(FREE + 2 * draws.length + 16)) return false;
+    this.#words.set(words);
     this.#kernel.draws(WORDS, next, draws.length, FREE);
     draws.set(new Int16Array(this.#memory.memory.buffer, FREE, draws.length));
     return true;
@@ -86,7 +90,7 @@ class StartKernel {
     offset: number,
     more: boolean,
   ): Twister | undefined {
-    const { components, rank, integers, scales } = mixture;
+    const { components, added, rank, integers, scales } = mixture;
     const rows = (components.length + 3) & ~3;
     const pairs = (rank + 1) >> 1;
     const columns = Math.min(Math.max(LEAST_COLUMNS, (TILE / rows) & ~7), (length + 7) & ~7);
@@ -94,7 +98,7 @@ class StartKernel {
     const scalesAt = FREE + 4 * rows * pairs;
     const values = scalesAt + 8 * rows;
     const draws = values + stride * rows;
-    if (!this.#memory.reserve(draws + 2 * rank * length + 16)) return undefined;
+    if (!this.#reserve(draws + 2 * rank * length + 16)) return undefined;
     const factors = this.#memory.halves;
     factors.fill(0, FREE / 2, FREE / 2 + 2 * rows * pairs);
     for (let c = 0, from = 0; c < components.length; c++) {
@@ -102,14 +106,13 @@ class StartKernel {
       for (let k = 0; k < rank; k++) factors[row + 8 * (k >> 1) + (k & 1)] = integers[from++]!;
     }
     new Float64Array(this.#memory.memory.buffer, scalesAt, rows).fill(0).set(scales);
-    const words = this.#words(twister.words);
-    words.set(twister.words);
+    this.#words.set(twister.words);
     const next = this.#kernel.draws(WORDS, twister.next, rank * length, draws);
-    const after = more ? { words: words.slice(), next } : twister;
+    const after = more ? { words: this.#words.slice(), next } : twister;
     const tile = this.#memory.words;
     for (let from = 0; from < length; from += columns) {
       const count = Math.min(columns, length - from);
-      for (let c = 0; c < components.length; c++) {
+      for (let c = 0; c < added; c++) {
         const at = offset + components[c]! * length + from;
         tile.set(target.subarray(at, at + count), (values + stride * c) / 4);
       }
@@ -120,6 +123,7 @@ class StartKernel {
         FREE,
         scalesAt,
         rows,
+        added,
         values,
         stride,
         count,
@@ -133,8 +137,11 @@ class StartKernel {
     return after;
   }
 
-  #words({ length }: Uint32Array): Uint32Array {
-    return new Uint32Array(this.#memory.memory.buffer, WORDS, length);
+  #reserve(bytes: number): boolean {
+    if (!this.#memory.reserve(bytes)) return false;
+    const { buffer } = this.#memory.memory;
+    if (this.#words.buffer !== buffer) this.#words = new Uint32Array(buffer, WORDS, STATE_WORDS);
+    return true;
   }
 }
 

@@ -18,23 +18,34 @@ function twistOne(words: usize, i: i32, after: i32, middle: i32): void {
   store<u32>(words + 4 * <usize>i, wordAt(words, middle) ^ (y >> 1) ^ (<u32>(-<i32>(y & 1)) & MATRIX));
 }
 
-/** Makes the new words i to i + 3. */
+/** Four new words, from the old ones, the ones 1 place after them, and those 397 places after them. */
 // @ts-ignore: decorator
 @inline
-function twistFour(words: usize, i: i32, middle: i32): void {
-  const at = words + 4 * <usize>i;
-  const y = v128.bitselect(v128.load(at), v128.load(at + 4), i32x4.splat(0x80000000));
-  const odd = v128.and(i32x4.neg(v128.and(y, i32x4.splat(1))), i32x4.splat(MATRIX));
-  v128.store(at, v128.xor(v128.xor(v128.load(words + 4 * <usize>middle), i32x4.shr_u(y, 1)), odd));
+function twisted(old: v128, after: v128, middle: v128): v128 {
+  const y = v128.bitselect(old, after, i32x4.splat(0x80000000));
+  const odd = v128.and(i32x4.shr_s(i32x4.shl(after, 31), 31), i32x4.splat(MATRIX));
+  return v128.xor(v128.xor(middle, i32x4.shr_u(y, 1)), odd);
+}
+
+/** Replaces 16 words. */
+// @ts-ignore: decorator
+@inline
+function twistSixteen(at: usize, middle: usize): void {
+  v128.store(at, twisted(v128.load(at, 0), v128.load(at, 4), v128.load(middle, 0)), 0);
+  v128.store(at, twisted(v128.load(at, 16), v128.load(at, 20), v128.load(middle, 16)), 16);
+  v128.store(at, twisted(v128.load(at, 32), v128.load(at, 36), v128.load(middle, 32)), 32);
+  v128.store(at, twisted(v128.load(at, 48), v128.load(at, 52), v128.load(middle, 48)), 48);
 }
 
 /** Replaces the words of a block by those `blocks` blocks later. */
 export function advance(words: usize, blocks: i32): void {
   for (let block = 0; block < blocks; block++) {
-    let i = 0;
-    for (; i + 4 <= STATE - MIDDLE; i += 4) twistFour(words, i, i + MIDDLE);
-    for (; i < STATE - MIDDLE; i++) twistOne(words, i, i + 1, i + MIDDLE);
-    for (; i < STATE - 1; i += 4) twistFour(words, i, i + MIDDLE - STATE);
+    let at = words;
+    for (; at < words + 4 * 224; at += 64) twistSixteen(at, at + 4 * MIDDLE);
+    for (let i = 224; i < STATE - MIDDLE; i++) twistOne(words, i, i + 1, i + MIDDLE);
+    at = words + 4 * (STATE - MIDDLE);
+    for (; at < words + 4 * (STATE - 13); at += 64) twistSixteen(at, at - 4 * (STATE - MIDDLE));
+    for (; at < words + 4 * (STATE - 1); at += 16) v128.store(at, twisted(v128.load(at), v128.load(at, 4), v128.load(at - 4 * (STATE - MIDDLE))));
     twistOne(words, STATE - 1, 0, MIDDLE - 1);
   }
 }
@@ -48,12 +59,21 @@ function draw(word: u32): i32 {
 
 // @ts-ignore: decorator
 @inline
-function temperFour(at: usize): v128 {
-  const word = v128.load(at);
+function tempered(word: v128): v128 {
   let y = v128.xor(word, i32x4.shr_u(word, 11));
   y = v128.xor(y, v128.and(i32x4.shl(y, 7), i32x4.splat(0x9d2c5680)));
   y = v128.xor(y, v128.and(i32x4.shl(y, 15), i32x4.splat(0xefc60000)));
   return v128.xor(y, i32x4.shr_u(y, 18));
+}
+
+// @ts-ignore: decorator
+@inline
+function drawEight(low: v128, high: v128): v128 {
+  const taken = v128.shuffle<u8>(
+    tempered(low), tempered(high),
+    1, 2, 5, 6, 9, 10, 13, 14, 17, 18, 21, 22, 25, 26, 29, 30,
+  );
+  return v128.xor(taken, i16x8.splat(<i16>0x8000));
 }
 
 /**
@@ -70,20 +90,13 @@ export function draws(words: usize, next: i32, count: i32, to: usize): i32 {
       next = 0;
     }
     const own = min(STATE - next, <i32>((end - to) >> 1));
-    let i = 0;
-    for (; i + 8 <= own; i += 8) {
-      const at = words + 4 * <usize>(next + i);
-      const taken = v128.shuffle<u8>(
-        temperFour(at), temperFour(at + 16),
-        1, 2, 5, 6, 9, 10, 13, 14, 17, 18, 21, 22, 25, 26, 29, 30,
-      );
-      v128.store(to, v128.xor(taken, i16x8.splat(<i16>0x8000)));
-      to += 16;
+    let at = words + 4 * <usize>next;
+    const last = at + 4 * <usize>own;
+    for (; at + 64 <= last; at += 64, to += 32) {
+      v128.store(to, drawEight(v128.load(at), v128.load(at, 16)));
+      v128.store(to, drawEight(v128.load(at, 32), v128.load(at, 48)), 16);
     }
-    for (; i < own; i++) {
-      store<u16>(to, <u16>draw(wordAt(words, next + i)));
-      to += 2;
-    }
+    for (; at < last; at += 4, to += 2) store<u16>(to, <u16>draw(load<u32>(at)));
     next += own;
   }
   return next;
@@ -104,6 +117,28 @@ function addFour(sums: v128, scale: v128, at: usize): void {
   );
 }
 
+/** Writes 0 plus four sums times a scale, both exact in binary32. A product that is not 0 is no smaller than 2^-148. */
+// @ts-ignore: decorator
+@inline
+function putFour(sums: v128, scale: v128, at: usize): void {
+  v128.store(at, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sums), scale), f32x4.splat(0)));
+}
+
+/** Adds eight sums times a scale to eight values, or writes them. */
+// @ts-ignore: decorator
+@inline
+function finish(low: v128, high: v128, scale: usize, at: usize, add: bool): void {
+  const wide = v128.load64_splat(scale);
+  if (add) {
+    addFour(low, wide, at);
+    addFour(high, wide, at + 16);
+  } else {
+    const narrow = f32x4.splat(<f32>load<f64>(scale));
+    putFour(low, narrow, at);
+    putFour(high, narrow, at + 16);
+  }
+}
+
 /**
  * Adds mixed draws to a tile of values.
  *
@@ -111,11 +146,12 @@ function addFour(sums: v128, scale: v128, at: usize): void {
  * @param factors integers, i16 `[rows / 4][pairs of rows of the start][4][2]`
  * @param scales f64, one for each row
  * @param rows number of rows of values, a multiple of 4
+ * @param added number of the first rows that have values; the others are written as if their values were 0
  * @param values binary32, `[rows][stride bytes]`; each row has room for a multiple of 8
  * @param pairs work area, 32 bytes for each pair of rows of the start
  */
 export function mix(
-  from: usize, apart: usize, rank: i32, factors: usize, scales: usize, rows: i32,
+  from: usize, apart: usize, rank: i32, factors: usize, scales: usize, rows: i32, added: i32,
   values: usize, stride: usize, count: i32, pairs: usize,
 ): void {
   const end = pairs + 32 * <usize>((rank + 1) >> 1);
@@ -149,14 +185,10 @@ export function mix(
         factor += 16;
       }
       const scale = scales + 8 * <usize>c;
-      addFour(a, v128.load64_splat(scale), at);
-      addFour(a1, v128.load64_splat(scale), at + 16);
-      addFour(b, v128.load64_splat(scale + 8), at + stride);
-      addFour(b1, v128.load64_splat(scale + 8), at + stride + 16);
-      addFour(d, v128.load64_splat(scale + 16), at + 2 * stride);
-      addFour(d1, v128.load64_splat(scale + 16), at + 2 * stride + 16);
-      addFour(e, v128.load64_splat(scale + 24), at + 3 * stride);
-      addFour(e1, v128.load64_splat(scale + 24), at + 3 * stride + 16);
+      finish(a, a1, scale, at, c < added);
+      finish(b, b1, scale + 8, at + stride, c + 1 < added);
+      finish(d, d1, scale + 16, at + 2 * stride, c + 2 < added);
+      finish(e, e1, scale + 24, at + 3 * stride, c + 3 < added);
       at += 4 * stride;
     }
   }

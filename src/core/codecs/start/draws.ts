@@ -86,25 +86,37 @@ function blockOf({ start, position }: ModuleStart, block: number): Uint32Array {
   }
   for (; stops.made <= stop; stops.made++) {
     const next = blocks[stops.made]!;
-    stops.words.set(
-      wordsAfter(start, stops, stops.made - 1, stateOfBlock(next), next),
-      STATE_WORDS * stops.made,
-    );
+    wordsAfter(start, stops, stops.made - 1, stateOfBlock(next), next, wordsOf(stops, stops.made));
   }
   return wordsAfter(start, stops, stop, state, wanted);
 }
 
-/** The words of a block: those of a stop of the same state, or of the state, advanced. */
+/**
+ * The words of a block: those of a stop of the same state, or of the state, advanced.
+ *
+ * @param target receives them. Default: a new array if none has them
+ */
 function wordsAfter(
   start: Start,
-  { blocks, words }: Stops,
+  stops: Stops,
   stop: number,
   state: number,
   wanted: number,
+  target?: Uint32Array,
 ): Uint32Array {
-  if (stop < 0 || stateOfBlock(blocks[stop]!) !== state)
-    return advanced(stateWords(start, state), wanted - BLOCKS * state + 1);
-  return advanced(words.subarray(STATE_WORDS * stop, STATE_WORDS * (stop + 1)), wanted - blocks[stop]!);
+  const fromState = stop < 0 || stateOfBlock(stops.blocks[stop]!) !== state;
+  const words = fromState ? stateWords(start, state) : wordsOf(stops, stop);
+  const blocks = wanted - (fromState ? BLOCKS * state - 1 : stops.blocks[stop]!);
+  if (blocks === 0 && target === undefined) return words;
+  const after = target ?? new Uint32Array(STATE_WORDS);
+  if (startKernel()?.advance(words, blocks, after) === true) return after;
+  after.set(words);
+  for (let block = 0; block < blocks; block++) nextBlock(after);
+  return after;
+}
+
+function wordsOf({ words }: Stops, stop: number): Uint32Array {
+  return words.subarray(STATE_WORDS * stop, STATE_WORDS * (stop + 1));
 }
 
 /** The words before draw 0 of a state. */
@@ -112,13 +124,4 @@ function stateWords({ state }: Start, number: number): Uint32Array {
   return typeof state === "number"
     ? seedWords(state)
     : state.subarray(STATE_WORDS * number, STATE_WORDS * (number + 1));
-}
-
-/** The words after some more blocks, in a new array if there are any. */
-function advanced(words: Uint32Array, blocks: number): Uint32Array {
-  if (blocks === 0) return words;
-  const after = words.slice();
-  if (startKernel()?.advance(after, blocks) !== true)
-    for (let block = 0; block < blocks; block++) nextBlock(after);
-  return after;
 }

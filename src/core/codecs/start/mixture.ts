@@ -19,19 +19,24 @@ export const DRAW_UNIT: number = 2 ** -15;
 /** The vectors R of an expert. */
 export interface Mixture {
   readonly rank: number;
-  /** Numbers of the components that have a vector R. */
+  /** Numbers of the components that have a vector R: first those whose vector is added to its rest. */
   readonly components: readonly number[];
+  /** How many are added to their rest. The rests of the others are 0, and their sums of draws are exact in binary32. */
+  readonly added: number;
   /** Their integers q − z, `[components][rank]`. */
   readonly integers: Int16Array;
   /** Their scales, times {@link DRAW_UNIT}. */
   readonly scales: Float64Array;
 }
 
-/** What this file needs to know of a band: its number of components, and the bits of their mixtures, if A' has a start. */
+/** What this file needs to know of a band: its number of components, the bits of their mixtures, and the codec of their rests. */
 interface MixBand {
   readonly components: number;
-  readonly a: Pick<MixedEncoding, "mix">;
+  readonly a: Pick<MixedEncoding, "mix"> & { readonly codec?: string };
 }
+
+/** Largest sum of absolute integers whose sum of draws is exact in binary32. */
+const EXACT = 2 ** 24 * DRAW_UNIT;
 
 /** Unpacks the vectors R of an expert. @param planes those of its bands */
 export function readMixture(
@@ -39,11 +44,22 @@ export function readMixture(
   planes: readonly Pick<PackedBand, "mix">[],
   rank: number,
 ): Mixture {
+  /** Whether the vectors of each band are replaced. */
+  const replaced = bands.map(
+    ({ a }) => a.mix !== undefined && a.codec === "zero" && rank * (2 ** a.mix - 1) <= EXACT,
+  );
   let count = 0;
-  for (const { a, components } of bands) if (a.mix !== undefined) count += components;
-  const numbers: number[] = [];
+  let added = 0;
+  for (const [i, { a, components }] of bands.entries()) {
+    if (a.mix === undefined) continue;
+    count += components;
+    if (!replaced[i]) added += components;
+  }
+  const numbers = new Array<number>(count);
   const integers = new Int16Array(count * rank);
   const scales = new Float64Array(count);
+  let nextAdded = 0;
+  let nextReplaced = added;
   let component = 0;
   for (const [i, { a, components }] of bands.entries()) {
     const bits = a.mix;
@@ -52,20 +68,22 @@ export function readMixture(
       const largest = (1 << bits) - 1;
       const each = Math.ceil((rank * bits) / 8);
       for (let c = 0; c < components; c++) {
-        const row = numbers.push(component + c) - 1;
+        const row = replaced[i] ? nextReplaced++ : nextAdded++;
+        numbers[row] = component + c;
         scales[row] = bitsToNumber(readBits(own, "bf16", c), "bf16") * DRAW_UNIT;
         const zeroPoint = zeroPoints[c]! & largest;
-        for (let k = 0; k < rank; k++) {
-          const bit = k * bits;
-          const at = c * each + (bit >>> 3);
-          const word = codes[at]! | ((codes[at + 1] ?? 0) << 8);
-          integers[row * rank + k] = ((word >>> (bit & 7)) & largest) - zeroPoint;
+        for (let k = 0, at = c * each, word = 0, left = 0; k < rank; k++, left -= bits, word >>>= bits) {
+          if (left < bits) {
+            word |= codes[at++]! << left;
+            left += 8;
+          }
+          integers[row * rank + k] = (word & largest) - zeroPoint;
         }
       }
     }
     component += components;
   }
-  return { rank, components: numbers, integers, scales };
+  return { rank, components: numbers, added, integers, scales };
 }
 
 /**
