@@ -150,6 +150,15 @@ INLINE void integers(const vector *v, uint64_t first, uint32_t count, int16_t *t
 }
 
 #ifdef HAS_X86_CODE
+/* 32 bytes of a string from the byte of `bit` on, which may be -8 to -1: outside of the string bytes are 0. */
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static inline __m256i half_from(const vector *v, int64_t bit) {
+  uint8_t bytes[32] = {0};
+  const uint64_t at = bit < 0 ? 0 : (uint64_t)bit >> 3, left = v->code_bytes - at;
+  if (bit >= 0) return _mm256_maskz_loadu_epi8(left < 32 ? ((uint32_t)1 << left) - 1 : ~(uint32_t)0, v->codes + at);
+  memcpy(bytes + 1, v->codes, left < 31 ? left : 31);
+  return _mm256_loadu_si256((const __m256i *)(const void *)bytes);
+}
+
 /* The integers of a piece, 64 codes or windows at a time: one instruction cuts them out of eight numbers of 64 bits, and two
  * look 64 windows up in 128 entries of a table. Writes up to 127 integers more than it is asked for. */
 __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512(const vector *v, const piece *p, int16_t *t,
@@ -176,6 +185,40 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512
   for (uint32_t i = 0; per == 2 && i < 192; i++) pairs[i] = (uint8_t)(i / 2 + i % 2 * 64); /* weights of a step in turn */
   const __m512i places = LOAD(at), offsets = LOAD(shifts), one = _mm512_set1_epi8(1);
   const __m512i used = _mm512_set1_epi8((char)(table ? 255 : (1u << bits) - 1));
+  if (p->length <= 32) { /* 32 of each of two runs */
+    const __m512i halves = _mm512_inserti64x4(places, _mm512_castsi512_si256(_mm512_add_epi8(places, _mm512_set1_epi8(32))), 1);
+    const __m512i distances = _mm512_inserti64x4(offsets, _mm512_castsi512_si256(offsets), 1);
+    for (uint32_t r = 0; r < p->runs; r += 2) {
+      int64_t bit[2];
+      uint32_t skip[2];
+      for (uint32_t i = 0; i < 2; i++) {
+        const uint64_t first = p->first + (r + i < p->runs ? r + i : r) * p->stride, step = first / per;
+        bit[i] = table ? (int64_t)((step + 1) * bits) - 8 : (int64_t)(step * bits);
+        skip[i] = (uint32_t)(first % per);
+      }
+      __m512i x = _mm512_inserti64x4(_mm512_castsi256_si512(half_from(v, bit[0])), half_from(v, bit[1]), 1);
+      const __m256i begins[2] = {_mm256_set1_epi8((char)(bit[0] & 7)), _mm256_set1_epi8((char)(bit[1] & 7))};
+      x = _mm512_permutexvar_epi8(halves, x);
+      x = _mm512_multishift_epi64_epi8(
+          _mm512_add_epi8(distances, _mm512_inserti64x4(_mm512_castsi256_si512(begins[0]), begins[1], 1)), x);
+      x = _mm512_and_si512(x, used);
+      __m256i y[2];
+      if (per == 2) {
+        const __m512i low = LOOK_UP(tables), high = LOOK_UP(tables + 4);
+        y[0] = _mm512_castsi512_si256(_mm512_permutex2var_epi8(low, LOAD(pairs + skip[0]), high));
+        y[1] = _mm512_castsi512_si256(_mm512_permutex2var_epi8(low, LOAD(pairs + 64 + skip[1]), high));
+      } else {
+        if (table) x = LOOK_UP(tables);
+        else if (e.codec == LQA_SIGN) x = _mm512_sub_epi8(one, _mm512_add_epi8(x, x));
+        y[0] = _mm512_castsi512_si256(x);
+        y[1] = _mm512_extracti64x4_epi64(x, 1);
+      }
+      for (uint32_t i = 0; i < 2 && r + i < p->runs; i++)
+        _mm512_storeu_si512((void *)(t + (r + i) * width),
+                            e.codec == LQA_AFFINE ? _mm512_cvtepu8_epi16(y[i]) : _mm512_cvtepi8_epi16(y[i]));
+    }
+    return;
+  }
   for (uint32_t r = 0; r < p->runs; r++) {
     const uint64_t first = p->first + r * p->stride;
     uint64_t step = first / per;
@@ -257,6 +300,12 @@ INLINE void rotate(int16_t *t, uint32_t width) {
   butterflies(t, width, 8);
 }
 
+#ifdef HAS_X86_CODE
+__attribute__((target("avx512f,avx512bw"))) static void rotate_avx512(int16_t *t) { rotate(t, COLUMNS); }
+#else
+#define rotate_avx512(t) ((void)0)
+#endif
+
 static int is_flipped(uint32_t r) { return (int)(((r & r >> 1) ^ (r >> 2 & r >> 3) ^ (r >> 4 & r >> 5)) & 1); }
 
 /* ---- Weights ---- */
@@ -289,7 +338,29 @@ __attribute__((target("avx2,f16c"))) static inline void multiply_avx2(const int1
     _mm256_storeu_ps(w + k, _mm256_mul_ps(_mm256_mul_ps(values, scales), multipliers));
   }
 }
+
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static void multiply_avx512(const int16_t *t, uint32_t count, int flip, int zero,
+                                                                                float scale, float multiplier, uint8_t *out, int type) {
+  const __m512i flips = _mm512_set1_epi32(flip), zeros = _mm512_set1_epi32(zero);
+  const __m512 scales = _mm512_set1_ps(scale), multipliers = _mm512_set1_ps(multiplier);
+  for (uint32_t k = 0; k < count; k += 16) {
+    const __mmask16 used = (__mmask16)(count - k < 16 ? (1u << (count - k)) - 1 : 0xFFFFu);
+    const __m512i x = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(t + k)));
+    const __m512 values = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_xor_si512(x, flips), zeros));
+    const __m512 w = _mm512_mul_ps(_mm512_mul_ps(values, scales), multipliers);
+    if (type == TO_F32) {
+      _mm512_mask_storeu_ps(out + 4 * k, used, w);
+    } else if (type == TO_F16) {
+      _mm256_mask_storeu_epi16(out + 2 * k, used, _mm512_cvtps_ph(w, _MM_FROUND_TO_NEAREST_INT));
+    } else {
+      const __m512i bits = _mm512_castps_si512(w), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+      const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+      _mm256_mask_storeu_epi16(out + 2 * k, used, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+    }
+  }
+}
 #else
+#define multiply_avx512(t, count, flip, zero, scale, multiplier, out, type) ((void)0)
 #define narrow_avx2(w, out, block) ((void)0)
 #define narrow_bf16_avx2(w, out, block) ((void)0)
 #define multiply_avx2(t, w, block, flip, zero, scale, multiplier) ((void)0)
@@ -313,6 +384,10 @@ INLINE void put(const float *w, uint32_t block, uint32_t count, uint8_t *out, co
 INLINE void multiply(const int16_t *t, uint32_t count, int flip, int zero, float scale, float multiplier, uint8_t *out,
                      uint32_t block, const how h) {
   float w[BLOCK];
+  if (h.level >= AVX512) {
+    multiply_avx512(t, count, flip, zero, scale, multiplier, out, h.type);
+    return;
+  }
   for (uint32_t i = 0; i < count; i += block) {
     if (h.level >= AVX2) multiply_avx2(t + i, w, block, flip, zero, scale, multiplier);
     else
@@ -398,6 +473,7 @@ INLINE void decode_piece(const job *j, const vector *v, const piece *p, uint8_t 
   if (codec != LQA_ZERO && codec != LQA_RAW && codec != DECODED) unpack(v, p, t, width, h);
   if (codec == LQA_TRELLIS && v->encoding.rotation && p->runs == 64) {
     if (width == 16) rotate(t, 16);
+    else if (h.level >= AVX512) rotate_avx512(t);
     else rotate(t, COLUMNS);
     const float s = scale_at(v, 0);
     for (uint32_t r = 0; r < 64; r++, out += stride * WIDTH(h)) {
@@ -705,7 +781,8 @@ static const loops avx512_loops = {{to_f32_avx512, to_f16_avx512, to_bf16_avx512
 static const loops *choose(int without) {
 #ifdef HAS_X86_CODE
   const int avx2 = __builtin_cpu_supports("avx2") && HAS_F16C;
-  if (without < LQA_WITHOUT_AVX512 && avx2 && __builtin_cpu_supports("avx512vbmi")) return &avx512_loops;
+  const int avx512 = avx2 && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vl");
+  if (without < LQA_WITHOUT_AVX512 && avx512) return &avx512_loops;
   if (without < LQA_WITHOUT_AVX2 && avx2) return &avx2_loops;
 #endif
   (void)without;
