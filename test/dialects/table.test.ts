@@ -247,7 +247,8 @@ Limits of these programs, for any file: diffusers 0.42 takes the most common alp
 attention of a UNet (\`--to diffusers\` says each multiplier). LyCORIS 4.1 reads every DoRA as one by output unless you configure it.
 In kohya files of transformers diffusers 0.42 reads layers under the names of the authors' code. So an adapter of Flux becomes one of
 sd-scripts (queries, keys and values in one layer); what diffusers converts is compared by its values, and it leaves out layers outside
-blocks (\`img_in\`, \`final_layer\`, …). Other transformers keep diffusers' paths (\`lora_transformer_…\`), for ComfyUI.
+blocks (\`img_in\`, \`final_layer\`, …). \`--to diffusers\` takes the layers of such a file apart again, and diffusers loads all of them.
+Other transformers keep diffusers' paths (\`lora_transformer_…\`), for ComfyUI.
 
 ## In the programs that use them
 

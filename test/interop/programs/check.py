@@ -29,7 +29,8 @@ warnings.filterwarnings("ignore")
 from common import Checks  # noqa: E402
 
 # Module of this folder, and the packages without which it is skipped.
-PARTS = {"diffusion": ["torch", "transformers", "peft", "diffusers", "lycoris"], "mlx_models": ["mlx.core", "mlx_lm", "peft"],
+PARTS = {"diffusion": ["torch", "transformers", "peft", "diffusers", "lycoris"], "flux_models": ["torch", "peft", "diffusers"],
+         "mlx_models": ["mlx.core", "mlx_lm", "peft"],
          "loralib_models": ["torch", "loralib"]}
 
 
