@@ -17,6 +17,7 @@ import { COMPONENT } from "../model/base-shape.ts";
 import { UNSCALED } from "./alpha.ts";
 import type { Dialect, WriteOptions } from "./dialect.ts";
 import { configurationMeter, type JsonObject, parseJson, quoteName } from "./json.ts";
+import { fromFluxAuthors } from "./naming/flux.ts";
 import { isModelsOwn, type KeyPrefix, prefixesOf, prefixMarked } from "./naming/prefixes.ts";
 import { unpackFileOrigin } from "./origin.ts";
 import { otherMethod } from "./other-methods.ts";
@@ -200,7 +201,11 @@ export const diffusers: Dialect = {
   },
   write(adapter: Adapter, options: WriteOptions) {
     const { origin } = adapter;
-    const metadata = origin?.dialect === "diffusers" ? unpackFileOrigin(origin).metadata : undefined;
-    return new Map([safetensorsFile(writeStateDict(adapter, convention(metadata), options))]);
+    const own = origin?.dialect === "diffusers";
+    const metadata = own ? unpackFileOrigin(origin).metadata : undefined;
+    const flux = own ? undefined : fromFluxAuthors(adapter, options);
+    const elements = flux?.elements ?? options.elements;
+    const written = writeStateDict(flux?.adapter ?? adapter, convention(metadata), { ...options, elements });
+    return new Map([safetensorsFile(written)]);
   },
 };

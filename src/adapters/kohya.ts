@@ -15,7 +15,7 @@ import { UNSCALED } from "./alpha.ts";
 import { foldMultipliers } from "./bake.ts";
 import type { Dialect, DialectName, WriteOptions } from "./dialect.ts";
 import { quoteName } from "./json.ts";
-import { toFluxAuthors } from "./naming/flux.ts";
+import { isFluxOfAuthors, toFluxAuthors } from "./naming/flux.ts";
 import { isAuthorsPath } from "./naming/prefixes.ts";
 import { fromSgm, toSgm } from "./naming/sgm.ts";
 import { splitWords } from "./naming/words.ts";
@@ -119,15 +119,17 @@ export const kohya: Dialect = {
 
 /**
  * Refuses layers whose names another dialect cannot express. A name with unknown words has underscores where dots belong, and
- * nothing says which ones. Flux and Stable Diffusion 3 have other layers in their authors' code than in diffusers.
+ * nothing says which ones. Models such as Stable Diffusion 3 have other layers in their authors' code than in diffusers; those of Flux
+ * are known.
  *
  * @throws LqaError UNSUPPORTED_DIALECT
  */
-export function refuseKohyaNames({ modules }: Adapter, to: DialectName): void {
-  for (const { name } of modules) {
+export function refuseKohyaNames(adapter: Adapter, to: DialectName): void {
+  const known = to !== "diffusers" || isFluxOfAuthors(adapter);
+  for (const { name } of adapter.modules) {
     const path = name.replace(COMPONENT, "");
     const whole = !path.includes(".") && splitWords(path) !== path;
-    if (!whole && (to !== "diffusers" || !isAuthorsPath(path))) continue;
+    if (!whole && (known || !isAuthorsPath(path))) continue;
     fail(KIND.UNSUPPORTED_DIALECT, {
       where: `module ${quoteName(name)}`,
       expected: whole

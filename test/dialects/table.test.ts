@@ -35,7 +35,6 @@ const LOADED = json("test/interop/programs/programs.json") as Record<string, Rec
 /** Programs that load what is written in the checks of other folders, or why there is none. */
 const ELSEWHERE: Partial<Record<DialectName, string>> = {
   peft: `${pinned("peft")} (\`test/interop\`, \`integrations/python\`); rules of vLLM, SGLang, LoRAX (\`servers.test.ts\`)`,
-  cloneofsimo: "none: no registry has its program",
   gguf: `llama.cpp, by ${pinned("node-llama-cpp", "integrations/llama-cpp/package.json")} (\`integrations/llama-cpp\`)`,
   onnx: `${pinned("onnxruntime")} \`LoraAdapter\`; ${pinned("onnxruntime-node", "integrations/onnxruntime/package.json")} and -web as inputs (\`integrations/onnxruntime\`)`,
 };
@@ -215,7 +214,7 @@ ${parts[0]}
 
 *Detected*: every variant is recognised as this dialect and no other. *Import*: ΔW is, bit for bit, what the tensors say by the
 dialect's rule. *Export*: through an \`.lqa\` file of the profile \`raw\` the same files come back, byte for byte, except for what is marked
-below. What no consumer is named for was checked against the dialect's description only.
+below.
 
 ## Variants
 
@@ -243,11 +242,15 @@ adapter as each program loads it with the outputs of the weights that \`decode -
 
 ${table(["dialect", "program", "what"], loaded)}
 
+videogen-hub is the package that has cloneofsimo's program, as one of its files. It numbers the layers of Stable Diffusion 1 in the order
+in which diffusers registers them, which changed with diffusers 0.15. lqa knows both orders by the sizes of the layers.
+
 Limits of these programs, for any file: diffusers 0.42 takes the most common alpha of a kohya file for all layers of the
 attention of a UNet (\`--to diffusers\` says each multiplier). LyCORIS 4.1 reads every DoRA as one by output unless you configure it.
 In kohya files of transformers diffusers 0.42 reads layers under the names of the authors' code. So an adapter of Flux becomes one of
 sd-scripts (queries, keys and values in one layer); what diffusers converts is compared by its values, and it leaves out layers outside
-blocks (\`img_in\`, \`final_layer\`, …). Other transformers keep diffusers' paths (\`lora_transformer_…\`), for ComfyUI.
+blocks (\`img_in\`, \`final_layer\`, …). \`--to diffusers\` takes the layers of such a file apart again, and diffusers loads all of them.
+Other transformers keep diffusers' paths (\`lora_transformer_…\`), for ComfyUI.
 
 ## In the programs that use them
 

@@ -7,7 +7,7 @@ with the adapter as the program itself loads it are compared with those of the w
 loaded by what is compared with programs.json, of which docs/dialects.md is made; `--write` writes it. `--counts` receives
 {"passed", "failed"}. A program that is not installed is skipped, with the reason.
 
-Needs the built library, and the packages of requirements.txt and ../requirements.txt.
+Needs the built library, and the packages of requirements.txt, requirements-alone.txt and ../requirements.txt.
 """
 import argparse
 import importlib
@@ -29,7 +29,8 @@ warnings.filterwarnings("ignore")
 from common import Checks  # noqa: E402
 
 # Module of this folder, and the packages without which it is skipped.
-PARTS = {"diffusion": ["torch", "transformers", "peft", "diffusers", "lycoris"], "mlx_models": ["mlx.core", "mlx_lm", "peft"],
+PARTS = {"diffusion": ["torch", "transformers", "peft", "diffusers", "lycoris"], "flux_models": ["torch", "peft", "diffusers"],
+         "cloneofsimo_models": ["torch", "transformers", "peft", "diffusers", "videogen_hub"], "mlx_models": ["mlx.core", "mlx_lm", "peft"],
          "loralib_models": ["torch", "loralib"]}
 
 

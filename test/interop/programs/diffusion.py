@@ -367,52 +367,8 @@ def transformer(checks: Checks, folder: Path, what: str, made, inputs, generator
     checks.same("diffusers", version("diffusers"), what, run(with_adapter), run(with_weights), run(new()))
 
 
-# Inputs and outputs of Flux's layers, in block 0 and outside blocks. What diffusers reads in a kohya file has these sizes.
-WIDTH, MLP = 3072, 12288
-FLUX = {
-    **{f"transformer_blocks.0.{name}": (WIDTH, WIDTH) for name in (
-        "attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_q_proj", "attn.add_v_proj", "attn.to_add_out")},
-    **{f"transformer_blocks.0.{name}": sizes for name, sizes in {
-        "ff.net.0.proj": (WIDTH, MLP), "ff.net.2": (MLP, WIDTH), "ff_context.net.0.proj": (WIDTH, MLP),
-        "ff_context.net.2": (MLP, WIDTH), "norm1.linear": (WIDTH, 6 * WIDTH), "norm1_context.linear": (WIDTH, 6 * WIDTH)}.items()},
-    **{f"single_transformer_blocks.0.{name}": sizes for name, sizes in {
-        "attn.to_q": (WIDTH, WIDTH), "attn.to_v": (WIDTH, WIDTH), "proj_mlp": (WIDTH, MLP), "proj_out": (WIDTH + MLP, WIDTH),
-        "norm.linear": (WIDTH, 3 * WIDTH)}.items()},
-}
-
-
-def flux_kohya(checks: Checks, folder: Path) -> None:
-    """Flux's layers in a kohya file, as diffusers converts them: each layer's own input through B and A."""
-    from diffusers.loaders import FluxLoraLoaderMixin
-
-    generator = torch.Generator().manual_seed(4)
-    normal = lambda *shape: torch.randn(*shape, generator=generator)
-    inputs = {name: normal(size) / size ** 0.5 for name, (size, _) in FLUX.items()}
-
-    def outputs(state: dict) -> np.ndarray:
-        factors = lambda name: (state.pop(f"transformer.{name}.lora_{part}.weight").double() for part in "BA")
-        found = []
-        for name, (_, size) in FLUX.items():
-            b, a = factors(name)
-            found.append(b @ (a @ inputs[name].double()))
-        assert not any(value.any() for value in state.values()), list(state)
-        return torch.cat(found).numpy()
-
-    for what, rank_of in (("Flux from diffusers", lambda name: 4), ("Flux from diffusers, two ranks", lambda name: 2 if "to_q" in name else 3)):
-        state = {}
-        for name, (size, out) in FLUX.items():
-            state[f"transformer.{name}.lora_A.weight"] = normal(rank_of(name), size)
-            state[f"transformer.{name}.lora_B.weight"] = normal(out, rank_of(name))
-        weights, file = folder / f"{what}.safetensors", folder / f"{what}.lqa"
-        save_file(state, weights)
-        lqa("encode", weights, "-o", file, "--profile", "raw")
-        written = folder / f"{what}.kohya.safetensors"
-        lqa("decode", file, "-o", written, "--to", "kohya")
-        read = outputs(FluxLoraLoaderMixin.lora_state_dict(str(written)))
-        checks.same("kohya", version("diffusers"), what, read, expected := outputs(state), np.zeros_like(expected))
-
-
-def check(checks: Checks, folder: Path) -> None:
+def prepare() -> None:
+    """Makes the installed versions work together, and quiet."""
     import diffusers
     import transformers
     import transformers.integrations.peft as integration
@@ -423,8 +379,11 @@ def check(checks: Checks, folder: Path) -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("LyCORIS").setLevel(logging.ERROR)
+
+
+def check(checks: Checks, folder: Path) -> None:
+    prepare()
     stable_diffusion(checks, folder)
     locon(checks, folder)
     xl(checks, folder)
     transformer_models(checks, folder)
-    flux_kohya(checks, folder)
