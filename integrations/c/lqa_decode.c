@@ -152,16 +152,24 @@ INLINE void integers(const vector *v, uint64_t first, uint32_t count, int16_t *t
 #ifdef HAS_X86_CODE
 /* 32 bytes of a string from the byte of `bit` on, which may be -8 to -1: outside of the string bytes are 0. */
 __attribute__((target("avx512f,avx512bw,avx512vl"))) static inline __m256i half_from(const vector *v, int64_t bit) {
+  if (bit >= 0) {
+    const uint64_t at = (uint64_t)bit >> 3, left = v->code_bytes - at;
+    return _mm256_maskz_loadu_epi8(left < 32 ? ((uint32_t)1 << left) - 1 : ~(uint32_t)0, v->codes + at);
+  }
   uint8_t bytes[32] = {0};
-  const uint64_t at = bit < 0 ? 0 : (uint64_t)bit >> 3, left = v->code_bytes - at;
-  if (bit >= 0) return _mm256_maskz_loadu_epi8(left < 32 ? ((uint32_t)1 << left) - 1 : ~(uint32_t)0, v->codes + at);
-  memcpy(bytes + 1, v->codes, left < 31 ? left : 31);
+  memcpy(bytes + 1, v->codes, v->code_bytes < 31 ? v->code_bytes : 31);
   return _mm256_loadu_si256((const __m256i *)(const void *)bytes);
+}
+
+/* The lowest bytes of 64 numbers. */
+__attribute__((target("avx512f"))) static inline __m512i low_bytes(__m512i a, __m512i b, __m512i c, __m512i d) {
+  const __m512i first = _mm512_inserti32x4(_mm512_castsi128_si512(_mm512_cvtepi32_epi8(a)), _mm512_cvtepi32_epi8(b), 1);
+  return _mm512_inserti32x4(_mm512_inserti32x4(first, _mm512_cvtepi32_epi8(c), 2), _mm512_cvtepi32_epi8(d), 3);
 }
 
 /* The integers of a piece, 64 codes or windows at a time: one instruction cuts them out of eight numbers of 64 bits, and two
  * look 64 windows up in 128 entries of a table. Writes up to 127 integers more than it is asked for. */
-__attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512(const vector *v, const piece *p, int16_t *t,
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi"))) static void unpack_avx512(const vector *v, const piece *p, int16_t *t,
                                                                                uint32_t width) {
 #define LOAD(from) _mm512_loadu_si512((const void *)(from))
 #define LOOK_UP(table) \
@@ -171,17 +179,22 @@ __attribute__((target("avx512f,avx512bw,avx512vbmi"))) static void unpack_avx512
   const lqa_trellis *const table = e.codec == LQA_TRELLIS ? &lqa_trellis_tables[e.table - 1] : 0;
   const uint32_t bits = table ? table->step_bits : e.codec == LQA_SIGN ? 1 : e.bits;
   const uint32_t per = table ? table->weights_per_step : 1;
-  uint8_t at[64], shifts[64], pairs[192], entries[512];
+  uint8_t at[64], shifts[64], pairs[192];
   __m512i tables[8];
   for (uint32_t i = 0; i < 64; i++) {
     at[i] = (uint8_t)(i / 8 * bits + i % 8); /* eight fields are `bits` bytes */
     shifts[i] = (uint8_t)(i % 8 * bits);
   }
-  for (uint32_t i = 0; table && i < 256; i++) {
-    entries[i] = (uint8_t)table->entries[i * per];
-    entries[256 + i] = (uint8_t)table->entries[i * per + per - 1];
+  for (uint32_t i = 0; table && i < 4; i++) { /* the first weights of all windows, then the second */
+    __m512i both[4];
+    for (uint32_t k = 0; k < 4; k++) {
+      const int16_t *const from = table->entries + (64 * i + 16 * k) * per;
+      both[k] = per == 2 ? LOAD(from) : _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)from));
+    }
+    tables[i] = low_bytes(both[0], both[1], both[2], both[3]);
+    for (uint32_t k = 0; k < 4; k++) both[k] = _mm512_srli_epi32(both[k], 16);
+    tables[4 + i] = low_bytes(both[0], both[1], both[2], both[3]);
   }
-  for (uint32_t i = 0; table && i < 8; i++) tables[i] = LOAD(entries + 64 * i);
   for (uint32_t i = 0; per == 2 && i < 192; i++) pairs[i] = (uint8_t)(i / 2 + i % 2 * 64); /* weights of a step in turn */
   const __m512i places = LOAD(at), offsets = LOAD(shifts), one = _mm512_set1_epi8(1);
   const __m512i used = _mm512_set1_epi8((char)(table ? 255 : (1u << bits) - 1));
@@ -339,7 +352,7 @@ __attribute__((target("avx2,f16c"))) static inline void multiply_avx2(const int1
   }
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vl"))) static void multiply_avx512(const int16_t *t, uint32_t count, int flip, int zero,
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static inline void multiply_avx512(const int16_t *t, uint32_t count, int flip, int zero,
                                                                                 float scale, float multiplier, uint8_t *out, int type) {
   const __m512i flips = _mm512_set1_epi32(flip), zeros = _mm512_set1_epi32(zero);
   const __m512 scales = _mm512_set1_ps(scale), multipliers = _mm512_set1_ps(multiplier);
