@@ -145,7 +145,8 @@ INLINE void integers(const vector *v, uint64_t first, uint32_t count, int16_t *t
     case 5: fields(v, first, count, t, 5, 0); break;
     case 6: fields(v, first, count, t, 6, 0); break;
     case 7: fields(v, first, count, t, 7, 0); break;
-    default: fields(v, first, count, t, 8, 0); break;
+    default:
+      for (uint32_t i = 0; i < count; i++) t[i] = v->codes[first + i];
   }
 }
 
@@ -328,6 +329,18 @@ __attribute__((target("avx2,f16c"))) static inline void narrow_avx2(const float 
   for (uint32_t i = 0; i < block; i += 8)
     _mm_storeu_si128((__m128i *)(void *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(w + i), _MM_FROUND_TO_NEAREST_INT));
 }
+/* A block of raw weights, times the multiplier. */
+__attribute__((target("avx2,f16c"))) static inline void widen_avx2(const uint8_t *from, uint8_t element, float multiplier, float *w) {
+  const __m256 multipliers = _mm256_set1_ps(multiplier);
+  for (uint32_t i = 0; i < BLOCK; i += 8) {
+    const __m128i halves = _mm_loadu_si128((const __m128i *)(const void *)(from + 2 * i));
+    const __m256 values = element == LQA_F32   ? _mm256_loadu_ps((const float *)(const void *)(from + 4 * i))
+                          : element == LQA_F16 ? _mm256_cvtph_ps(halves)
+                                               : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    _mm256_storeu_ps(w + i, _mm256_mul_ps(values, multipliers));
+  }
+}
+
 /* Not every compiler makes vectors of the loops in `put` and `multiply`. */
 __attribute__((target("avx2,f16c"))) static inline __m256i round_avx2(const float *w) {
   const __m256i x = _mm256_castps_si256(_mm256_loadu_ps(w)), odd = _mm256_and_si256(_mm256_srli_epi32(x, 16), _mm256_set1_epi32(1));
@@ -375,6 +388,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl"))) static inline void multiply
 #else
 #define multiply_avx512(t, count, flip, zero, scale, multiplier, out, type) ((void)0)
 #define narrow_avx2(w, out, block) ((void)0)
+#define widen_avx2(from, element, multiplier, w) ((void)0)
 #define narrow_bf16_avx2(w, out, block) ((void)0)
 #define multiply_avx2(t, w, block, flip, zero, scale, multiplier) ((void)0)
 #endif
@@ -442,17 +456,24 @@ INLINE void raw(const vector *v, uint64_t first, uint32_t count, float multiplie
   for (uint32_t i = 0, part; i < count; i += part) {
     float w[BLOCK];
     part = count - i < BLOCK ? count - i : BLOCK;
-    uint8_t bytes[4 * BLOCK];
-    memset(bytes, 0, sizeof bytes);
-    if (part == BLOCK) memcpy(bytes, v->codes + (first + i) * size, BLOCK * size);
-    else memcpy(bytes, v->codes + (first + i) * size, part * size);
-    if (element == LQA_F32)
-      for (uint32_t k = 0; k < BLOCK; k++) w[k] = lqa_float(lqa_get32(bytes + 4 * k));
-    else if (element == LQA_F16)
-      for (uint32_t k = 0; k < BLOCK; k++) w[k] = lqa_from_f16(lqa_get16(bytes + 2 * k));
-    else
-      for (uint32_t k = 0; k < BLOCK; k++) w[k] = lqa_float(lqa_get16(bytes + 2 * k) << 16);
-    for (uint32_t k = 0; k < BLOCK; k++) w[k] *= multiplier;
+    uint8_t last[4 * BLOCK];
+    const uint8_t *from = v->codes + (first + i) * size;
+    if (part < BLOCK) {
+      memset(last, 0, sizeof last);
+      memcpy(last, from, part * size);
+      from = last;
+    }
+    if (h.level >= AVX2) {
+      widen_avx2(from, element, multiplier, w);
+    } else {
+      if (element == LQA_F32)
+        for (uint32_t k = 0; k < BLOCK; k++) w[k] = lqa_float(lqa_get32(from + 4 * k));
+      else if (element == LQA_F16)
+        for (uint32_t k = 0; k < BLOCK; k++) w[k] = lqa_from_f16(lqa_get16(from + 2 * k));
+      else
+        for (uint32_t k = 0; k < BLOCK; k++) w[k] = lqa_float(lqa_get16(from + 2 * k) << 16);
+      for (uint32_t k = 0; k < BLOCK; k++) w[k] *= multiplier;
+    }
     put(w, BLOCK, part, out + i * WIDTH(h), h);
   }
 }

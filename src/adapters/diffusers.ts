@@ -34,7 +34,6 @@ const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | 
   [/\.lora_A\.default\.weight$/, "default", "a"],
   [/\.lora_B\.default\.weight$/, "default", "b"],
   [/\.lora_(down|up)\.weight$/, "kohya", "a"],
-  // XLabs names the layers after its attention processors.
   [/(?<=\.processor\.(?:qkv|proj)_lora[12]?)\.(down|up)\.weight$/, "xlabs", "a"],
   [/\.lora_B\.bias$/, "peft", "lora-bias"],
   [/\.lora_magnitude_vector(\.weight)?$/, "peft", "magnitude"],
@@ -53,6 +52,21 @@ const TEXT_LAYERS: Readonly<Record<string, string>> = {
   to_v: "v_proj",
   to_out: "out_proj",
 };
+
+/** XLabs names the layers of Flux after its attention processors. */
+const PROCESSOR = /\.processor\.(?:qkv|proj)_lora[12]?$/;
+
+/** Refuses layers that have the names of XLabs' attention processors: in no other dialect are they layers. @throws LqaError UNSUPPORTED_DIALECT */
+export function refuseProcessorNames({ modules }: Adapter): void {
+  const found = modules.find(({ name }) => PROCESSOR.test(name));
+  if (found === undefined) return;
+  fail(KIND.UNSUPPORTED_DIALECT, {
+    where: `module ${quoteName(found.name)}`,
+    expected: "a layer of the model",
+    actual: "one of XLabs' attention processors",
+    advice: "Keep this adapter in its dialect, or convert it with the program that loads it.",
+  });
+}
 
 /** Tensors that some programs write next to the factors of diffusion transformers, and others omit. */
 const BESIDE = /\.(diff|diff_b)$|_norm\.scale$/;

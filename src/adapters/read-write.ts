@@ -10,7 +10,7 @@ import { checkBaseShape } from "../model/base-shape.ts";
 import { type FileContent, joinContent } from "../model/content.ts";
 import { cloneofsimo } from "./cloneofsimo.ts";
 import type { Dialect, DialectName, ReadOptions, SourceFiles, WriteOptions } from "./dialect.ts";
-import { diffusers } from "./diffusers.ts";
+import { diffusers, refuseProcessorNames } from "./diffusers.ts";
 import { gguf } from "./gguf/adapter.ts";
 import { refuseOthers } from "./identify.ts";
 import { quoteName } from "./json.ts";
@@ -127,6 +127,7 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
   checkBase(widened, origin?.naming === "gguf");
   if (origin === undefined || origin === target) return write(widened);
   if (origin === kohya) refuseKohyaNames(widened, target.name);
+  if (origin === diffusers) refuseProcessorNames(widened);
   // Translation changes names but not the order of the modules.
   const translated = translate(widened, origin.naming, target.naming, options);
   const [before, after] = [origin.naming === "gguf", target.naming === "gguf"];

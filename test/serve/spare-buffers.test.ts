@@ -60,7 +60,7 @@ function store(failing?: string): AdapterStore & { readonly given: ArrayBufferLi
   };
 }
 
-/** Spare buffers take a sixteenth of a budget: this one has room for the memory of one adapter beside it. */
+/** Spare buffers take a sixteenth of a budget: this one has room for the memory of one more adapter. */
 const room: PoolOptions = { budgetBytes: 17 * modules[0]!.payload.length, verify: false };
 
 async function outcome(pool: AdapterPool, name: string): Promise<Float32Array> {
