@@ -11,7 +11,7 @@ const plain = plainEngine();
 const never = (): never => {
   throw new Error("fallback");
 };
-const kernel = kernelEngine({ factor: never, subtract: never, gram: never })!;
+const kernel = kernelEngine({ factor: never, subtract: never, gram: never, rotateAll: never })!;
 
 /** Numbers with zeros of both signs, float32 denormals and magnitudes from 1e-38 to 1e+38 among them. */
 function numbers(count: number, seed: number, kind: number): Float64Array {
@@ -91,6 +91,19 @@ describe("the dense engines", () => {
         },
       ),
       { numRuns: 200 },
+    );
+  });
+
+  it("rotate to the same bits, sweep after sweep", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 40 }), kinds, fc.nat(), (k, kind, seed) => {
+        expectSame((engine) => {
+          const [x, rotations] = [numbers(k * k, seed, kind), numbers(k * k, seed + 1, 0)];
+          const rotated = [0, 1, 2].map(() => Number(engine.rotateAll(x, rotations, k)));
+          return { x, rotations, rotated: new Float64Array(rotated) };
+        });
+      }),
+      { numRuns: 300 },
     );
   });
 

@@ -4,7 +4,7 @@
  *
  * Errors are about 1e-16 of the largest eigenvalue, for small eigenvalues too: small singular values from a Gram matrix
  * have only half the digits, while the Jacobi SVD of `svd.ts` has all. An iterative SVD ends with this solver. It
- * takes 4 ms at 96 columns and 0.8 s at 576 (Node 20), a sixth of Jacobi's time.
+ * takes 4 ms at 96 columns and 0.8 s at 576 (Node 20), a third of Jacobi's time.
  *
  * Column-major; only √ and the four operations, in a fixed order. Entries should be 0 or between 1e-140 and 1e+140.
  *

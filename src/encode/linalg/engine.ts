@@ -33,7 +33,7 @@ export interface Reflectors {
   readonly inner: Float64Array;
 }
 
-/** The loops. They do not change matrices, and results belong to the caller. */
+/** The loops. Only `rotateAll` changes matrices, and results belong to the caller. */
 export interface DenseEngine {
   /**
    * Householder QR. With x the matrix so far, sⱼ[c] = Σ x[i][j]·x[i][c] over rows i > j, step j is:
@@ -64,7 +64,20 @@ export interface DenseEngine {
   ): Float64Array;
   /** XᵀX of X = [X₁ X₂ …], matrices with equal numbers of rows; symmetric, n × n. */
   gram(matrices: readonly DenseMatrix[]): Float64Array;
+  /**
+   * One sweep of one-sided Jacobi rotations over all pairs p < q of columns of a k × k matrix, in order. With α = Σp², β = Σq²,
+   * γ = Σpq, a pair with |γ| > {@link ORTHOGONAL}·√α·√β is rotated: p becomes c·p − s·q and q becomes s·p + c·q, in both
+   * matrices. NaN counts as orthogonal: no rotation could repair it. With ζ = (β − α) / 2γ, the tangent of the smaller of the two
+   * angles is ±1 / (|ζ| + √(1 + ζ²)), or ±0.5 / |ζ| beyond 1e150, where the square could overflow; c = 1 / √(1 + tangent²).
+   *
+   * @param rotations k × k; changes as `matrix`
+   * @returns whether anything was rotated
+   */
+  rotateAll(matrix: Float64Array, rotations: Float64Array, k: number): boolean;
 }
+
+/** Two columns count as orthogonal if their cosine is below this: a few units of binary64. */
+export const ORTHOGONAL: number = 4 * Number.EPSILON;
 
 /** Columns of a full strip. */
 export const STRIP = 16;

@@ -8,6 +8,7 @@
 import {
   type DenseEngine,
   type DenseMatrix,
+  ORTHOGONAL,
   padded,
   type Reflectors,
   STRIP,
@@ -17,7 +18,7 @@ import {
 import { axpy, dot, dot4 } from "./vectors.ts";
 
 export function plainEngine(): DenseEngine {
-  return { factor, subtract, gram };
+  return { factor, subtract, gram, rotateAll };
 }
 
 function factor(matrix: DenseMatrix): Reflectors {
@@ -128,6 +129,43 @@ function gram(matrices: readonly DenseMatrix[]): Float64Array {
     for (j = 0; j < i; j++) out[i * n + j] = out[j * n + i]!;
   }
   return out;
+}
+
+function rotateAll(work: Float64Array, rotations: Float64Array, k: number): boolean {
+  let rotated = false;
+  for (let p = 0; p < k - 1; p++) {
+    for (let q = p + 1; q < k; q++) {
+      let alpha = 0;
+      let beta = 0;
+      let gamma = 0;
+      for (let i = p * k, j = q * k; i < (p + 1) * k; i++, j++) {
+        const a = work[i]!;
+        const b = work[j]!;
+        alpha += a * a;
+        beta += b * b;
+        gamma += a * b;
+      }
+      if (!(Math.abs(gamma) > ORTHOGONAL * Math.sqrt(alpha) * Math.sqrt(beta))) continue;
+      const zeta = (beta - alpha) / (2 * gamma);
+      const magnitude = Math.abs(zeta);
+      const t = magnitude > 1e150 ? 0.5 / magnitude : 1 / (magnitude + Math.sqrt(1 + zeta * zeta));
+      const tangent = zeta >= 0 ? t : -t;
+      const cosine = 1 / Math.sqrt(1 + tangent * tangent);
+      rotate(work, p * k, q * k, k, cosine, cosine * tangent);
+      rotate(rotations, p * k, q * k, k, cosine, cosine * tangent);
+      rotated = true;
+    }
+  }
+  return rotated;
+}
+
+function rotate(x: Float64Array, p: number, q: number, length: number, cosine: number, sine: number): void {
+  for (let i = 0; i < length; i++) {
+    const a = x[p + i]!;
+    const b = x[q + i]!;
+    x[p + i] = cosine * a - sine * b;
+    x[q + i] = sine * a + cosine * b;
+  }
 }
 
 /** A copy in double precision, column-major. */

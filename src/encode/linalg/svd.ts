@@ -5,12 +5,14 @@
  * accuracy and, with a fixed order of pairs, the same bits on every engine. The rotations work on Rᵀ of a QR with
  * columns sorted by length (Drmač and Veselić 2008), which keeps steep spectra from needing more sweeps: rank 256
  * with singular values falling by half a component takes 5 instead of 39. At most {@link MAX_SWEEPS} sweeps, so NaN,
- * Inf and rank 4096 end too. Time is about 0.1 ms at rank 16, 5 ms at 64, 0.3 s at 256 and 3.5 s at 512 (Node 20).
+ * Inf and rank 4096 end too. Time is about 0.2 ms at rank 16, 3 ms at 64, 0.2 s at 256 and 1.8 s at 512 (Node 20).
  *
  * Column-major throughout. Singular values descend; equal ones keep a fixed order.
  *
  * @module
  */
+import { denseEngine } from "./dense.ts";
+import type { DenseEngine } from "./engine.ts";
 import { applyQ, householderQr } from "./qr.ts";
 import { balancingPower } from "./scaling.ts";
 import { dot } from "./vectors.ts";
@@ -32,26 +34,28 @@ export interface Svd {
 /** Most sweeps. Random, steep and rank-deficient matrices of rank 16 to 256 need 4 to 10. */
 const MAX_SWEEPS = 40;
 
-/** Two columns count as orthogonal if their cosine is below this: a few units of binary64. */
-const ORTHOGONAL = 4 * Number.EPSILON;
-
 /** Decomposes a rows × columns matrix. The input is not changed. */
-export function jacobiSvd(matrix: Float64Array, rows: number, columns: number): Svd {
+export function jacobiSvd(
+  matrix: Float64Array,
+  rows: number,
+  columns: number,
+  engine: DenseEngine = denseEngine(),
+): Svd {
   if (rows < columns) {
-    const { k, u, s, v } = jacobiSvd(transpose(matrix, rows, columns), columns, rows);
+    const { k, u, s, v } = jacobiSvd(transpose(matrix, rows, columns), columns, rows, engine);
     return { k, u: v, s, v: u };
   }
   const k = columns;
   const power = balancingPower(matrix);
   const scaled = matrix.map((x) => x * power);
   const columnOrder = byLength(scaled, rows, k);
-  const qr = householderQr(permute(scaled, rows, columnOrder), rows, k);
+  const qr = householderQr(permute(scaled, rows, columnOrder), rows, k, engine);
   // X·P = Q·R and Rᵀ·J = V̂·S with J orthogonal, so X = (Q·J)·S·(P·V̂)ᵀ.
   const work = transpose(qr.r, k, k);
   const rotations = new Float64Array(k * k);
   for (let i = 0; i < k; i++) rotations[i * k + i] = 1;
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep++) {
-    if (!rotateAll(work, k, rotations)) break;
+    if (!engine.rotateAll(work, rotations, k)) break;
   }
   const order = byLength(work, k, k);
   const sorted = permute(work, k, order);
@@ -63,7 +67,7 @@ export function jacobiSvd(matrix: Float64Array, rows: number, columns: number): 
     if (length === 0) continue;
     for (let i = 0; i < k; i++) v[j * k + columnOrder[i]!] = sorted[j * k + i]! / length;
   }
-  return { k, u: applyQ(qr, permute(rotations, k, order), k), s, v };
+  return { k, u: applyQ(qr, permute(rotations, k, order), k, engine), s, v };
 }
 
 /** Indices of the columns, longest first; equal ones keep their order. */
@@ -76,46 +80,6 @@ function permute(x: Float64Array, rows: number, order: readonly number[]): Float
   const out = new Float64Array(x.length);
   for (const [to, from] of order.entries()) out.set(x.subarray(from * rows, (from + 1) * rows), to * rows);
   return out;
-}
-
-/** One sweep over all pairs of columns of a k × k matrix. Returns whether anything was rotated. */
-function rotateAll(work: Float64Array, k: number, rotations: Float64Array): boolean {
-  let rotated = false;
-  for (let p = 0; p < k - 1; p++) {
-    for (let q = p + 1; q < k; q++) {
-      let alpha = 0;
-      let beta = 0;
-      let gamma = 0;
-      for (let i = p * k, j = q * k; i < (p + 1) * k; i++, j++) {
-        const a = work[i]!;
-        const b = work[j]!;
-        alpha += a * a;
-        beta += b * b;
-        gamma += a * b;
-      }
-      // In this form NaN counts as orthogonal: no rotation could repair it.
-      if (!(Math.abs(gamma) > ORTHOGONAL * Math.sqrt(alpha) * Math.sqrt(beta))) continue;
-      const zeta = (beta - alpha) / (2 * gamma);
-      // The smaller of the two angles. Beyond 1e150 the square would overflow, and 1/(2ζ) is exact enough.
-      const magnitude = Math.abs(zeta);
-      const t = magnitude > 1e150 ? 0.5 / magnitude : 1 / (magnitude + Math.sqrt(1 + zeta * zeta));
-      const tangent = zeta >= 0 ? t : -t;
-      const cosine = 1 / Math.sqrt(1 + tangent * tangent);
-      rotate(work, p * k, q * k, k, cosine, cosine * tangent);
-      rotate(rotations, p * k, q * k, k, cosine, cosine * tangent);
-      rotated = true;
-    }
-  }
-  return rotated;
-}
-
-function rotate(x: Float64Array, p: number, q: number, length: number, cosine: number, sine: number): void {
-  for (let i = 0; i < length; i++) {
-    const a = x[p + i]!;
-    const b = x[q + i]!;
-    x[p + i] = cosine * a - sine * b;
-    x[q + i] = sine * a + cosine * b;
-  }
 }
 
 /** A rows × columns matrix as columns × rows, both column-major. */

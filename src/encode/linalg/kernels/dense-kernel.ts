@@ -41,6 +41,7 @@ interface Exports {
     out: number,
   ): void;
   gram(x: number, rows: number, row: number, g: number): void;
+  rotateAll(matrix: number, rotations: number, k: number): number;
 }
 
 /** A memory above this is released after the call. */
@@ -61,7 +62,7 @@ export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
   let kernel = newKernel();
   if (kernel === undefined) return undefined;
   let used = 0;
-  return { factor, subtract, gram };
+  return { factor, subtract, gram, rotateAll };
 
   /** A kernel with this much memory, or `undefined`. Forgets previous contents. */
   function begin(bytes: number): ReturnType<typeof newKernel> {
@@ -196,5 +197,17 @@ export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
     }
     end();
     return out;
+  }
+
+  function rotateAll(matrix: Float64Array, rotations: Float64Array, k: number): boolean {
+    if (begin(16 * k * k) === undefined) return fallback.rotateAll(matrix, rotations, k);
+    const [matrixAt, rotationsAt] = [take(8 * k * k), take(8 * k * k)];
+    numbers(matrixAt, k * k).set(matrix);
+    numbers(rotationsAt, k * k).set(rotations);
+    const rotated = kernel!.rotateAll(matrixAt, rotationsAt, k) !== 0;
+    matrix.set(numbers(matrixAt, k * k));
+    rotations.set(numbers(rotationsAt, k * k));
+    end();
+    return rotated;
   }
 }
