@@ -62,8 +62,8 @@ export function refuseProcessorNames({ modules }: Adapter): void {
   if (found === undefined) return;
   fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(found.name)}`,
-    expected: "a layer of the model",
-    actual: "one of XLabs' attention processors",
+    expected: "a layer's path: XLabs writes names of attention processors",
+    actual: "such a name",
     advice: "Keep this adapter in its dialect, or convert it with the program that loads it.",
   });
 }

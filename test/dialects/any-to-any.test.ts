@@ -21,7 +21,7 @@ function refusal({ dialect, variant, modules, roles }: SmallAdapter, to: Dialect
   if (to === dialect) return undefined;
   // Names first: they are translated before anything else is looked at.
   const pipeline = dialect === "kohya" || dialect === "diffusers" || dialect === "cloneofsimo";
-  if (has(/\.processor\./)) return /XLabs' attention processors/;
+  if (has(/\.processor\./)) return /XLabs writes names of attention processors/;
   if (dialect === "cloneofsimo" && to !== "cloneofsimo") return /layers of Stable Diffusion 1/;
   if (/names of other models/.test(variant))
     return to === "diffusers" ? /a layer that diffusers has/ : /underscores for its dots/;
