@@ -815,7 +815,8 @@ static const loops avx512_loops = {{to_f32_avx512, to_f16_avx512, to_bf16_avx512
 static const loops *choose(int without) {
 #ifdef HAS_X86_CODE
   const int avx2 = __builtin_cpu_supports("avx2") && HAS_F16C;
-  const int avx512 = avx2 && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vl");
+  const int avx512 = avx2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                     __builtin_cpu_supports("avx512vbmi");
   if (without < LQA_WITHOUT_AVX512 && avx512) return &avx512_loops;
   if (without < LQA_WITHOUT_AVX2 && avx2) return &avx2_loops;
 #endif
