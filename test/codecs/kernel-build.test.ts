@@ -27,6 +27,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     "factor",
     "subtract",
     "gram",
+    "rotateAll",
     "memory",
   ],
   "encode/start/kernels/eliminate": ["eliminate", "memory"],
