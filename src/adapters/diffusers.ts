@@ -27,6 +27,9 @@ import { type Convention, type KeyMeaning, outputMagnitude, type Part } from "./
 import { readStateDict } from "./state-dict/read.ts";
 import { safetensorsFile, writeStateDict } from "./state-dict/write.ts";
 
+/** XLabs names the layers of Flux after its attention processors. */
+const PROCESSOR = "\\.processor\\.(?:qkv|proj)_lora[12]?";
+
 /** Ends of keys: pattern, style and part. For `to_q_lora` and the like the end includes the layer's name. */
 const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | "down" | "up"])[] = [
   [/\.lora_A\.weight$/, "peft", "a"],
@@ -34,7 +37,7 @@ const ENDS: readonly (readonly [RegExp, style: string | undefined, part: Part | 
   [/\.lora_A\.default\.weight$/, "default", "a"],
   [/\.lora_B\.default\.weight$/, "default", "b"],
   [/\.lora_(down|up)\.weight$/, "kohya", "a"],
-  [/(?<=\.processor\.(?:qkv|proj)_lora[12]?)\.(down|up)\.weight$/, "xlabs", "a"],
+  [new RegExp(`(?<=${PROCESSOR})\\.(down|up)\\.weight$`), "xlabs", "a"],
   [/\.lora_B\.bias$/, "peft", "lora-bias"],
   [/\.lora_magnitude_vector(\.weight)?$/, "peft", "magnitude"],
   [/\.lora\.(down|up)\.weight$/, "lora", "a"],
@@ -53,12 +56,13 @@ const TEXT_LAYERS: Readonly<Record<string, string>> = {
   to_out: "out_proj",
 };
 
-/** XLabs names the layers of Flux after its attention processors. */
-const PROCESSOR = /\.processor\.(?:qkv|proj)_lora[12]?$/;
-
-/** Refuses layers that have the names of XLabs' attention processors: in no other dialect are they layers. @throws LqaError UNSUPPORTED_DIALECT */
+/**
+ * Refuses layers that have the names of XLabs' attention processors: in no other dialect are they layers.
+ *
+ * @throws LqaError UNSUPPORTED_DIALECT
+ */
 export function refuseProcessorNames({ modules }: Adapter): void {
-  const found = modules.find(({ name }) => PROCESSOR.test(name));
+  const found = modules.find(({ name }) => new RegExp(`${PROCESSOR}$`).test(name));
   if (found === undefined) return;
   fail(KIND.UNSUPPORTED_DIALECT, {
     where: `module ${quoteName(found.name)}`,

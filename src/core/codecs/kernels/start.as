@@ -40,11 +40,12 @@ function twistSixteen(at: usize, middle: usize): void {
 /** Replaces the words of a block by those `blocks` blocks later. */
 export function advance(words: usize, blocks: i32): void {
   for (let block = 0; block < blocks; block++) {
+    // Words 0 to 226 need words of this block, 227 to 622 new ones; 224 = 14 · 16 and 611 = 227 + 24 · 16.
     let at = words;
     for (; at < words + 4 * 224; at += 64) twistSixteen(at, at + 4 * MIDDLE);
     for (let i = 224; i < STATE - MIDDLE; i++) twistOne(words, i, i + 1, i + MIDDLE);
     at = words + 4 * (STATE - MIDDLE);
-    for (; at < words + 4 * (STATE - 13); at += 64) twistSixteen(at, at - 4 * (STATE - MIDDLE));
+    for (; at < words + 4 * 611; at += 64) twistSixteen(at, at - 4 * (STATE - MIDDLE));
     for (; at < words + 4 * (STATE - 1); at += 16) v128.store(at, twisted(v128.load(at), v128.load(at, 4), v128.load(at - 4 * (STATE - MIDDLE))));
     twistOne(words, STATE - 1, 0, MIDDLE - 1);
   }

@@ -1,7 +1,7 @@
 // Generated from start.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of start.as. */
-export const SOURCE_HASH = "266ecae9a21ce70835f8573d31e15443b3b936ea2b50fc6ecbc7a341c413cada";
+export const SOURCE_HASH = "da3ba52b93116233ae91d3d110531a0426d06cd859f5293bad51686a96410e11";
 
 /** The WebAssembly module, 3757 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =
