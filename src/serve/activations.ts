@@ -37,42 +37,50 @@ export function rowsOf(
   batchInvariant = false,
 ): Rows {
   const input = inputLength(shape);
-  const where = `module "${shape.name}"`;
-  const views = { batchInvariant, x: viewOf(x, `x of ${where}`), y: viewOf(y, `y of ${where}`) };
+  const [ownX, ownY] = [viewOf(x, "x", shape), viewOf(y, "y", shape)];
   const count = y.length / shape.out;
   if (!Number.isInteger(count))
     fail(KIND.ACTIVATION_SHAPE, {
-      where: `y of ${where}`,
+      where: `y of module "${shape.name}"`,
       expected: `rows of ${shape.out}`,
       actual: `${y.length} elements`,
     });
   if (x.length !== count * input)
     fail(KIND.ACTIVATION_SHAPE, {
-      where: `x of ${where}`,
+      where: `x of module "${shape.name}"`,
       expected: `as many rows as y: ${count} of ${input}`,
       actual: `${x.length} elements`,
     });
-  if (list === undefined) return { ...views, list: Int32Array.from({ length: count }, (_, i) => i) };
+  if (list === undefined) return { x: ownX, y: ownY, list: firstRows(count), batchInvariant };
   const seen = new Uint8Array(count);
   for (let i = 0; i < list.length; i++) {
     const row = list[i]!;
     if (!(Number.isInteger(row) && row >= 0 && row < count) || seen[row]!++ > 0)
       fail(KIND.ACTIVATION_SHAPE, {
-        where,
+        where: `module "${shape.name}"`,
         expected: `rows from 0 to ${count - 1}, each once`,
         actual: `row ${row}`,
       });
   }
-  return { ...views, list };
+  return { x: ownX, y: ownY, list, batchInvariant };
 }
 
-function viewOf(array: Activations, where: string): Float32Array | Uint16Array {
+const ONE_ROW = [0];
+
+function firstRows(count: number): RowList {
+  if (count === 1) return ONE_ROW;
+  const list = new Int32Array(count);
+  for (let i = 0; i < count; i++) list[i] = i;
+  return list;
+}
+
+function viewOf(array: Activations, name: "x" | "y", shape: ModuleShape): Float32Array | Uint16Array {
   if (array instanceof Float32Array || array instanceof Uint16Array) return array;
   const half = (globalThis as { Float16Array?: new () => HalfArray }).Float16Array;
   if (half !== undefined && array instanceof half)
     return new Uint16Array(array.buffer, array.byteOffset, array.length);
   return fail(KIND.ACTIVATION_SHAPE, {
-    where,
+    where: `${name} of module "${shape.name}"`,
     expected: "Float32Array, Float16Array or Uint16Array",
     actual: (array as object | undefined)?.constructor.name ?? String(array),
   });

@@ -142,17 +142,14 @@ export class Content {
         actual: "not loaded",
         advice: "Name it in `modules` of acquire, or await `load` of the lease.",
       });
-    const [buffer, offset, length] = this.#places.subarray(PLACE * number, PLACE * (number + 1));
-    const payload = this.#buffers[buffer!]!.subarray(offset!, offset! + length!);
+    const place = PLACE * number;
+    const offset = this.#places[place + 1]!;
+    const payload = this.#buffers[this.#places[place]!]!.subarray(offset, offset + this.#places[place + 2]!);
     const bias = this.#biases.get(shape.name);
     const start = this.#draws?.of(number);
     const own = this.#parent?.numbers[number];
-    return {
-      ...{ shape, bands: this.#plans.bands(number), payload },
-      ...(own !== undefined && { parent: this.#parent!.content.#numbered(own) }),
-      ...(start !== undefined && { start }),
-      ...(bias !== undefined && { bias }),
-    };
+    const parent = own === undefined ? undefined : this.#parent!.content.#numbered(own);
+    return { shape, bands: this.#plans.bands(number), payload, parent, start, bias };
   }
 
   #isLoaded(number: number): boolean {

@@ -42,6 +42,8 @@ export interface ApplyProgram {
   readonly a: FactorProgram;
   readonly b: FactorProgram;
   readonly start: StartProgram | undefined;
+  /** The words of `a`, `b` and, with a start, of its draws and its mix, as bytes. */
+  readonly lists: readonly Uint8Array[];
   /** Number of components that take part; in a lineage, of all components. */
   readonly components: number;
   /** Bytes of the planes of one expert, and stride from one expert to the next. */
@@ -110,10 +112,12 @@ function makeProgram(shape: ModuleShape, bands: readonly Band[], lineage: boolea
     ]);
     start = { rank: lengths.mix, draws: Int32Array.from(rows.flat()), mix: make("mix", b.slots) };
   }
+  const lists = [a.words, b.words, ...(start === undefined ? [] : [start.draws, start.mix.words])];
   return {
     a,
     b,
     start,
+    lists: lists.map(({ buffer }) => new Uint8Array(buffer)),
     components: lineage ? lengths.mix : b.encodings.length,
     payloadBytes,
     expertStride: align(payloadBytes, EXPERT_ALIGNMENT),

@@ -98,7 +98,7 @@ export class PackedPlans {
   /** The bands of a module. Equal plans that were used recently are the same object. */
   bands(module: number): readonly Band[] {
     const packed = this.#numbers.subarray(this.#starts[module], this.#starts[module + 1]);
-    const key = String.fromCharCode(...packed);
+    const key = String.fromCharCode.apply(null, packed as unknown as number[]);
     let bands = unpacked.get(key);
     if (bands === undefined) {
       bands = Array.from({ length: packed.length / BAND }, (_, i) => ({

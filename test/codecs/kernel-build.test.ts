@@ -39,6 +39,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     "multiplyOuterFinite",
     "expand",
     "add",
+    "addSums",
     "rotate",
     "prepare",
     "convert",

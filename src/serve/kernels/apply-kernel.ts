@@ -51,6 +51,7 @@ interface Exports extends TablePreparing {
     fresh: boolean,
   ): number;
   add(from: number, count: number, to: number): void;
+  addSums(one: number, other: number, count: number, to: number): void;
   rotate(transposed: boolean, at: number, length: number): void;
 }
 
@@ -71,12 +72,25 @@ interface Generation {
   readonly program: ApplyProgram;
 }
 
-/** A call: a module followed by its parents, and how to apply it. */
-interface Call {
-  readonly generations: readonly Generation[];
-  readonly expert: number;
+/** How to apply modules to rows: how many at a time, what to rotate, and the addresses. */
+interface Layout {
+  readonly most: number;
   readonly turns: Rotating;
   readonly places: Places;
+}
+
+/** A call: a module followed by its parents, and how to apply it. */
+interface Call extends Layout {
+  readonly generations: readonly Generation[];
+  readonly expert: number;
+}
+
+function alone(module: ResidentModule): Generation {
+  return { module, program: programFor(module, false) };
+}
+
+function inLineage(module: ResidentModule): Generation {
+  return { module, program: programFor(module, true) };
 }
 
 /** An instance with its memory. */
@@ -84,6 +98,8 @@ export class ApplyKernel {
   readonly #kernel: Instance;
   readonly #memory: KernelMemory;
   readonly #prepared = new Set<number>();
+  /** Layouts for one row of modules without parents. Making one takes a twentieth of the time of such a row. */
+  readonly #forOneRow = new WeakMap<ApplyProgram, Layout>();
   /** The draws that its memory holds. */
   #draws: Int16Array | undefined;
 
@@ -112,23 +128,12 @@ export class ApplyKernel {
    */
   apply(module: ResidentModule, expert: number, rows: Rows): number {
     const { list } = rows;
-    const modules = generationsOf(module);
-    const generations = modules.map((own) => ({
-      module: own,
-      program: programFor(own, modules.length > 1),
-    }));
-    const lengths = [inputLength(module.shape), module.shape.out] as const;
-    const each = Math.floor(ROW_BYTES / (8 * lengths[0] + 12 * lengths[1]));
-    const most = Math.max(1, Math.min(MOST_ROWS, each, list.length));
-    const turns = rotating(rows.list.length, lengths, rows.batchInvariant);
-    const places = placesFor(
-      generations.map(({ program }) => program),
-      lengths,
-      most,
-      turns,
-    );
+    const lineage = module.parent !== undefined;
+    const generations = lineage ? generationsOf(module).map(inLineage) : [alone(module)];
+    const layout = this.#layoutOf(generations, rows);
+    const { most, places } = layout;
     if (places.end > MOST_BYTES || !this.#memory.reserve(places.end)) return 0;
-    const call = { generations, expert, turns, places };
+    const call = { generations, expert, ...layout };
     if (generations.length === 1) this.#stage(generations[0]!, call);
     for (let first = 0; first < list.length; first += most) {
       const count = Math.min(most, list.length - first);
@@ -137,15 +142,30 @@ export class ApplyKernel {
     return list.length;
   }
 
+  #layoutOf(generations: readonly Generation[], { list, batchInvariant }: Rows): Layout {
+    const programs = generations.map(({ program }) => program);
+    const kept = list.length === 1 && programs.length === 1 ? programs[0] : undefined;
+    const known = kept && this.#forOneRow.get(kept);
+    if (known !== undefined) return known;
+    const { shape } = generations[0]!.module;
+    const lengths = [inputLength(shape), shape.out] as const;
+    const each = Math.floor(ROW_BYTES / (8 * lengths[0] + 12 * lengths[1]));
+    const most = Math.max(1, Math.min(MOST_ROWS, each, list.length));
+    const turns = rotating(list.length, lengths, batchInvariant);
+    const layout = { most, turns, places: placesFor(programs, lengths, most, turns) };
+    if (kept !== undefined) this.#forOneRow.set(kept, layout);
+    return layout;
+  }
+
   #stage({ module, program }: Generation, { expert, places }: Call): void {
     const { payload } = module;
-    const { a, b, start, payloadBytes, expertStride, tables } = program;
-    for (const table of tables) prepareTable(this.#kernel, this.#memory.bytes, table, this.#prepared);
-    [a.words, b.words, start?.draws, start?.mix.words].forEach((words, i) => {
-      if (words !== undefined) this.#memory.bytes.set(new Uint8Array(words.buffer), places.lists[i]!);
-    });
+    const { lists, payloadBytes, expertStride, tables } = program;
+    const { bytes } = this.#memory;
+    for (const table of tables) prepareTable(this.#kernel, bytes, table, this.#prepared);
+    for (let i = 0; i < lists.length; i++) bytes.set(lists[i]!, places.lists[i]!);
     const from = expert * expertStride;
-    this.#memory.bytes.set(payload.subarray(from, from + payloadBytes), places.payload);
+    const whole = payload.length === payloadBytes;
+    bytes.set(whole ? payload : payload.subarray(from, from + payloadBytes), places.payload);
     this.#stageDraws(expertDraws(module, expert), places);
   }
 
@@ -262,14 +282,15 @@ export class ApplyKernel {
     const [straight, rotated] = places.z;
     if (!expand(0, b.straight, straight, 0, true)) return false;
     const words = (rows * zApart) / 4;
-    let update = straight;
-    if (rotatedCount > 0 && turns.b === "rows") {
-      if (!expand(b.straight, rotatedCount, rotated, 0, true)) return false;
-      for (let r = 0; r < rows; r++) kernel.rotate(false, rotated + r * zApart, out);
-      if (b.straight > 0) kernel.add(rotated, words, straight);
-      else update = rotated;
-    } else if (!expand(b.straight, rotatedCount, straight, integers, b.straight === 0)) return false;
-    kernel.add(update, words, places.y);
+    if (rotatedCount === 0 || turns.b === "weights") {
+      if (!expand(b.straight, rotatedCount, straight, integers, b.straight === 0)) return false;
+      kernel.add(straight, words, places.y);
+      return true;
+    }
+    if (!expand(b.straight, rotatedCount, rotated, 0, true)) return false;
+    for (let r = 0; r < rows; r++) kernel.rotate(false, rotated + r * zApart, out);
+    if (b.straight === 0) kernel.add(rotated, words, places.y);
+    else kernel.addSums(straight, rotated, words, places.y);
     return true;
   }
 

@@ -11,7 +11,7 @@ import {
   convert, firstFour, HALVES_FINITE, HALVES_NORMAL, kindsOfHalves, lastFour,
 } from "../../core/codecs/kernels/parts/raw";
 import { rotate as rotateIntegers } from "../../core/codecs/kernels/parts/rotate";
-import { F16, F32, INTEGERS, RAW, TILE, tile } from "../../core/codecs/kernels/parts/tile";
+import { F16, F32, INTEGERS, prepareGroups, RAW, SCALES, TILE, tile, TRELLIS, trellisBytes } from "../../core/codecs/kernels/parts/tile";
 export { prepare, convert };
 
 /** Kind of a row of draws (spec clause 8.8): 16-bit integers times 2^-15, as in ../program.ts. */
@@ -21,6 +21,8 @@ const DRAWS: i32 = 6;
 const ENTRY: usize = 36;
 /** Bytes from one component's weights to the next: a tile and a cache line, to avoid conflicts in the cache. */
 const APART: usize = 4 * 1024 + 64;
+/** The same for integers of a byte, which follow the component's scale. */
+const SMALL_APART: usize = 1024 + 64;
 /** Number of components whose weights are multiplied together. */
 const INNER: i32 = 4;
 const OUTER: i32 = 8;
@@ -86,6 +88,81 @@ function halvesIn(entries: usize, own: i32, payload: usize, length: i32): i32 {
   return all;
 }
 
+/** Whether all components are trellises with one scale. For one row their integers are multiplied without a tile of weights. */
+function areSmall(entries: usize, own: i32): bool {
+  const end = entries + ENTRY * <usize>own;
+  for (let entry = entries; entry < end; entry += ENTRY)
+    if (load<i32>(entry) != TRELLIS || load<i32>(entry, 12) != 0) return false;
+  return true;
+}
+
+/** The scale and, 16 bytes behind it, the integers of a tile of `own` components. False if a scale is not finite. */
+function smallWeights(entries: usize, own: i32, payload: usize, from: i32, count: i32, to: usize): bool {
+  const end = entries + ENTRY * <usize>own;
+  for (let entry = entries; entry < end; entry += ENTRY, to += SMALL_APART) {
+    if (!prepareGroups(TRELLIS, 0, load<i32>(entry, 8), true, payload + <usize>load<u32>(entry, 24), 0, 0, 1, 127)) return false;
+    store<f32>(to, load<f32>(SCALES));
+    trellisBytes(load<i32>(entry, 4), load<u32>(entry, 16), codesOf(entry, payload), from == 0, from, count, to + 16);
+  }
+  return true;
+}
+
+/** Integers times scale, exactly. */
+// @ts-ignore: decorator
+@inline
+function lowFour(integers: v128, scale: v128): v128 {
+  return f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(integers)), scale);
+}
+
+// @ts-ignore: decorator
+@inline
+function highFour(integers: v128, scale: v128): v128 {
+  return f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(integers)), scale);
+}
+
+/** As {@link multiplyInner} for one row and {@link smallWeights}. Reads up to seven integers and numbers of x more, which are zeros. */
+function multiplyInnerSmall(from: usize, own: i32, x: usize, count: i32, sums: usize): void {
+  for (let c = 0; c < own; c += 2, from += 2 * SMALL_APART, sums += 32) {
+    const s = v128.load32_splat(from), t = v128.load32_splat(from, 1088);
+    let a = v128.load(sums), b = v128.load(sums, 16);
+    let at = x;
+    const end = from + <usize>count;
+    for (let w = from; w < end; w += 8, at += 32) {
+      const u = v128.load(at), v = v128.load(at, 16);
+      let n = v128.load8x8_s(w, 16);
+      a = f32x4.add(f32x4.add(a, f32x4.mul(lowFour(n, s), u)), f32x4.mul(highFour(n, s), v));
+      n = v128.load8x8_s(w, 1104);
+      b = f32x4.add(f32x4.add(b, f32x4.mul(lowFour(n, t), u)), f32x4.mul(highFour(n, t), v));
+    }
+    v128.store(sums, a);
+    v128.store(sums, b, 16);
+  }
+}
+
+/** As {@link multiplyOuter} for one row and {@link smallWeights}. Writes up to fifteen numbers more. */
+function multiplyOuterSmall(from: usize, own: i32, h: usize, z: usize, count: i32, fresh: bool): void {
+  const all = SMALL_APART * <usize>own;
+  for (let i: usize = 0; i < <usize>count; i += 16, z += 64) {
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    if (!fresh) a = v128.load(z), b = v128.load(z, 16), c = v128.load(z, 32), d = v128.load(z, 48);
+    const end = from + all;
+    let factors = h;
+    for (let w = from; w < end; w += SMALL_APART, factors += 4) {
+      const s = v128.load32_splat(w), u = v128.load32_splat(factors);
+      let n = v128.load8x8_s(w + i, 16);
+      a = f32x4.add(a, f32x4.mul(lowFour(n, s), u));
+      b = f32x4.add(b, f32x4.mul(highFour(n, s), u));
+      n = v128.load8x8_s(w + i, 24);
+      c = f32x4.add(c, f32x4.mul(lowFour(n, s), u));
+      d = f32x4.add(d, f32x4.mul(highFour(n, s), u));
+    }
+    v128.store(z, a);
+    v128.store(z, b, 16);
+    v128.store(z, c, 32);
+    v128.store(z, d, 48);
+  }
+}
+
 /** As {@link multiplyInner} for one row and up to four components of binary16, directly from their planes. */
 // @ts-ignore: decorator
 @inline
@@ -123,9 +200,24 @@ export function multiplyInnerFinite(entries: usize, own: i32, payload: usize, x:
   multiplyInnerHalves(HALVES_FINITE, entries, own, payload, x, count, sums);
 }
 
-/** Multiplies four components and `rows` rows; adds to the lanes of `sums[row][component]`. `count` is a multiple of 4. */
-function multiplyInner(tiles: usize, x: usize, xApart: usize, rows: i32, count: i32, sums: usize): void {
+/**
+ * Multiplies `own` components, up to four, and `rows` rows; adds to the lanes of `sums[row][component]`. `count` is a multiple
+ * of 4. It may also multiply what the tiles of missing components hold; nothing reads their sums.
+ */
+function multiplyInner(tiles: usize, own: i32, x: usize, xApart: usize, rows: i32, count: i32, sums: usize): void {
   const end = tiles + 4 * <usize>count;
+  if (rows == 1 && own <= 2) {
+    let a = v128.load(sums), b = v128.load(sums, 16);
+    for (let w = tiles; w < end; w += 16) {
+      const u = v128.load(x);
+      a = f32x4.add(a, f32x4.mul(v128.load(w), u));
+      b = f32x4.add(b, f32x4.mul(v128.load(w, 4160), u));
+      x += 16;
+    }
+    v128.store(sums, a);
+    v128.store(sums, b, 16);
+    return;
+  }
   let row = 0;
   for (; row + 2 <= rows; row += 2) {
     let a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
@@ -205,15 +297,21 @@ export function project(
       if (kinds == HALVES_NORMAL) multiplyInnerNormal(entries, own, payload, x, from, sums);
       else multiplyInnerFinite(entries, own, payload, x, from, sums);
     }
+    const small = rows == 1 && integers == 0 && areSmall(entries, own);
     for (; from < length; from += TILE) {
       const count = min(TILE, length - from);
+      if (small) {
+        if (!smallWeights(entries, own, payload, from, count, tiles)) return false;
+        multiplyInnerSmall(tiles, own, x + 4 * <usize>from, count, sums);
+        continue;
+      }
       const whole = (count + 3) & -4;
       for (let c: usize = 0; c < <usize>own; c++) {
         const to = tiles + APART * c;
         if (!weights(entries + ENTRY * c, payload, integers + each * c, from, count, to)) return false;
         for (let i = count; i < whole; i++) store<f32>(to + 4 * <usize>i, 0);
       }
-      multiplyInner(tiles, x + 4 * <usize>from, xApart, rows, whole, sums);
+      multiplyInner(tiles, own, x + 4 * <usize>from, xApart, rows, whole, sums);
     }
     for (let c: usize = 0; c < <usize>own; c++) {
       let from = sums + 16 * c;
@@ -363,8 +461,14 @@ export function expand(
       if (kinds == HALVES_NORMAL) multiplyOuterNormal(entries, own, payload, factors, z, from, begins);
       else multiplyOuterFinite(entries, own, payload, factors, z, from, begins);
     }
+    const small = rows == 1 && integers == 0 && areSmall(entries, own);
     for (; from < length; from += TILE) {
       const count = min(TILE, length - from);
+      if (small) {
+        if (!smallWeights(entries, own, payload, from, count, tiles)) return false;
+        multiplyOuterSmall(tiles, own, factors, z + 4 * <usize>from, count, fresh && first == 0);
+        continue;
+      }
       for (let c: usize = 0; c < <usize>own; c++)
         if (!weights(entries + ENTRY * c, payload, integers + each * c, from, count, tiles + APART * c)) return false;
       multiplyOuter(tiles, own, factors, hApart, z + 4 * <usize>from, zApart, rows, (count + 15) & -16, fresh && first == 0);
@@ -377,6 +481,13 @@ export function expand(
 export function add(from: usize, count: i32, to: usize): void {
   const end = from + 4 * <usize>count;
   for (; from < end; from += 16, to += 16) v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
+}
+
+/** Adds the sums of `count` numbers at `one` and at `other`, and of up to three more, to those at `to`. */
+export function addSums(one: usize, other: usize, count: i32, to: usize): void {
+  const end = one + 4 * <usize>count;
+  for (; one < end; one += 16, other += 16, to += 16)
+    v128.store(to, f32x4.add(v128.load(to), f32x4.add(v128.load(one), v128.load(other))));
 }
 
 // ---- rotation ---------------------------------------------------------------------------------------------------

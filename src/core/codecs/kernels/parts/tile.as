@@ -334,6 +334,16 @@ export function codesAt(table: i32, source: usize, from: i32): usize {
   return source + <usize>((steps * k) >> 3);
 }
 
+/** The integers of a tile of a trellis, a byte each. Arguments as for {@link tile}. */
+export function trellisBytes(table: i32, lut: usize, source: usize, fresh: bool, from: i32, count: i32, to: usize): void {
+  // The byte before may belong to the scales, which have been read already.
+  const before = source - 1;
+  const held = load<u8>(before);
+  if (fresh) store<u8>(before, 0);
+  expandTrellis(table, lut, codesAt(table, source, from), count, to);
+  store<u8>(before, held);
+}
+
 /**
  * Decodes weights from … from + count − 1 of one vector, at most a tile. `from` is a multiple of 1024; weight 0 begins at
  * `source`.
@@ -353,14 +363,8 @@ export function tile(
   const groups = (count + each - 1) / each;
   if (!prepareGroups(kind, bits, scaleType, wide, scales, zeros, first, groups, limit)) return false;
   let at = BYTES;
-  if (kind == TRELLIS) {
-    // The byte before may belong to the scales, which prepareGroups has read already.
-    const before = source - 1;
-    const held = load<u8>(before);
-    if (fresh) store<u8>(before, 0);
-    expandTrellis(bits, lut, codesAt(bits, source, from), count, BYTES);
-    store<u8>(before, held);
-  } else if (kind == INTEGERS) at = source + 2 * <usize>from;
+  if (kind == TRELLIS) trellisBytes(bits, lut, source, fresh, from, count, BYTES);
+  else if (kind == INTEGERS) at = source + 2 * <usize>from;
   else if (kind == SIGN) at = source + <usize>(from >> 3);
   else if (bits == 8) at = source + <usize>from;
   else expandCodes(bits, source + <usize>((from >> 3) * bits), count, BYTES);
