@@ -9,6 +9,7 @@ package of integrations/python must be installed, with the command line or LQA_C
 import argparse
 import json
 import math
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -42,19 +43,26 @@ def score(name: str, rates: list[str]) -> None:
     seconds = {"plain": 0.0, "calibrated": time.process_time() - began}
     for bits in rates:
         options = ["--profile", "rd", "--bits", bits]
-        found = []
+        calibrated = [*options, "--calibration", str(file)]
+        found, first = [], ""
+
+        def encode(tensors):
+            save_file(figures | tensors, file, {"content_id": first} if tensors else None)
+            encodings.lqa("encode", str(trial.folder), "-o", str(trial.scratch / "tuned.lqa"), "--force", *calibrated)
+            return str(trial.scratch / "tuned.lqa")
+
         for kind in KINDS:
             extra = {}
             if kind == "tuned":
-                began = time.process_time()
-                tuned = tune(trial.model, str(trial.scratch / "adapter.lqa"), trial.texts)
-                seconds[kind] = time.process_time() - began
+                began = sum(os.times()[:4])
+                tuned = tune(trial.model, encode, trial.texts)
+                seconds[kind] = sum(os.times()[:4]) - began
                 extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
-                save_file(figures | tuned.gains, file, {"content_id": report["contentId"]} if tuned.gains else None)
+                encode(tuned.tensors)
             elif kind == "calibrated":
-                save_file(figures, file)
-            given = [] if kind == "plain" else ["--calibration", str(file)]
-            folder, report = encodings.round_trip(trial.folder, [*options, *given], trial.scratch)
+                encode({})
+            folder, report = encodings.round_trip(trial.folder, options if kind == "plain" else calibrated, trial.scratch)
+            first = report["contentId"] if kind == "calibrated" else first
             got = trial.score(folder)
             line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}
             line |= {k: got[k] for k in KEPT} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}

@@ -230,7 +230,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 /** Commands that run a base model, so that only the Python package has them. */
 export const PYTHON_COMMANDS: readonly (readonly [name: string, summary: string])[] = [
   ["calibrate", "Measure which components of an adapter matter to its answers."],
-  ["tune", "Encode an adapter and train the scales of the file."],
+  ["tune", "Encode an adapter and train the codes and scales of the file."],
 ];
 
 /** Options that work without a command and with every command. */

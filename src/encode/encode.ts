@@ -26,7 +26,7 @@ import {
   parameterCount,
   shapeOf,
 } from "../model/adapter.ts";
-import type { Calibration, Gains } from "../model/calibration.ts";
+import type { Calibration, Tuning } from "../model/calibration.ts";
 import { type Parents, parentsOf } from "./parents.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
 import { changedAnswers, estimateDivergence } from "./quantize/answers.ts";
@@ -136,7 +136,7 @@ export interface EncodeReport {
   readonly outputError?: number;
   /**
    * Estimated Kullback-Leibler divergence of the model's next tokens from those with the original adapter, in nats per
-   * token; absent for models other than language decoders, and with trained gains.
+   * token; absent for models other than language decoders, and for a tuned encoding.
    */
   readonly divergence?: number;
   /**
@@ -179,10 +179,13 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       fail(KIND.USAGE, { where: "weighted", expected: "a calibration file as well", actual: "none" });
     weighted = options.calibration !== undefined && (options as RdOptions).weighted !== false;
   }
-  if (options.parent !== undefined && (resolved.profile !== "rd" || options.calibration?.gains !== undefined))
+  if (
+    options.parent !== undefined &&
+    (resolved.profile !== "rd" || options.calibration?.tuning !== undefined)
+  )
     fail(KIND.USAGE, {
       where: "parent",
-      expected: "the profile rd, without trained gains",
+      expected: "the profile rd, without what lqa tune trained",
       actual: resolved.profile === "rd" ? "gains in the calibration" : `profile ${resolved.profile}`,
     });
   const quantize = weighted ? { ...resolved, weighted } : resolved;
@@ -282,11 +285,11 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     const factors = quantized[i]!.untuned;
     return factors === undefined ? [] : [{ ...recordShape(module), ...factors }];
   });
-  if (untuned.length > 0) checkGains(options.calibration?.gains, writer.prepare(untuned).contentId());
+  if (untuned.length > 0) checkTuning(options.calibration?.tuning, writer.prepare(untuned).contentId());
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  // The estimate does not cover trained gains.
+  // The estimate does not cover what was trained.
   const divergence =
-    options.calibration?.gains === undefined ? estimateDivergence(items, qualities) : undefined;
+    options.calibration?.tuning === undefined ? estimateDivergence(items, qualities) : undefined;
   return {
     bytes,
     report: {
@@ -328,14 +331,14 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   };
 }
 
-/** Gains belong to one encoding: in another one they would silently increase the error. @throws LqaError SOURCE_IMPORTANCE */
-function checkGains(gains: Gains | undefined, contentId: Uint8Array): void {
+/** A tuning belongs to one encoding: in another one it would silently increase the error. @throws LqaError SOURCE_IMPORTANCE */
+function checkTuning(tuning: Tuning | undefined, contentId: Uint8Array): void {
   const expected = toHex(contentId);
-  if (gains === undefined || gains.contentId === expected) return;
+  if (tuning === undefined || tuning.contentId === expected) return;
   fail(KIND.SOURCE_IMPORTANCE, {
     where: "gains of the calibration file",
     expected: `gains that were trained for this encoding, of content ${expected}`,
-    actual: gains.contentId,
+    actual: tuning.contentId,
     advice: "Encode with the options that lqa tune was run with.",
   });
 }

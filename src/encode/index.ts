@@ -12,7 +12,14 @@
  * @module
  */
 
-export type { Calibration, Gains, Moments, Sensitivities, Sensitivity } from "../model/calibration.ts";
+export type {
+  Calibration,
+  Moments,
+  Sensitivities,
+  Sensitivity,
+  TunedVectors,
+  Tuning,
+} from "../model/calibration.ts";
 export {
   type EncodeControls,
   type Encoded,

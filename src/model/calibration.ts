@@ -1,6 +1,6 @@
 /**
  * Measurements from running the base model on texts: how much each input channel of a module matters, how much an error of
- * each component matters, and strengths trained for one encoding.
+ * each component matters, and what was trained for one encoding.
  *
  * @module
  */
@@ -33,19 +33,27 @@ export interface Sensitivity {
 /** Name of a module to the sensitivities of its components, strongest first. */
 export type Sensitivities = ReadonlyMap<string, readonly Sensitivity[]>;
 
-/** Numbers that multiply the components of one encoding, trained so that the model answers as with the original adapter. */
-export interface Gains {
-  /** Hexadecimal content id (spec clause 11.3) of the encoding without them. */
+/** Vectors of a module to code in place of its own: `b` is `[components][out]`, `a` is `[components][in]`, strongest first. */
+export interface TunedVectors {
+  readonly b: Float32Array;
+  readonly a: Float32Array;
+}
+
+/** What was trained for one encoding, so that the model answers as with the original adapter. */
+export interface Tuning {
+  /** Hexadecimal content id (spec clause 11.3) of the encoding without it. */
   readonly contentId: string;
   /** Name of a module to the multiplier of each component, strongest first, from 1/16 to 16. */
-  readonly factors: ReadonlyMap<string, Float64Array>;
+  readonly gains: ReadonlyMap<string, Float64Array>;
+  /** Name of a module to its vectors, as many as it has gains. They get the bits that its own vectors got. */
+  readonly vectors: ReadonlyMap<string, TunedVectors>;
 }
 
 /** Measurements that guide an encoder, with their source. */
 export interface Calibration {
   readonly moments: Moments;
   readonly sensitivities?: Sensitivities;
-  readonly gains?: Gains;
+  readonly tuning?: Tuning;
   /** The file they were read from, or any other bytes that identify them; its SHA-256 goes into META. */
   readonly source: Uint8Array;
 }

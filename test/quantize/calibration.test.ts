@@ -1,4 +1,4 @@
-/** Calibration by component: bits follow measured sensitivities, trained gains multiply scales, and both know their adapter. */
+/** Calibration by component: bits follow measured sensitivities, what was trained is coded, and both know their adapter. */
 import { describe, expect, it } from "vitest";
 import { readCalibration } from "../../src/adapters/index.ts";
 import { writeSafetensors } from "../../src/adapters/safetensors.ts";
@@ -61,6 +61,16 @@ const errorOf = async (work: () => unknown): Promise<string> => {
     throw error;
   }
   return "none";
+};
+
+const cosine = (x: ArrayLike<number>, y: ArrayLike<number>): number => {
+  let [inner, xx, yy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    inner += x[i]! * y[i]!;
+    xx += x[i]! * x[i]!;
+    yy += y[i]! * y[i]!;
+  }
+  return inner / Math.sqrt(xx * yy);
 };
 
 describe("sensitivities", () => {
@@ -155,6 +165,43 @@ describe("gains", () => {
     }
   });
 
+  it("stand beside vectors that are coded in place of the module's own, at their bits", async () => {
+    const known = { [`${v.name}.components`]: components(v, 1) };
+    const plain = await encodeAdapter(adapter, { ...options, calibration: read(file(known)) });
+    const { contentId } = await (await open(plain.bytes)).verify();
+    const r = random(9);
+    const vectors = (length: number): number[] =>
+      Array.from({ length: 6 * length }, () => r.below(512) / 256 + r.below(512) / 256 - 2);
+    const [b, a] = [vectors(v.out), vectors(v.in)];
+    const tuned = {
+      [`${v.name}.gains`]: { shape: [6], values: Array(6).fill(1) },
+      [`${v.name}.tuned_b`]: { shape: [6, v.out], values: b },
+      [`${v.name}.tuned_a`]: { shape: [6, v.in], values: a },
+    };
+    const calibration = read(file({ ...known, ...tuned }, contentId));
+    const { bytes } = await encodeAdapter(adapter, { ...options, calibration });
+    expect(bytes.length).toBe(plain.bytes.length);
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    const before = await open(plain.bytes);
+    const after = await open(bytes);
+    expect(after.modules.map((m) => m.bands)).toEqual(before.modules.map((m) => m.bands));
+    for (const { name } of adapter.modules) {
+      const [was, is] = [await before.decode(name), await after.decode(name)];
+      if (name !== v.name) expect(is).toEqual(was);
+      else
+        for (let c = 0; c < 8; c++) {
+          const own = is.a.data.subarray(c * v.in, (c + 1) * v.in);
+          const column = Float32Array.from({ length: v.out }, (_, o) => is.b.data[8 * o + c]!);
+          if (c >= 6) {
+            expect(own).toEqual(was.a.data.subarray(c * v.in, (c + 1) * v.in));
+            continue;
+          }
+          expect(cosine(own, a.slice(c * v.in, (c + 1) * v.in))).toBeGreaterThan(0.9);
+          expect(cosine(column, b.slice(c * v.out, (c + 1) * v.out))).toBeGreaterThan(0.9);
+        }
+    }
+  });
+
   it("of another encoding, and without a content id, are refused", async () => {
     const both = {
       [`${v.name}.components`]: components(v, 1),
@@ -188,6 +235,46 @@ describe("files that fit no adapter", () => {
       /layers\.0\.q\.components.*too/s,
     ],
     "gains in rows": [{ [`${q.name}.gains`]: { shape: [1, 2], values: [1, 1] } }, /\[components\].*\[1,2\]/s],
+    "vectors of B' without those of A'": [
+      {
+        [name]: { shape: [8, 4], values: good },
+        [`${q.name}.gains`]: { shape: [1], values: [1] },
+        [`${q.name}.tuned_b`]: { shape: [1, 320], values: Array(320).fill(1) },
+      },
+      /tuned_a.*too/s,
+    ],
+    "vectors of A' without those of B'": [
+      {
+        [name]: { shape: [8, 4], values: good },
+        [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1) },
+      },
+      /tuned_b.*too/s,
+    ],
+    "vectors without gains": [
+      {
+        [name]: { shape: [8, 4], values: good },
+        [`${q.name}.tuned_b`]: { shape: [1, 320], values: Array(320).fill(1) },
+        [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1) },
+      },
+      /gains.*too/s,
+    ],
+    "fewer vectors of A' than of B'": [
+      {
+        [name]: { shape: [8, 4], values: good },
+        [`${q.name}.gains`]: { shape: [2], values: [1, 1] },
+        [`${q.name}.tuned_b`]: { shape: [2, 320], values: Array(640).fill(1) },
+        [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1) },
+      },
+      /vectors of B': 2.*1/s,
+    ],
+    "vectors of another length": [
+      { [`${q.name}.tuned_b`]: { shape: [1, 319], values: Array(319).fill(1) } },
+      /\[components, 320\].*\[1,319\]/s,
+    ],
+    "a vector with a weight that is no number": [
+      { [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1).with(3, Number.NaN) } },
+      /finite.*NaN at index 3/s,
+    ],
     "moments beside components": [
       { [name]: { shape: [8, 4], values: good }, [v.name]: { shape: [256], values: Array(256).fill(1) } },
       /either moments.*both/s,

@@ -114,22 +114,43 @@ class Calibration(unittest.TestCase):
         first = lqa.encode(self.folder / "my-adapter", self.folder / "first.lqa", quality="low", calibration=calibration)
         self.assertGreater(first.report["divergence"], 0)
         before = self.state()
-        tuned = tune(self.model, first.path, self.texts, epochs=3, rate=0.05)
+
+        def encode(tensors):
+            save_file(figures | tensors, calibration, {"content_id": first.content_id} if tensors else None)
+            made = lqa.encode(self.folder / "my-adapter", self.folder / "second.lqa", quality="low", calibration=calibration, force=True)
+            self.assertEqual(made.byte_length, first.byte_length)
+            return made.path
+
+        tuned = tune(self.model, encode, self.texts, epochs=3, rate=0.05)
         self.assertLess(tuned.after, tuned.before)
-        self.assertEqual({name.rpartition(".")[0] for name in tuned.gains}, {name.rpartition(".")[0] for name in figures})
+        self.assertEqual({name.rpartition(".")[0] for name in tuned.tensors}, {name.rpartition(".")[0] for name in figures})
         self.assertEqual(self.model.active_adapters, ["default"])
         self.assertEqual(list(self.model.state_dict()), list(before))
         self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
-        save_file(figures | tuned.gains, calibration, {"content_id": first.content_id})
-        second = lqa.encode(self.folder / "my-adapter", self.folder / "second.lqa", quality="low", calibration=calibration)
-        self.assertEqual(second.byte_length, first.byte_length)
-        was, now = lqa.open(first.path), lqa.open(second.path)
+        second = lqa.open(encode(tuned.tensors))
+        was = lqa.open(first.path)
+        changed = 0
         for module in was.modules:
-            a, b = was.decode(module.name), now.decode(module.name)
-            gains = tuned.gains[f"{module.name}.gains"].numpy()
+            a, b = was.decode(module.name), second.decode(module.name)
+            for name, factor, axis in (("tuned_b", b.b, 0), ("tuned_a", b.a, 1)):
+                wanted = tuned.tensors[f"{module.name}.{name}"].numpy()
+                wanted = wanted.T if axis == 0 else wanted
+                coded = abs(factor).max(axis) > 0
+                if not coded.any():
+                    continue
+                cosine = (wanted * factor).sum(axis)[coded] / ((wanted**2).sum(axis) * (factor**2).sum(axis))[coded] ** 0.5
+                self.assertGreater(float(cosine.min()), 0.6)
+            changed += int((a.a != b.a).sum())
+        self.assertGreater(changed, 0)
+        # Without the vectors it is the factors alone.
+        gains = {name: value for name, value in tuned.tensors.items() if name.endswith(".gains")}
+        third = lqa.open(encode(gains))
+        for module in was.modules:
+            a, b = was.decode(module.name), third.decode(module.name)
+            own = gains[f"{module.name}.gains"].numpy()
             self.assertTrue((a.a == b.a).all())
             # Both scales are rounded to 8 bits, and a factor that near to 1 is left out.
-            self.assertLessEqual(float(abs(b.b - a.b * gains).max()), 2**-7 * float(abs(a.b * gains).max()))
+            self.assertLessEqual(float(abs(b.b - a.b * own).max()), 2**-7 * float(abs(a.b * own).max()))
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.encode(self.folder / "my-adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
         self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
@@ -180,7 +201,7 @@ class Calibration(unittest.TestCase):
         self.assertEqual(again.path.read_bytes(), tuned)
 
     def test_few_texts(self) -> None:
-        for work in (lambda: calibrate(self.model, []), lambda: tune(self.model, b"", self.texts[:15])):
+        for work in (lambda: calibrate(self.model, []), lambda: tune(self.model, lambda tensors: b"", self.texts[:15])):
             with self.assertRaises(lqa.LqaError) as caught:
                 work()
             self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")

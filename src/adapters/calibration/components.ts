@@ -1,15 +1,15 @@
 /**
  * What `lqa calibrate` and `lqa tune` of the Python package measure for each component: safetensors with the tensors
- * `<module>.components` `[components, 4]` (strength, b, a and joint of each, see `Sensitivity`) and `<module>.gains`
- * `[components]`. Gains are trained for the encoding that follows the sensitivities of the same file: its content id is in the
- * metadata, under `content_id`.
+ * `<module>.components` `[components, 4]` (strength, b, a and joint of each, see `Sensitivity`), `<module>.gains`
+ * `[components]`, `<module>.tuned_b` `[components, out]` and `<module>.tuned_a` `[components, in]`. All but the first are trained
+ * for the encoding that follows the sensitivities of the same file: its content id is in the metadata, under `content_id`.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import type { ModuleShape } from "../../model/adapter.ts";
-import type { Gains, Sensitivities, Sensitivity } from "../../model/calibration.ts";
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import type { Sensitivities, Sensitivity, TunedVectors, Tuning } from "../../model/calibration.ts";
 import { toFloat64 } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import { readSafetensors, type SafeTensor } from "../safetensors.ts";
@@ -18,6 +18,8 @@ import { byModuleName } from "./match.ts";
 
 const SENSITIVITIES = ".components";
 const GAINS = ".gains";
+const TUNED = { b: ".tuned_b", a: ".tuned_a" } as const;
+const ENDINGS = [SENSITIVITIES, GAINS, TUNED.b, TUNED.a];
 /** Key of the metadata with the content id. */
 const CONTENT = "content_id";
 /** Figures of a component: strength, b, a, joint. */
@@ -27,9 +29,9 @@ const MOST_GAIN = 16;
 
 /** What a calibration file holds per component. */
 export interface ComponentFigures {
-  /** Undefined if the file has none; then it has no gains either. */
+  /** Undefined if the file has none; then it has no tuning either. */
   readonly sensitivities: Sensitivities | undefined;
-  readonly gains: Gains | undefined;
+  readonly tuning: Tuning | undefined;
   /** Names of tensors that belong to no module of the adapter. */
   readonly unmatched: readonly string[];
   /** The other tensors, which hold moments. */
@@ -41,11 +43,12 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
   const { tensors, metadata } = readSafetensors(bytes);
   const find = byModuleName(modules);
   const sensitivities = new Map<string, Sensitivity[]>();
-  const factors = new Map<string, Float64Array>();
+  const gains = new Map<string, Float64Array>();
+  const tuned = { b: new Map<string, Vectors>(), a: new Map<string, Vectors>() };
   const unmatched: string[] = [];
   const others = new Map<string, SafeTensor>();
   for (const [name, tensor] of tensors) {
-    const ending = [SENSITIVITIES, GAINS].find((one) => name.endsWith(one));
+    const ending = ENDINGS.find((one) => name.endsWith(one));
     if (ending === undefined) {
       others.set(name, tensor);
       continue;
@@ -55,17 +58,37 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       unmatched.push(name);
       continue;
     }
-    // A name may omit PEFT's prefix, so two names can mean one module.
-    if ((ending === GAINS ? factors : sensitivities).has(module.name))
-      unfit(name, { expected: `one tensor for module ${quoteName(module.name)}`, actual: "two" });
-    if (ending === GAINS) factors.set(module.name, readGains(name, tensor, module));
-    else sensitivities.set(module.name, readSensitivities(name, tensor, module));
+    const put = <T>(map: Map<string, T>, value: T): void => {
+      // A name may omit PEFT's prefix, so two names can mean one module.
+      if (map.has(module.name))
+        unfit(name, { expected: `one tensor for module ${quoteName(module.name)}`, actual: "two" });
+      map.set(module.name, value);
+    };
+    if (ending === SENSITIVITIES) put(sensitivities, readSensitivities(name, tensor, module));
+    else if (ending === GAINS) put(gains, readGains(name, tensor, module));
+    else if (ending === TUNED.b) put(tuned.b, readVectors(name, tensor, module, module.out));
+    else put(tuned.a, readVectors(name, tensor, module, inputLength(module)));
   }
-  for (const name of factors.keys())
-    if (!sensitivities.has(name))
-      unfit(name + GAINS, { expected: `a tensor ${quoteName(name + SENSITIVITIES)} too`, actual: "none" });
+  const needs = (name: string, own: string, other: string, has: boolean): void => {
+    if (!has) unfit(name + own, { expected: `a tensor ${quoteName(name + other)} too`, actual: "none" });
+  };
+  for (const name of gains.keys()) needs(name, GAINS, SENSITIVITIES, sensitivities.has(name));
+  const vectors = new Map<string, TunedVectors>();
+  for (const [name, b] of tuned.b) {
+    const a = tuned.a.get(name);
+    needs(name, TUNED.b, TUNED.a, a !== undefined);
+    needs(name, TUNED.b, GAINS, gains.has(name));
+    vectors.set(name, { b: b.values, a: a!.values });
+    for (const [ending, count] of [
+      [GAINS, gains.get(name)!.length] as const,
+      [TUNED.a, a!.components] as const,
+    ])
+      if (count !== b.components)
+        unfit(name + ending, { expected: `as many as vectors of B': ${b.components}`, actual: count });
+  }
+  for (const name of tuned.a.keys()) needs(name, TUNED.a, TUNED.b, tuned.b.has(name));
   const contentId = metadata?.get(CONTENT) ?? "";
-  if (factors.size > 0 && !/^[0-9a-f]{64}$/.test(contentId))
+  if (gains.size > 0 && !/^[0-9a-f]{64}$/.test(contentId))
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "metadata of the calibration file",
       expected: `"${CONTENT}" of 64 hexadecimal digits`,
@@ -73,7 +96,7 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
     });
   return {
     sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
-    gains: factors.size > 0 ? { contentId, factors } : undefined,
+    tuning: gains.size > 0 ? { contentId, gains, vectors } : undefined,
     unmatched,
     others,
   };
@@ -103,6 +126,25 @@ function readGains(name: string, tensor: SafeTensor, module: ModuleShape): Float
         actual: `${value} at index ${i}`,
       });
   return values;
+}
+
+interface Vectors {
+  readonly components: number;
+  readonly values: Float32Array;
+}
+
+function readVectors(name: string, tensor: SafeTensor, module: ModuleShape, length: number): Vectors {
+  const [components = 0, own] = tensor.shape;
+  if (tensor.shape.length !== 2 || own !== length) wrongShape(name, tensor, `[components, ${length}]`);
+  assertComponents(name, components, module);
+  const values = Float32Array.from(toFloat64(tensor, `tensor "${name}"`));
+  const stray = values.findIndex((value) => !Number.isFinite(value));
+  if (stray >= 0)
+    unfit(name, {
+      expected: "finite weights in the range of F32",
+      actual: `${values[stray]} at index ${stray}`,
+    });
+  return { components, values };
 }
 
 function assertComponents(name: string, components: number, { rank, experts }: ModuleShape): void {

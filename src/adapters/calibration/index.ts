@@ -28,7 +28,8 @@ export interface CalibrationFile extends Calibration {
  * Reads a calibration file for the modules of an adapter.
  *
  * - safetensors as `lqa calibrate` and `lqa tune` of the Python package write it: `<name>.components`
- *   `[components, 4]` and `<name>.gains` `[components]`, see `Sensitivity` and `Gains`.
+ *   `[components, 4]`, `<name>.gains` `[components]`, `<name>.tuned_b` `[components, out]` and `<name>.tuned_a`
+ *   `[components, in]`, see `Sensitivity` and `Tuning`.
  * - safetensors with one tensor per module, named after the module, `<name>.weight`, or a PEFT key: `[in]` holds second moments
  *   of the module's inputs, `[samples, in]` holds activations, whose mean squares are the moments.
  * - GGUF or `.dat` importance matrices of llama.cpp; their names are matched to the modules' names.
@@ -61,7 +62,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     else for (const target of targets) moments.set(target.module.name, layOut(target, values));
   }
   // Sensitivities belong to the components of an encoder that does not weight by moments; with moments, components differ.
-  const { sensitivities, gains } = figures ?? {};
+  const { sensitivities, tuning } = figures ?? {};
   if (moments.size > 0 && sensitivities !== undefined)
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "calibration file",
@@ -79,7 +80,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
   return {
     moments,
     ...(sensitivities !== undefined && { sensitivities }),
-    ...(gains !== undefined && { gains }),
+    ...(tuning !== undefined && { tuning }),
     source: bytes,
     unmatchedTensors,
     missingModules,

@@ -125,7 +125,7 @@ export interface QuantizedModule {
   /** Whether the factors are the differences from the parent. */
   readonly fromParent?: boolean;
   readonly quality: ModuleQuality;
-  /** The factors without the gains of a calibration; absent if it has none. */
+  /** The factors without the tuning of a calibration; absent if it has none. */
   readonly untuned?: PackedFactors;
 }
 

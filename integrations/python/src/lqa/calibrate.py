@@ -85,6 +85,14 @@ def log_likelihoods(model: Any, text: Text) -> torch.Tensor:
     return torch.log_softmax(logits.float(), -1)
 
 
+def components_of(layer: Any, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The components of a layer, strongest first, in float64: U `[out, rank]`, Vᵀ `[rank, in]`, and |multiplier| · singular values."""
+    qb, rb = torch.linalg.qr(layer.lora_B[adapter_name].weight.detach().double())
+    qa, ra = torch.linalg.qr(layer.lora_A[adapter_name].weight.detach().double().T)
+    u, s, vt = torch.linalg.svd(rb @ ra.T)
+    return qb @ u, vt @ qa.T, s * abs(layer.scaling[adapter_name])
+
+
 @contextmanager
 def _components(layers: dict[str, Any], adapter_name: str) -> Iterator[dict[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]:
     """The layers with their factors in the form of components, for gradients; afterwards everything is as before."""
@@ -93,15 +101,13 @@ def _components(layers: dict[str, Any], adapter_name: str) -> Iterator[dict[str,
     try:
         for name, layer in layers.items():
             a, b = layer.lora_A[adapter_name].weight, layer.lora_B[adapter_name].weight
-            qb, rb = torch.linalg.qr(b.detach().double())
-            qa, ra = torch.linalg.qr(a.detach().double().T)
-            u, s, vt = torch.linalg.svd(rb @ ra.T)
-            root = s.sqrt()
-            for parameter, value in ((b, (qb @ u) * root), (a, root[:, None] * (vt @ qa.T))):
+            u, v, strengths = components_of(layer, adapter_name)
+            root = (strengths / abs(layer.scaling[adapter_name])).sqrt()
+            for parameter, value in ((b, u * root), (a, root[:, None] * v)):
                 kept.append((parameter, parameter.detach().clone(), parameter.requires_grad))
                 parameter.data.copy_(value)
                 parameter.requires_grad_(True)
-            factors[name] = (b, a, (s * abs(layer.scaling[adapter_name])).cpu())
+            factors[name] = (b, a, strengths.cpu())
         yield factors
     finally:
         for parameter, value, wanted in kept:

@@ -1,25 +1,25 @@
 """`lqa tune`: an encoding that answers more like its adapter, at the same size.
 
-Each component of each layer gets one factor, trained by distillation: the model with the encoded adapter learns to predict the
-tokens that it predicts with the adapter itself. Nothing else changes. The factors multiply the scales of B', which the file has anyway,
-so it becomes no byte longer. A part of the texts is kept apart; the factors of the epoch that is best on these are taken, and none if
-no epoch was better than the encoding as it is.
+The codes and the scales of the encoding are trained by distillation: the model with the encoded adapter learns to predict the tokens
+that it predicts with the adapter itself. Each vector has a copy in full precision. A step encodes the copies anew, at the bits that
+each vector has, and changes them by the gradient at the encoded weights (a straight-through estimator); each component has a factor
+besides, which multiplies scales that the file has anyway. So it becomes no byte longer. A part of the texts is kept apart; what the
+epoch found that is best on these is taken, and nothing if no epoch was better than the encoding as it is.
 """
 from __future__ import annotations
 
 import math
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.utils import parametrize
 
 from . import peft
-from .calibrate import calibrate, lora_layers
+from .calibrate import calibrate, components_of, lora_layers
 from .errors import LqaError
 from .model_command import load_model, output_file, parser, print_report, progress_line
 from .node import run
@@ -30,8 +30,16 @@ ADAPTER, ENCODED = "default", "lqa-encoded"
 # Of the adapter's distribution at each place these are kept, and what is left as one: tens of MB instead of gigabytes.
 KEPT = 256
 # Tokens of a batch: the distributions of all places are in memory at once.
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 512
 HELD_BACK = 8
+# Bounds of a factor, as in the calibration file's reader.
+MOST_GAIN = 16
+# Cosine from which on an encoded vector is that component.
+LIKE = 0.5
+
+
+# What an encoder makes of trained tensors: see `tune`.
+Encode = Callable[[Mapping[str, torch.Tensor]], Source]
 
 
 @dataclass(frozen=True)
@@ -39,22 +47,14 @@ class Tuned:
     """What training found.
 
     Attributes:
-        gains: `<module>.gains`, float32 `[components]`; empty if nothing was better than the encoding as it is.
+        tensors: float32, for each module `<module>.gains` `[components]`, `<module>.tuned_b` `[components, out]` and
+            `<module>.tuned_a` `[components, in]`; empty if nothing was better than the encoding as it is.
         before, after: Kullback-Leibler divergence from the adapter on the texts that were kept apart, in nats per token.
     """
 
-    gains: dict[str, torch.Tensor]
+    tensors: dict[str, torch.Tensor]
     before: float
     after: float
-
-
-class _Gain(torch.nn.Module):
-    def __init__(self, components: int, device: torch.device) -> None:
-        super().__init__()
-        self.log = torch.nn.Parameter(torch.zeros(components, device=device))
-
-    def forward(self, b: torch.Tensor) -> torch.Tensor:
-        return b * self.log.exp().to(b.dtype)
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,18 @@ class _Batch:
     scores: torch.Tensor  # their log-probabilities, and behind them that of all others
 
 
-def tune(model: Any, encoded: Source, texts: Sequence[Text], *, adapter_name: str = ADAPTER, epochs: int = 2, rate: float = 0.03,
-         seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Tuned:
-    """Trains a factor for each component of an encoding.
+def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str = ADAPTER, epochs: int = 4, rate: float = 0.03,
+         code_rate: float = 0.003, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Tuned:
+    """Trains the vectors of an encoding, and a factor for each component.
 
     Args:
-        model: a PeftModel with the adapter that was encoded. Afterwards it is as before.
-        encoded: the encoding, as of `lqa.open`.
+        model: a PeftModel with the adapter that is encoded. Afterwards it is as before.
+        encode: encodes the adapter with tensors as in `Tuned.tensors`, at first with none. It is called once for each step.
         texts: hundreds of what the adapter is for, sixteen at least. One in eight is kept apart.
         adapter_name: of the adapter.
         epochs: times that the texts are gone through; each is tried on those kept apart.
-        rate: learning rate of Adam, which falls to 0 along a cosine.
+        rate: learning rate of Adam for the logarithms of the factors, which falls to 0 along a cosine.
+        code_rate: the same for the vectors, relative to the root mean square of each.
         seed: of the order of the texts.
         progress: called with the number of texts done and their total.
 
@@ -88,31 +89,63 @@ def tune(model: Any, encoded: Source, texts: Sequence[Text], *, adapter_name: st
     order = list(texts)
     random.Random(seed).shuffle(order)
     split = len(order) // HELD_BACK
-    peft.load(model, encoded, ENCODED)
-    layers = lora_layers(model, ENCODED)
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
-    gains = {name: _Gain(layer.lora_A[ENCODED].weight.shape[0], layer.lora_B[ENCODED].weight.device) for name, layer in layers.items()}
+    peft.load(model, encode({}), ENCODED)
     try:
-        model.requires_grad_(False)
         _activate(model, adapter_name)
         held_back, training = (_batches(model, part) for part in (order[:split], order[split:]))
+        own, encoded = lora_layers(model, adapter_name), lora_layers(model, ENCODED)
+        trained = {name: _Trained(own[name], adapter_name, layer) for name, layer in encoded.items()}
         _activate(model, ENCODED)
-        for name, layer in layers.items():
-            parametrize.register_parametrization(layer.lora_B[ENCODED], "weight", gains[name])
-        return _train(model, gains, training, held_back, epochs, rate, seed, progress)
+        for one in trained.values():
+            one.b.requires_grad_(True)
+            one.a.requires_grad_(True)
+        return _train(model, trained, encode, training, held_back, epochs, (rate, code_rate), seed, progress)
     finally:
-        for layer in layers.values():
-            if parametrize.is_parametrized(layer.lora_B[ENCODED]):
-                parametrize.remove_parametrizations(layer.lora_B[ENCODED], "weight", leave_parametrized=False)
         model.set_adapter(adapter_name)
         model.delete_adapter(ENCODED)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(wanted.get(name, False))
 
 
-def _train(model: Any, gains: dict[str, _Gain], training: list[_Batch], held_back: list[_Batch], epochs: int, rate: float, seed: int,
-           progress: Callable[[int, int], None] | None) -> Tuned:
-    optimizer = torch.optim.Adam([gain.log for gain in gains.values()], lr=rate)
+class _Trained:
+    """A layer in training: its components as the encoder makes them, in full precision, and a factor of each."""
+
+    def __init__(self, own: Any, name: str, encoded: Any) -> None:
+        self.b, self.a = encoded.lora_B[ENCODED].weight, encoded.lora_A[ENCODED].weight
+        coded_b, coded_a = self.b.detach(), self.a.detach()
+        u, v, strengths = components_of(own, name)
+        root = (strengths / abs(own.scaling[name])).sqrt()
+        b, a = (u * root).to(coded_b), (root[:, None] * v).to(coded_a)
+        # The encoder may have chosen the other signs; or, of components that are equally strong, others.
+        cosines = torch.stack([torch.cosine_similarity(b, coded_b, 0), torch.cosine_similarity(a, coded_a, 1)])
+        same = cosines.abs().amin(0) > LIKE
+        b = torch.where(same, b * cosines[0].sign(), coded_b)
+        a = torch.where(same[:, None], a * cosines[1].sign()[:, None], coded_a)
+        # Components without bits stay without.
+        self.live = (coded_b.abs().amax(0) > 0) & (coded_a.abs().amax(1) > 0)
+        # In units of the root mean square of each vector, so that all have one learning rate.
+        self.units = [x.square().mean(dim, keepdim=True).sqrt().clamp_min(torch.finfo(x.dtype).tiny) for x, dim in ((b, 0), (a, 1))]
+        self.vectors = [torch.nn.Parameter(x / unit) for x, unit in zip((b, a), self.units, strict=True)]
+        self.gains = torch.nn.Parameter(torch.zeros(len(root), dtype=b.dtype, device=b.device))  # logarithms
+
+    def take_gradients(self) -> None:
+        """Takes those at the encoded weights for those of the vectors. Factors of whole vectors do not matter to Adam."""
+        b, a = self.vectors
+        self.gains.grad = (self.b.grad * self.b.detach()).sum(0) * self.live
+        b.grad, a.grad = self.b.grad * self.live, self.a.grad * self.live[:, None]
+        self.b.grad = self.a.grad = None
+
+    def tensors(self, name: str) -> dict[str, torch.Tensor]:
+        gains = self.gains.detach().exp().clamp(1 / MOST_GAIN, MOST_GAIN)
+        b, a = (vector.detach() * unit for vector, unit in zip(self.vectors, self.units, strict=True))
+        return {f"{name}.{key}": value.float().cpu().contiguous() for key, value in (("gains", gains), ("tuned_b", b.T), ("tuned_a", a))}
+
+
+def _train(model: Any, trained: dict[str, _Trained], encode: Encode, training: list[_Batch], held_back: list[_Batch], epochs: int,
+           rates: tuple[float, float], seed: int, progress: Callable[[int, int], None] | None) -> Tuned:
+    gains, vectors = [one.gains for one in trained.values()], [x for one in trained.values() for x in one.vectors]
+    optimizer = torch.optim.Adam([{"params": gains, "lr": rates[0]}, {"params": vectors, "lr": rates[1]}], eps=1e-12)
     steps = epochs * len(training)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * min(1, step / steps))) / 2)
     before = after = _mean(model, held_back)
@@ -121,23 +154,26 @@ def _train(model: Any, gains: dict[str, _Gain], training: list[_Batch], held_bac
     for epoch in range(epochs):
         order = training.copy()
         random.Random(f"{seed} {epoch}").shuffle(order)
+        tensors: dict[str, torch.Tensor] = {}
         for part in order:
-            optimizer.zero_grad()
             _divergence(model, part).mean().backward()
+            for one in trained.values():
+                one.take_gradients()
             optimizer.step()
             schedule.step()
+            tensors = {key: value for name, one in trained.items() for key, value in one.tensors(name).items()}
+            peft.swap(model, encode(tensors), ENCODED)
             done += len(part.tokens)
             if progress:
                 progress(done, total)
         found = _mean(model, held_back)
         if found < after:
-            after = found
-            best = {f"{name}.gains": gain.log.detach().exp().float().cpu().contiguous() for name, gain in gains.items()}
+            after, best = found, tensors
     return Tuned(best, before, after)
 
 
 def _activate(model: Any, name: str) -> None:
-    """Makes an adapter the active one. PEFT then wants gradients of its weights; here nothing but the gains has any."""
+    """Makes an adapter the active one. PEFT then wants gradients of its weights; here they have none until they are trained."""
     model.set_adapter(name)
     model.requires_grad_(False)
 
@@ -194,14 +230,15 @@ def _mean(model: Any, parts: list[_Batch]) -> float:
 
 def main(words: Sequence[str]) -> None:
     """The command."""
-    from safetensors.torch import save, save_file
+    from safetensors.torch import save
 
-    options = parser("tune", "Encodes an adapter and trains the scales of the encoding, so that the model answers more like with the adapter "
+    options = parser("tune", "Encodes an adapter and trains codes and scales of the encoding, so that the model answers more like with the adapter "
                      "itself. All other options are those of `lqa encode`.", texts="hundreds of", output="the .lqa file to write")
     options.add_argument("--calibration", help="a file of `lqa calibrate`; without it, the first 64 texts calibrate")
-    options.add_argument("--keep", help="where to keep the calibration with the gains, from which `lqa encode` makes the same file")
-    options.add_argument("--epochs", type=int, default=2, help="times that the texts are gone through (default 2)")
-    options.add_argument("--rate", type=float, default=0.03, help="learning rate (default 0.03)")
+    options.add_argument("--keep", help="where to keep the calibration with what was trained, from which `lqa encode` makes the same file")
+    options.add_argument("--epochs", type=int, default=4, help="times that the texts are gone through (default 4)")
+    options.add_argument("--rate", type=float, default=0.03, help="learning rate of the factors (default 0.03)")
+    options.add_argument("--code-rate", type=float, default=0.003, help="learning rate of the vectors (default 0.003)")
     options.add_argument("--force", action="store_true", help="replace existing files")
     given, encoding = options.parse_known_args(words)
     put = output_file(given.output, force=given.force)
@@ -210,18 +247,23 @@ def main(words: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         calibration, encoded = Path(folder, "calibration.safetensors"), Path(folder, "encoded.lqa")
 
-        def encode() -> dict[str, Any]:
-            return run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
+        report: dict[str, Any] = {}
+
+        def encode(tensors: Mapping[str, torch.Tensor]) -> Source:
+            nonlocal report
+            metadata = {"content_id": first} if tensors else None
+            calibration.write_bytes(save(figures | tensors, metadata))
+            report = run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
+            return encoded
 
         model, tokenizer = load_model(given.model, given.adapter)
         texts = read_texts(given.texts, tokenizer, given.limit)
         figures = figures or calibrate(model, texts[:64], seed=given.seed, progress=progress_line)
-        save_file(figures, calibration)
-        report = encode()
-        found = tune(model, str(encoded), texts, epochs=given.epochs, rate=given.rate, seed=given.seed, progress=progress_line)
-        if found.gains:
-            calibration.write_bytes(save(figures | found.gains, {"content_id": report["contentId"]}))
-            report = encode()
+        encode({})
+        first = report["contentId"]
+        found = tune(model, encode, texts, epochs=given.epochs, rate=given.rate, code_rate=given.code_rate, seed=given.seed,
+                     progress=progress_line)
+        encode(found.tensors)
         put(encoded.read_bytes())
         if keep:
             keep(calibration.read_bytes())
@@ -232,7 +274,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _components(path: str) -> dict[str, torch.Tensor]:
-    """The figures of a calibration file, without gains of an earlier run.
+    """The figures of a calibration file, without what an earlier run trained.
 
     Raises:
         LqaError: SOURCE_IMPORTANCE.

@@ -9,7 +9,7 @@ import { CODERS, type Coded } from "../coders.ts";
 import { restVectors } from "../parent/rest-vectors.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
 import type { Rotations } from "./survey.ts";
-import { moduleVectors, type TaskWork } from "./vectors.ts";
+import { type ModuleVectors, moduleVectors, type TaskWork, tunedComponents } from "./vectors.ts";
 
 /** A vector (of every expert) coded at a rate. */
 export interface CodedSide extends Coded {
@@ -40,8 +40,7 @@ export function codeModule(
   wanted: readonly Wanted[],
   cores: readonly Svd[],
 ): CodedSide[] {
-  const vectors = work.parent && restVectors(work, work.parent, cores);
-  const { components, weights } = vectors ?? moduleVectors(work, { cores });
+  const { components, weights } = vectorsOf(work, cores);
   return wanted.map(({ component, factor, rate }) => {
     const own = factor === "a" ? weights : undefined;
     const where = `module "${work.module.name}", factor ${factor.toUpperCase()}`;
@@ -57,4 +56,10 @@ export function codeModule(
     const encoding = { ...coded.encoding, mix: started.bits };
     return { encoding, planes: coded.planes, mix: started.mix, distortion: started.share * distortion };
   });
+}
+
+function vectorsOf(work: TaskWork, cores: readonly Svd[]): Pick<ModuleVectors, "components" | "weights"> {
+  if (work.tuned !== undefined)
+    return { components: tunedComponents(work.module, work.tuned, work.start), weights: undefined };
+  return (work.parent && restVectors(work, work.parent, cores)) ?? moduleVectors(work, { cores });
 }

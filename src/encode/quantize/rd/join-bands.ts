@@ -59,14 +59,14 @@ function runs(subject: Subject, choices: readonly Choice[]): Run[] {
     const b = component === undefined ? zero : encodingOf(component.b, choices[c]!.b);
     const a = component === undefined ? zero : encodingOf(component.a, choices[c]!.a);
     const last = found[found.length - 1];
-    if (last !== undefined && same(last.band.b, b) && same(last.band.a, a)) {
+    if (last !== undefined && sameEncoding(last.band.b, b) && sameEncoding(last.band.a, a)) {
       found[found.length - 1] = { ...last, band: { b, a, components: last.band.components + 1 }, end: c + 1 };
     } else found.push({ band: { components: 1, b, a }, from: c, end: c + 1 });
   }
   return found;
 }
 
-function same(x: Encoding, y: Encoding): boolean {
+export function sameEncoding(x: Encoding, y: Encoding): boolean {
   return JSON.stringify(x) === JSON.stringify(y);
 }
 

@@ -20,15 +20,15 @@ import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";
-import type { Calibration } from "../../../model/calibration.ts";
+import type { Calibration, TunedVectors, Tuning } from "../../../model/calibration.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
 import { totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal } from "./allocate.ts";
-import type { Wanted } from "./code-module.ts";
+import type { CodedSide, Wanted } from "./code-module.ts";
 import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
-import { joinBands, planBands } from "./join-bands.ts";
+import { joinBands, planBands, sameEncoding } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
 import { candidatesOf, divergenceOf, type Subject, sensitivityScale, subjectOf } from "./subject.ts";
 
@@ -97,7 +97,7 @@ export async function quantizeRd(
   const {
     moments: weights,
     sensitivities,
-    gains,
+    tuning,
   }: Omit<Calibration, "source"> = options.weighted ? calibration : { moments: new Map() };
   const { executor } = surroundings;
   // Parents that do not help are removed below.
@@ -126,29 +126,45 @@ export async function quantizeRd(
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
   const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);
 
+  const codeSides = async (
+    wanted: readonly (readonly Wanted[])[],
+    doing: string,
+    tuned?: ReadonlyMap<string, TunedVectors>,
+  ): Promise<CodedSide[][]> => {
+    const busy = [...subjects.keys()].filter((i) => wanted[i]!.length > 0);
+    const inputs = busy.map((i) => {
+      const { module, survey } = subjects[i]!;
+      const { b, a, rest, cores } = survey;
+      const rotations = { b: b.rotation, a: a.rotation, rest: rest.rotation };
+      return { ...work(module), rotations, wanted: wanted[i]!, cores, tuned: tuned?.get(module.name) };
+    });
+    const coded = await executor.run("code", inputs, phase(doing, inputs.length));
+    const sides: CodedSide[][] = subjects.map(() => []);
+    for (const [k, i] of busy.entries()) sides[i] = coded[k]!;
+    return sides;
+  };
   const code = async (choices: readonly Choice[][]): Promise<void> => {
     const missing = subjects.map((subject, i) => wantedOf(subject, choices[i]!));
-    const busy = subjects.filter((_, i) => missing[i]!.length > 0);
-    const inputs = subjects.flatMap((subject, i) => {
-      const { b, a, rest, cores } = subject.survey;
-      const rotations = { b: b.rotation, a: a.rotation, rest: rest.rotation };
-      return missing[i]!.length === 0
-        ? []
-        : [{ ...work(subject.module), rotations, wanted: missing[i]!, cores }];
-    });
-    const coded = await executor.run("code", inputs, phase("coding", inputs.length));
-    for (const [i, subject] of busy.entries())
-      for (const [k, { component, factor, rate }] of inputs[i]!.wanted.entries())
-        subject.components[component]![factor].coded.set(rate, coded[i]![k]!);
+    for (const [i, sides] of (await codeSides(missing, "coding")).entries())
+      for (const [k, { component, factor, rate }] of missing[i]!.entries())
+        subjects[i]!.components[component]![factor].coded.set(rate, sides[k]!);
+  };
+  // The subjects with their tuned vectors, coded at the same rates.
+  const codeTuned = async (choices: readonly Choice[][], { vectors }: Tuning): Promise<Subject[]> => {
+    const wanted = subjects.map((subject, i) =>
+      tunedOf(subject, choices[i]!, vectors.get(subject.module.name)),
+    );
+    const coded = await codeSides(wanted, "coding what was tuned", vectors);
+    return subjects.map((subject, i) => withSides(subject, wanted[i]!, coded[i]!));
   };
   const finish = async (choices: readonly Choice[][]): Promise<QuantizedModule[]> => {
-    const packed = subjects.map((subject, i) => joinBands(subject, choices[i]!));
-    const stretched = (trained: ReadonlyMap<string, Float64Array> | undefined): PackedFactors[] =>
-      subjects.map((subject, i) =>
-        stretchComponents(subject, choices[i]!, packed[i]!, trained?.get(subject.module.name)),
-      );
-    const factors = stretched(gains?.factors);
-    const untuned = gains && stretched(undefined);
+    const packed = (own: readonly Subject[], gains?: Tuning["gains"]): PackedFactors[] =>
+      own.map((subject, i) => {
+        const joined = joinBands(subject, choices[i]!);
+        return stretchComponents(subjects[i]!, choices[i]!, joined, gains?.get(subject.module.name));
+      });
+    const untuned = packed(subjects);
+    const factors = tuning === undefined ? untuned : packed(await codeTuned(choices, tuning), tuning.gains);
     const inputs = modules.map((module, i) => ({
       module,
       moments: moments.get(module.name),
@@ -159,10 +175,10 @@ export async function quantizeRd(
     const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
     return factors.map((own, i) => {
       // The estimate does not cover trained factors.
-      const divergence = gains === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
+      const divergence = tuning === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
       const quality = { ...qualities[i]!, ...(divergence !== undefined && { divergence }) };
       const fromParent = subjects[i]!.survey.left !== undefined;
-      return { factors: own, fromParent, quality, ...(untuned && { untuned: untuned[i]! }) };
+      return { factors: own, fromParent, quality, ...(tuning && { untuned: untuned[i]! }) };
     });
   };
 
@@ -191,6 +207,33 @@ function wantedOf({ components }: Subject, choices: readonly Choice[]): Wanted[]
       .map((factor): Wanted => ({ component, factor, rate: choices[component]![factor] }))
       .filter(({ factor, rate }) => !sides[factor].coded.has(rate)),
   );
+}
+
+/** The tuned vectors of a module that have bits. */
+function tunedOf(
+  { module, components }: Subject,
+  choices: readonly Choice[],
+  vectors: TunedVectors | undefined,
+): Wanted[] {
+  const count = vectors === undefined ? 0 : Math.min(components.length, vectors.b.length / module.out);
+  return choices
+    .slice(0, count)
+    .flatMap((choice, component) =>
+      (["b", "a"] as const)
+        .map((factor): Wanted => ({ component, factor, rate: choice[factor] }))
+        .filter(({ rate }) => rate > 0),
+    );
+}
+
+/** A subject with other planes of some sides. A side that would need another encoding keeps its planes: bands must stay as they are. */
+function withSides(subject: Subject, wanted: readonly Wanted[], coded: readonly CodedSide[]): Subject {
+  const components = subject.components.slice();
+  for (const [k, { component, factor, rate }] of wanted.entries()) {
+    const own = components[component]!;
+    if (!sameEncoding(own[factor].coded.get(rate)!.encoding, coded[k]!.encoding)) continue;
+    components[component] = { ...own, [factor]: { ...own[factor], coded: new Map([[rate, coded[k]!]]) } };
+  }
+  return { ...subject, components };
 }
 
 /** Chooses the rates of all components for a goal. @returns choices by module, and their cost */

@@ -12,6 +12,7 @@
 import { drawsOf } from "../../../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
+import type { TunedVectors } from "../../../model/calibration.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import { reparameterize } from "../reparameterize.ts";
@@ -26,6 +27,8 @@ export interface TaskWork {
   readonly start?: ModuleStart | undefined;
   /** The parent's factors, if the module has a parent; then it has no start. */
   readonly parent?: ParentFactors | undefined;
+  /** Vectors to code in place of the module's own; only for a module without experts and moments. */
+  readonly tuned?: TunedVectors | undefined;
 }
 
 /** A component: its vectors in every expert; with a parent, their differences from the parent's (spec clause 8.9). */
@@ -87,20 +90,40 @@ export function moduleVectors(
       left: { b: 1, a: 1 },
     });
   }
-  const started =
-    start === undefined
-      ? []
-      : startVectors(
-          components.map(({ a }) => a[0]!),
-          drawsOf(start, new Int16Array(rank * n)),
-          weights?.[0],
-        );
   return {
     energies,
-    components: components.map((own, c) => ({ ...own, started: started[c] ?? [] })),
+    components: withStart(components, start, rank, weights),
     cores: experts.map(({ core }) => core),
     weights,
   };
+}
+
+/** Adds what the start of a module leaves of its vectors of A'. */
+function withStart(
+  components: readonly Omit<ComponentVectors, "started">[],
+  start: ModuleStart | undefined,
+  rank: number,
+  weights: readonly Float32Array[] | undefined,
+): ComponentVectors[] {
+  const vectors = components.map(({ a }) => a[0]!);
+  const draws = start && drawsOf(start, new Int16Array(rank * (vectors[0]?.length ?? 0)));
+  const started = draws === undefined ? [] : startVectors(vectors, draws, weights?.[0]);
+  return components.map((own, c) => ({ ...own, started: started[c] ?? [] }));
+}
+
+/** The components that tuned vectors are, strongest first. */
+export function tunedComponents(
+  { out, rank, ...shape }: LoraModule,
+  { b, a }: TunedVectors,
+  start?: ModuleStart,
+): ComponentVectors[] {
+  const n = inputLength(shape);
+  const components = Array.from({ length: b.length / out }, (_, c) => ({
+    b: [b.slice(c * out, (c + 1) * out)],
+    a: [a.slice(c * n, (c + 1) * n)],
+    left: { b: 1, a: 1 },
+  }));
+  return withStart(components, start, rank, undefined);
 }
 
 /**
