@@ -19,10 +19,18 @@ const inContainer = (...names) => ({
 });
 
 export const groups = {
-  head: inContainer("prologue", "trailer", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
+  head: inContainer("prologue", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
   index: inContainer("index-verify", "index-read", "index-write", "schema-types"),
   shared: inContainer("shared-read", "encoding-record", "features"),
-  records: inContainer("records-read", "modules-read", "chunks-read", "chunk-rules", "tensor-rules", "types"),
+  records: inContainer(
+    "records-read",
+    "rare-records",
+    "tensor-records",
+    "start-record",
+    "parent-record",
+    "chunks-read",
+    "types",
+  ),
   written: inContainer("records-write", "names"),
   payload: inContainer(
     "chunk",

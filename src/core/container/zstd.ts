@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { CRC_BYTES } from "./bytes.ts";
+import { openChunk } from "./layout.ts";
 import { type NodeZlib, nodeZlib } from "./runtime.ts";
 import type { ChunkRecord, CompressionName } from "./types.ts";
 
@@ -99,4 +101,24 @@ export async function zstdFor(
     text ? loadZstdCodec() : (options.zstd ?? loadZstd()),
   ]);
   return decompressorOf(text ? { ...zstd, ...options.zstd } : zstd);
+}
+
+/**
+ * The raw payload of a chunk, after the check of its CRC-32.
+ *
+ * @param chunk exactly the bytes of the chunk, CRC-32 included
+ * @param options.zstd required for a compressed chunk
+ * @param options.proven true if its CRC-32 has been checked before
+ * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
+ */
+export function rawPayload(
+  chunk: Uint8Array,
+  record: ChunkRecord,
+  options: { zstd: Decompressor | undefined; elementSize: number; where: string; proven?: boolean },
+): Uint8Array {
+  const { chunk: extent, compression, payload } = record;
+  const { zstd, elementSize, where, proven } = options;
+  const stored = proven ? chunk.subarray(0, -CRC_BYTES) : openChunk(chunk, extent.offset, where);
+  if (compression === "none") return stored;
+  return zstd!.decompress(stored, compression, payload, { elementSize, where, base: extent.offset });
 }
