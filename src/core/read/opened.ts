@@ -1,8 +1,9 @@
 /**
- * Everything that is loaded once a file is open. The parts of an open file that load later import from here.
+ * What is loaded once a file is open. The parts of an open file that load later import it from here.
  *
- * A bundler that splits at `import()` puts modules into one file if the same parts use them. Without this file each part would
- * use other modules, and what a browser loads first would be 16 files instead of 10, of 1.7 KB more in total.
+ * A bundler that splits at `import()` puts modules into one file if the same parts use them. With esbuild, a part that imports one
+ * name from here uses all of these modules. So a browser first loads 6 files instead of 15, which are 2.5 KB smaller. The list
+ * has names because esbuild looks through `export *`.
  *
  * @module
  */
