@@ -3,12 +3,12 @@
 
 import { crc32 } from "../dist/core/container/bytes.js";
 import { rootDigest, writeTrailer } from "../dist/core/container/digests.js";
-import { decompressorOf } from "../dist/core/container/inflate.js";
 import { DIGEST_BYTES } from "../dist/core/container/layout.js";
 import { PROLOGUE_BYTES } from "../dist/core/container/prologue.js";
 import { sha256 } from "../dist/core/container/sha256.js";
 import { allChunks } from "../dist/core/container/types.js";
 import { chunksStart } from "../dist/core/read/header.js";
+import { decompressorOf } from "../dist/core/read/inflate.js";
 import { bodySteps } from "../dist/core/read/verify.js";
 import { isLqaError } from "../dist/errors.js";
 import { openIndex, runOver } from "./steps.mjs";

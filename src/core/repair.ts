@@ -38,9 +38,10 @@ import {
 } from "./container/prologue.ts";
 import { createSha256, sha256 } from "./container/sha256.ts";
 import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
-import { type Zstd, zstdFor } from "./container/zstd.ts";
+import type { Zstd } from "./container/zstd.ts";
 import { type InflateCount, inflateCount } from "./read/budget.ts";
 import { chunksStart, headerSteps } from "./read/header.ts";
+import { zstdFor } from "./read/other-payloads.ts";
 import { runSteps, takeFrom } from "./read/steps.ts";
 import { validate } from "./validate/validate.ts";
 

@@ -32,16 +32,14 @@ export const groups = {
     "types",
   ),
   written: inContainer("records-write", "names"),
-  payload: inContainer(
-    "chunk",
-    "payload",
-    "compression",
-    "decompress",
-    "inflate",
-    "zstd",
-    "portable-zstd",
-    "zstd-frame",
-  ),
+  payload: {
+    files: [
+      ...inContainer("chunk", "payload", "compression", "decompress", "zstd", "portable-zstd", "zstd-frame")
+        .files,
+      "src/core/read/inflate.ts",
+    ],
+    tests: container,
+  },
   meta: inContainer("meta", "meta-write"),
   codecs: {
     files: ["src/core/codecs/*.ts", "!src/core/codecs/trellis-tables.ts", "!src/core/codecs/viterbi*.ts"],

@@ -2,7 +2,7 @@
  * Decompresses payloads (spec clauses 7.5 and 7.6). Memory is bounded: it walks each zstd frame first, and a frame expands to a
  * size that is known before.
  *
- * Readers import this file, and its imports, only through `zstdFor` in `zstd.ts`, for the first file that has a compressed
+ * Readers import this file, and its imports, only through `zstdFor` in `read/other-payloads.ts`, for the first file that has a compressed
  * chunk.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
- * Loads an implementation of zstd (spec clause 7.5): that of the caller, a native one if the runtime has it, or the zstd-codec
- * package. Files without compressed chunks need none.
+ * Loads an implementation of zstd (spec clause 7.5): a native one if the runtime has it, or the zstd-codec package. Files without
+ * compressed chunks need none (`zstdFor` in `read/other-payloads.ts`).
  *
  * @module
  */
@@ -81,26 +81,6 @@ export async function zstdOf(zlib: NodeZlib | undefined): Promise<Zstd> {
   const native = zlib?.zstdDecompressSync;
   if (native === undefined) return loadZstdCodec();
   return { decompress: (frame, rawLength) => native(frame, { maxOutputLength: Math.max(rawLength, 1) }) };
-}
-
-/**
- * Loads the decompressor for some chunks: the checks of frames, and an implementation of zstd. That is the package only if there
- * is no native one, or for the text dictionary.
- *
- * @param options.zstd takes precedence over all others
- * @returns undefined if none of these chunks is compressed
- */
-export async function zstdFor(
-  records: readonly Pick<ChunkRecord, "compression">[],
-  options: { readonly zstd?: Zstd | undefined },
-): Promise<Decompressor | undefined> {
-  if (records.every(({ compression }) => compression === "none")) return undefined;
-  const text = records.some(({ compression }) => compression === "text-zstd");
-  const [{ decompressorOf }, zstd] = await Promise.all([
-    import("./inflate.ts"),
-    text ? loadZstdCodec() : (options.zstd ?? loadZstd()),
-  ]);
-  return decompressorOf(text ? { ...zstd, ...options.zstd } : zstd);
 }
 
 /**

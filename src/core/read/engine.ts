@@ -12,7 +12,7 @@ import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import { isIncomplete } from "../container/prologue.ts";
 import { allChunks } from "../container/types.ts";
-import { type Decompressor, type Zstd, zstdFor } from "../container/zstd.ts";
+import type { Decompressor, Zstd } from "../container/zstd.ts";
 import { type Pieces, piecesOf } from "../io/pieces.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
@@ -21,8 +21,8 @@ import { decodeModule } from "./decode.ts";
 import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
 import { chunksStart, type Header, headerSteps } from "./header.ts";
 import type { LqaFile } from "./lqa-file.ts";
+import { tensorOf, zstdFor } from "./other-payloads.ts";
 import { breather, type Need, PAUSE, type Steps } from "./steps.ts";
-import { tensorOf } from "./tensor-values.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
 
 /** How to read a stream. */

@@ -9,9 +9,9 @@ import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import type { SectionRecord, TensorRecord } from "../container/types.ts";
 import { type Decompressor, rawPayload } from "../container/zstd.ts";
 import { ELEMENT_BYTES, type ValueChecks } from "./opened.ts";
-import { checkTensor, tensorOf } from "./tensor-values.ts";
+import { checkTensor, tensorOf } from "./other-payloads.ts";
 
-export { zstdFor } from "../container/zstd.ts";
+export { zstdFor } from "./other-payloads.ts";
 
 /** The map in the chunk of META or ORIG. @throws LqaError CHUNK_CRC, ZSTD_FRAME, META_ENCODING, UNSUPPORTED_COMPRESSION */
 export function sectionMap(

@@ -29,8 +29,8 @@ import { type Decompressor, type Inflater, rawPayload } from "../container/zstd.
 import { assertRoom, inflateCount } from "./budget.ts";
 import { checkModule, type ValueChecks } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
+import { checkTensor } from "./other-payloads.ts";
 import { need, type Steps } from "./steps.ts";
-import { checkTensor } from "./tensor-values.ts";
 
 /** Identity of a verified file, hexadecimal. */
 export interface VerifiedIds {

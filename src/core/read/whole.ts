@@ -16,7 +16,6 @@ import { shapeFingerprint } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { ModuleRecord } from "../container/types.ts";
-import { zstdFor } from "../container/zstd.ts";
 import { assertNotAborted, eitherSignal } from "../io/source.ts";
 import { Engine, eventsOf } from "./engine.ts";
 import type { LqaEvent, PackedModule } from "./events.ts";
@@ -34,6 +33,7 @@ import {
   takeFrom,
   type WatchOptions,
 } from "./opened.ts";
+import { zstdFor } from "./other-payloads.ts";
 import { piecesFrom } from "./pieces-from.ts";
 import { bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
 

@@ -22,7 +22,7 @@ import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { ValueChecks } from "../read/chunks.ts";
-import { checkTensor } from "../read/tensor-values.ts";
+import { checkTensor } from "../read/other-payloads.ts";
 import type { PayloadScan } from "../read/verify.ts";
 
 /** Largest chunk to check in memory; the validator scans larger ones. Most adapters have only smaller chunks. */

@@ -1,5 +1,6 @@
 /**
- * The values of plain tensors: checks of their elements (spec clauses 6.8, 8.3 and 9.4).
+ * Payloads that are not of modules: the decompressor that they need, because only they may be compressed (spec clause 7.5), and
+ * checks of the elements of plain tensors (clauses 6.8, 8.3 and 9.4).
  *
  * @module
  */
@@ -7,8 +8,29 @@ import * as KIND from "../../error-catalogue-later.ts";
 import { LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType, type PlainTensor } from "../../model/adapter.ts";
 import { nonfiniteElement } from "../codecs/check.ts";
-import type { TensorRecord } from "../container/types.ts";
+import type { ChunkRecord, TensorRecord } from "../container/types.ts";
+import { type Decompressor, loadZstd, loadZstdCodec, type Zstd } from "../container/zstd.ts";
 import type { ValueOptions } from "./chunks.ts";
+
+/**
+ * Loads the decompressor for some chunks: the checks of frames, and an implementation of zstd. That is the package only if there
+ * is no native one, or for the text dictionary.
+ *
+ * @param options.zstd takes precedence over all others
+ * @returns undefined if none of these chunks is compressed
+ */
+export async function zstdFor(
+  records: readonly Pick<ChunkRecord, "compression">[],
+  options: { readonly zstd?: Zstd | undefined },
+): Promise<Decompressor | undefined> {
+  if (records.every(({ compression }) => compression === "none")) return undefined;
+  const text = records.some(({ compression }) => compression === "text-zstd");
+  const [{ decompressorOf }, zstd] = await Promise.all([
+    import("./inflate.ts"),
+    text ? loadZstdCodec() : (options.zstd ?? loadZstd()),
+  ]);
+  return decompressorOf(text ? { ...zstd, ...options.zstd } : zstd);
+}
 
 /** A tensor record with its data. */
 export function tensorOf({ name, role, element, shape, axis }: TensorRecord, data: Uint8Array): PlainTensor {
