@@ -2,17 +2,16 @@
 // For the targets, and for test/property/.
 
 import { crc32 } from "../dist/core/container/bytes.js";
-import { rootDigest } from "../dist/core/container/digests.js";
-import { decompressorOf } from "../dist/core/container/inflate.js";
+import { rootDigest, writeTrailer } from "../dist/core/container/digests.js";
 import { DIGEST_BYTES } from "../dist/core/container/layout.js";
 import { PROLOGUE_BYTES } from "../dist/core/container/prologue.js";
 import { sha256 } from "../dist/core/container/sha256.js";
-import { writeTrailer } from "../dist/core/container/trailer.js";
 import { allChunks } from "../dist/core/container/types.js";
-import { chunksStart, openIndex } from "../dist/core/read/header.js";
-import { runOver } from "../dist/core/read/steps.js";
+import { chunksStart } from "../dist/core/read/header.js";
+import { decompressorOf } from "../dist/core/read/inflate.js";
 import { bodySteps } from "../dist/core/read/verify.js";
 import { isLqaError } from "../dist/errors.js";
+import { openIndex, runOver } from "./steps.mjs";
 
 /** Files are extended to at most this for the length that their records add up to. */
 const MOST = 65536;
@@ -36,7 +35,7 @@ export function sealRecords(bytes) {
   for (let attempt = 0; ; attempt++) {
     sealHeader(bytes);
     try {
-      return { bytes, header: openIndex(bytes, {}) };
+      return { bytes, header: openIndex(bytes) };
     } catch (error) {
       if (!isLqaError(error) || attempt === 8 || !correct(bytes, error)) return { bytes };
     }
@@ -68,7 +67,7 @@ export function sealFile(input, zstd) {
   // The content id needs what is in the chunks: the reader that finds it wrong says what it should be.
   try {
     const steps = bodySteps(header, { tools: { zstd: decompressorOf(zstd) } });
-    runOver(bytes, chunksStart(prologue), steps);
+    runOver(bytes, steps, chunksStart(prologue));
   } catch (error) {
     if (isLqaError(error, "CONTENT_ID")) {
       bytes.set(Buffer.from(error.expected, "hex"), index.digests.offset);

@@ -1,5 +1,5 @@
 // Writes everything that is derived from spec/errors.json, spec/limits.json, spec/checks.json, spec/registry.json,
-// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-list.ts, src/limits.ts, src/core/container/text-dictionary.ts,
+// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-catalogue-later.ts, src/error-list.ts, src/limits.ts, src/core/container/text-dictionary.ts,
 // src/core/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -24,6 +24,11 @@ for (const e of errors) {
 }
 
 const notice = (source) => `// Generated from ${source} by spec/generate.mjs. Do not edit.\n`;
+
+function constantOf({ name, code, clause, summary, advice }) {
+  const entry = { kind: name, code: `LQA-${code}`, clause, summary, advice };
+  return `export const ${name} = ${JSON.stringify(entry, null, 2)} as const;`;
+}
 
 const catalogue = `${notice("spec/errors.json")}
 /** Class letter of an error code, with its name and the exit code a command line tool returns for it. */
@@ -52,11 +57,26 @@ ${errors.map((e) => `  | ${JSON.stringify(e.name)}`).join("\n")};
 
 // Every kind of error that this library raises is a constant of its own: a bundler keeps those that the code kept refers to.
 
+${errors.map(constantOf).join("\n\n")}
+`;
+
+/** Kinds that only those parts of the reader raise that load later: servers, whole files, sections, tensors, parents, validation. */
+const LATER =
+  `ZSTD_FRAME META_ENCODING TRAILER_MISMATCH TENSOR_RECORD PARENT_MISMATCH TRAILER_CRC SPAN_DIGEST ROOT_DIGEST CONTENT_ID
+  NOT_FOUND HTTP_RESPONSE REMOTE_CHANGED NETWORK WRONG_FILE ACCESS_DENIED NONCANONICAL_INDEX NONCANONICAL_NAME`.split(
+    /\s+/,
+  );
+
+const later = `${notice("spec/errors.json")}
+/**
+ * The catalogue for those parts of the reader that load later. Here, kinds that only they raise are constants of their own,
+ * because a bundler that splits loads every constant of \`error-catalogue.ts\` with \`open\`.
+ */
+export * from "./error-catalogue.ts";
+
 ${errors
-  .map(({ name, code, clause, summary, advice }) => {
-    const entry = { kind: name, code: `LQA-${code}`, clause, summary, advice };
-    return `export const ${name} = ${JSON.stringify(entry, null, 2)} as const;`;
-  })
+  .filter(({ name }) => LATER.includes(name))
+  .map(constantOf)
   .join("\n\n")}
 `;
 
@@ -270,6 +290,7 @@ const outputs = [
   ["src/core/codecs/trellis-tables.ts", trellisSource],
   ["src/core/container/text-dictionary.ts", dictionarySource],
   ["src/error-catalogue.ts", catalogue],
+  ["src/error-catalogue-later.ts", later],
   ["src/error-list.ts", list],
   ["src/limits.ts", limitsSource],
   ["docs/errors.md", errorDoc],

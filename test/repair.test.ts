@@ -7,11 +7,11 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { crc32 } from "../src/core/container/bytes.ts";
 import { allChunks, type ContainerIndex } from "../src/core/container/types.ts";
-import { openIndex } from "../src/core/read/header.ts";
 import { type Repaired, repairLqa } from "../src/core/repair.ts";
 import { validate } from "../src/core/validate/validate.ts";
 import { isLqaError } from "../src/errors.ts";
 import { fileBytes, smallInput } from "./container/fixtures.ts";
+import { openIndex } from "./container/open-index.ts";
 
 let original: Uint8Array;
 let index: ContainerIndex;
@@ -20,7 +20,7 @@ let chunks: number;
 beforeAll(async () => {
   original = await fileBytes(smallInput());
   expect(await validate(original, { level: "canonical" })).toMatchObject({ valid: true });
-  const header = openIndex(original, {});
+  const header = openIndex(original);
   index = header.index;
   payloads = allChunks(index).map(({ chunk }) => [chunk.offset, chunk.offset + chunk.length - 4]);
   chunks = payloads[0]![0];

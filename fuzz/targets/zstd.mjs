@@ -1,7 +1,7 @@
 // The walker over zstd frames, and inflating what it lets through: never more bytes than were declared, and the same bytes
 // or the same error where the payload arrives in pieces.
 import { decompress, walkFrames } from "../../dist/core/container/decompress.js";
-import { inflater } from "../../dist/core/container/inflate.js";
+import { inflater } from "../../dist/core/read/inflate.js";
 import { expect, outcome, target } from "../contract.mjs";
 import { zstd } from "../file.mjs";
 

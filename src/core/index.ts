@@ -71,10 +71,11 @@ export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
 export type { AsyncBuffer, Input } from "./io/input.ts";
 export type { Pieces } from "./io/pieces.ts";
 export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
-export { DecodeMemory, type DecodeMemoryOptions } from "./read/budget.ts";
 export {
   type DecodedFactor,
   type DecodedModule,
+  DecodeMemory,
+  type DecodeMemoryOptions,
   type DecodeOptions,
   type DeltaOptions,
   decodeDelta,

@@ -19,7 +19,13 @@ import { ELEMENT_BYTES } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import { CRC_BYTES, crc32 } from "./container/bytes.ts";
 import { withoutPauses } from "./container/chunks-read.ts";
-import { contentHasher, moduleContent, rootDigest, tensorContent } from "./container/digests.ts";
+import {
+  contentHasher,
+  moduleContent,
+  rootDigest,
+  tensorContent,
+  writeTrailer,
+} from "./container/digests.ts";
 import { readIndex } from "./container/index-read.ts";
 import { chunkCrc, DIGEST_BYTES, TRAILER_BYTES } from "./container/layout.ts";
 import {
@@ -30,13 +36,13 @@ import {
   vectorsWith,
   writePrologue,
 } from "./container/prologue.ts";
-import { interpretIndex } from "./container/records-read.ts";
 import { createSha256, sha256 } from "./container/sha256.ts";
-import { writeTrailer } from "./container/trailer.ts";
 import { allChunks, type ContainerIndex, type ModuleRecord, type TensorRecord } from "./container/types.ts";
-import { type Zstd, zstdFor } from "./container/zstd.ts";
+import type { Zstd } from "./container/zstd.ts";
 import { type InflateCount, inflateCount } from "./read/budget.ts";
-import { chunksStart, openIndex } from "./read/header.ts";
+import { chunksStart, headerSteps } from "./read/header.ts";
+import { zstdFor } from "./read/other-payloads.ts";
+import { runSteps, takeFrom } from "./read/steps.ts";
 import { validate } from "./validate/validate.ts";
 
 /** A part of the file that the repair changed. */
@@ -72,6 +78,8 @@ interface Candidate {
   readonly trusted: boolean;
 }
 
+type Fitted = Pick<Candidate, "prologue" | "index">;
+
 /** How to repair. */
 export interface RepairOptions {
   readonly zstd?: Zstd;
@@ -95,7 +103,7 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
     return { bytes, repairs: [], proof: "none needed", lost: [], ...before.ids! };
   const inflated = inflateCount(bytes.length, options.budgetBytes);
   let builds = 0;
-  for (const candidate of candidates(bytes)) {
+  for await (const candidate of candidates(bytes)) {
     if (!provable(bytes, candidate)) continue;
     // A damaged file has one or two provable candidates; only a crafted one has more.
     if (++builds > MOST_BUILDS) break;
@@ -117,16 +125,15 @@ export async function repairLqa(bytes: Uint8Array, options: RepairOptions = {}):
 }
 
 /** Prologues to try: the stored one; that one with the file length that follows from the records; ones rebuilt from the index. */
-function* candidates(bytes: Uint8Array): Generator<Candidate> {
+async function* candidates(bytes: Uint8Array): AsyncGenerator<Candidate> {
   try {
-    const { prologue, index, prologueBytes, indexBytes } = openIndex(bytes, {});
-    yield { prologue, index, prologueBytes, indexBytes, trusted: true };
+    yield { ...(await runSteps(headerSteps("core"), takeFrom(bytes))), trusted: true };
     return;
   } catch (error) {
     if (!isLqaError(error)) throw error;
   }
   for (const { indexBytes, prologue, trusted } of guesses(bytes)) {
-    const fitting = fitted(indexBytes, prologue);
+    const fitting = await fitted(indexBytes, prologue);
     if (fitting === undefined) continue;
     const prologueBytes = writePrologue(fitting.prologue);
     // If counts or feature bits are wrong although the prologue passes its CRC-32, a writer wrote them: that is no damage.
@@ -184,11 +191,9 @@ function featuresOf(indexBytes: Uint8Array): Pick<Prologue, "required" | "minor"
 }
 
 /** The prologue with the counts, bits and length that follow from the index; undefined if the index is broken. */
-function fitted(
-  indexBytes: Uint8Array,
-  prologue: Prologue,
-): Pick<Candidate, "prologue" | "index"> | undefined {
+async function fitted(indexBytes: Uint8Array, prologue: Prologue): Promise<Fitted | undefined> {
   try {
+    const { interpretRareIndex } = await import("./container/rare-records.ts");
     const read = readIndex(indexBytes, PROLOGUE_BYTES, vectorsWith(prologue));
     const { modules, tensors, sections } = read.vectors;
     let fitting = {
@@ -200,7 +205,7 @@ function fitted(
     // The reader reports one mismatch at a time, with the right value: the required bits, then the length.
     for (let attempt = 0; attempt < 3; attempt++) {
       try {
-        const { index } = withoutPauses(interpretIndex(read, { prologue: fitting, limits: "core" }));
+        const { index } = withoutPauses(interpretRareIndex(read, { prologue: fitting, limits: "core" }));
         return { prologue: fitting, index };
       } catch (error) {
         if (isLqaError(error, "FILE_LENGTH_MISMATCH"))

@@ -11,7 +11,7 @@
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import { type JsonObject, type JsonValue, parseJson } from "../adapters/json.ts";
-import { validateReader } from "../core/validate/run.ts";
+import { validateReader } from "../core/validate/validate.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { LocationOptions } from "./adapter-source.ts";

@@ -10,9 +10,9 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { crc32 } from "../../src/core/container/bytes.ts";
-import { openIndex } from "../../src/core/read/header.ts";
 import { ERRORS } from "../../src/error-list.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
+import { openIndex } from "../container/open-index.ts";
 import { floats } from "../dialects/build.ts";
 import { lqa, lqaIn, type Run } from "../helpers/cli.ts";
 import { good, serve } from "../helpers/server.ts";
@@ -62,7 +62,7 @@ beforeAll(async () => {
   variant("version.lqa", (_, view) => view.setUint16(8, 9, true));
   variant("magic.lqa", (bytes) => bytes.fill(0, 0, 4), false);
   variant("limit.lqa", (_, view) => view.setUint32(32, 2 ** 26 + 4, true));
-  const chunks = openIndex(small, {}).index.modules.map(({ chunk }) => chunk.offset);
+  const chunks = openIndex(small).index.modules.map(({ chunk }) => chunk.offset);
   variant("crc.lqa", (bytes) => {
     bytes[chunks[1]!]! ^= 1;
   });

@@ -1,6 +1,7 @@
 /** Inf and NaN are found wherever they stand, by whatever way the bytes are read; nothing else is. */
 import { describe, expect, it } from "vitest";
-import { badBoolean, nonfiniteElement } from "../../src/core/codecs/check.ts";
+import { nonfiniteElement } from "../../src/core/codecs/check.ts";
+import { badBoolean } from "../../src/core/read/other-payloads.ts";
 import { random } from "../container/fixtures.ts";
 
 const TYPES = [

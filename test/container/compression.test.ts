@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compress, shuffle } from "../../src/core/container/compression.ts";
 import { decompress, unshuffle } from "../../src/core/container/decompress.ts";
-import { inflater } from "../../src/core/container/inflate.ts";
 import { startZstdCodec } from "../../src/core/container/portable-zstd.ts";
 import type { CompressionName } from "../../src/core/container/types.ts";
 import {
@@ -13,6 +12,7 @@ import {
   zstdOf,
 } from "../../src/core/container/zstd.ts";
 import { frameLength } from "../../src/core/container/zstd-frame.ts";
+import { inflater } from "../../src/core/read/inflate.ts";
 import * as KIND from "../../src/error-catalogue.ts";
 import { isLqaError, LqaError } from "../../src/errors.ts";
 

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 import { crc32, toHex } from "../../src/core/container/bytes.ts";
+import { readTrailer, writeTrailer } from "../../src/core/container/digests.ts";
 import { checkChunkCrc, chunkCrc, layOut } from "../../src/core/container/layout.ts";
 import { type Prologue, readPrologue, writePrologue } from "../../src/core/container/prologue.ts";
-import { readTrailer, writeTrailer } from "../../src/core/container/trailer.ts";
 import { isLqaError } from "../../src/errors.ts";
 import type { LimitSet } from "../../src/limits.ts";
 

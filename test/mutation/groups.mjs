@@ -19,21 +19,27 @@ const inContainer = (...names) => ({
 });
 
 export const groups = {
-  head: inContainer("prologue", "trailer", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
+  head: inContainer("prologue", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
   index: inContainer("index-verify", "index-read", "index-write", "schema-types"),
   shared: inContainer("shared-read", "encoding-record", "features"),
-  records: inContainer("records-read", "modules-read", "chunks-read", "chunk-rules", "tensor-rules", "types"),
-  written: inContainer("records-write", "names"),
-  payload: inContainer(
-    "chunk",
-    "payload",
-    "compression",
-    "decompress",
-    "inflate",
-    "zstd",
-    "portable-zstd",
-    "zstd-frame",
+  records: inContainer(
+    "records-read",
+    "rare-records",
+    "tensor-records",
+    "start-record",
+    "parent-record",
+    "chunks-read",
+    "types",
   ),
+  written: inContainer("records-write", "names"),
+  payload: {
+    files: [
+      ...inContainer("chunk", "payload", "compression", "decompress", "zstd", "portable-zstd", "zstd-frame")
+        .files,
+      "src/core/read/inflate.ts",
+    ],
+    tests: container,
+  },
   meta: inContainer("meta", "meta-write"),
   codecs: {
     files: ["src/core/codecs/*.ts", "!src/core/codecs/trellis-tables.ts", "!src/core/codecs/viterbi*.ts"],

@@ -2,8 +2,9 @@
  * The core for computing with a file: it opens what `open` opens, gives the bits the suite states, refuses the rest with
  * the same error, and weighs nothing that only others need.
  */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
@@ -170,10 +171,12 @@ describe("a bundle of open", () => {
   interface Inputs {
     readonly bundled: string[];
     readonly later: string[];
+    /** The text of each file that is loaded first. */
+    readonly first: ReadonlyMap<string, string>;
   }
 
   async function inputsOf(entry: string): Promise<Inputs> {
-    const { metafile } = await build({
+    const { metafile, outputFiles } = await build({
       stdin: { contents: entry, resolveDir: root, loader: "ts" },
       bundle: true,
       minify: true,
@@ -197,27 +200,58 @@ describe("a bundle of open", () => {
         .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
         .map(([path]) => path);
     const later = Object.keys(outputs).filter((path) => !loaded.includes(path));
-    return { bundled: of(loaded), later: of(later) };
+    const first = new Map(
+      outputFiles
+        .map(({ path, text }) => [basename(path), text] as const)
+        .filter(([name]) => loaded.some((path) => basename(path) === name)),
+    );
+    return { bundled: of(loaded), later: of(later), first };
   }
   const unwanted = (paths: readonly string[]): string[] =>
     paths.filter((path) =>
-      /node_modules|\/(meta|sha256|digests|verify|whole|engine|stream|pin|pieces|http)\.ts$/.test(path),
+      /node_modules|\/(meta|sha256|digests|verify|whole|engine|stream|pin|pieces|http-ranges|validation|rare-records|error-catalogue-later)\.ts$/.test(
+        path,
+      ),
     );
-  const entry = `export { open } from "./src/core/read/file.ts";`;
+  const entry = `export { open } from "./src/core/index.ts";`;
 
-  it("has no package and nothing of sections, digests, verification, streams and servers", async () => {
+  it("loads no package first, and nothing of sections, digests, verification, streams, servers and validation", async () => {
     const { bundled, later } = await inputsOf(entry);
     expect(bundled).toContain("src/core/read/file.ts");
     expect(unwanted(bundled)).toEqual([]);
     expect(unwanted(later)).toEqual(
-      expect.arrayContaining(["src/core/io/http.ts", "src/core/read/pin.ts", "src/core/read/verify.ts"]),
+      expect.arrayContaining([
+        "src/core/io/http-ranges.ts",
+        "src/core/read/pin.ts",
+        "src/core/read/verify.ts",
+      ]),
     );
+  });
+
+  it("opens and decodes modules with what it loads first alone", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "lqa-first-"));
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    for (const [name, text] of (await inputsOf(entry)).first) writeFileSync(join(folder, name), text);
+    // The other files are not there: importing one of them fails.
+    const bundled = await import(/* @vite-ignore */ join(folder, "stdin.js"));
+    let decoded = 0;
+    for (const one of cases.filter(({ expected }) => expected.valid)) {
+      const bytes = bytesOf(one);
+      const view = new DataView(bytes.buffer);
+      // Plain tensors, a start and a parent need more.
+      if (view.getUint32(40, true) > 0 || (view.getUint32(12, true) & (128 | 512)) !== 0) continue;
+      const file: LqaFile = await bundled.open(bytes);
+      for await (const { b, a } of file.decodeAll()) decoded += b.data.length + a.data.length;
+      await expect(file.verify()).rejects.toThrow(/whole/);
+    }
+    expect(decoded).toBeGreaterThan(1000);
+    rmSync(folder, { recursive: true });
   });
 
   it("loads what only compressed chunks need when there are some", async () => {
     const { bundled, later } = await inputsOf(entry);
-    const zstd = ["decompress", "inflate", "portable-zstd", "text-dictionary", "zstd-frame"];
-    const paths = zstd.map((name) => `src/core/container/${name}.ts`);
+    const zstd = ["decompress", "portable-zstd", "text-dictionary", "zstd-frame"];
+    const paths = [...zstd.map((name) => `src/core/container/${name}.ts`), "src/core/read/inflate.ts"];
     expect(later.filter((path) => paths.includes(path)).sort()).toEqual(paths);
     expect(bundled.filter((path) => paths.includes(path))).toEqual([]);
   });

@@ -12,8 +12,7 @@ import {
   type StreamOptions,
   validate,
 } from "../../src/core/index.ts";
-import { Engine } from "../../src/core/read/engine.ts";
-import { eventsOf } from "../../src/core/read/stream.ts";
+import { Engine, eventsOf } from "../../src/core/read/engine.ts";
 import { type ErrorName, isLqaError } from "../../src/errors.ts";
 
 /** The facts of an error that do not depend on how the input was cut. */

@@ -6,13 +6,12 @@ import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { crc32 } from "../../src/core/container/bytes.ts";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
 import { open } from "../../src/core/read/file.ts";
-import { openIndex } from "../../src/core/read/header.ts";
-import { validateReader } from "../../src/core/validate/run.ts";
-import { validate } from "../../src/core/validate/validate.ts";
+import { validate, validateReader } from "../../src/core/validate/validate.ts";
 import type { Validation } from "../../src/core/validate/validation.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
 import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
+import { openIndex } from "../container/open-index.ts";
 
 /** What both ways must agree on. */
 const summary = ({ findings, omitted, bytes, ids }: Validation) => ({
@@ -48,7 +47,7 @@ async function agree(bytes: Uint8Array, seed = 7): Promise<Validation> {
 /** Makes the checksum of every chunk right again, so that what is in it is looked at. */
 function sealChunks(bytes: Uint8Array): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const { modules, tensors } = openIndex(bytes, {}).index;
+  const { modules, tensors } = openIndex(bytes).index;
   for (const { chunk } of [...modules, ...tensors]) {
     const end = chunk.offset + chunk.length - 4;
     view.setUint32(end, crc32(bytes.subarray(chunk.offset, end)), true);
@@ -72,7 +71,7 @@ beforeAll(async () => {
     { components: 20, b: RAW, a: { codec: "zero" } },
   ]);
   file = await fileBytes({ modules: [module], tensors: [], sections: [] });
-  const [record] = openIndex(file, {}).index.modules;
+  const [record] = openIndex(file).index.modules;
   extents = [...planeExtents(record!, record!.bands)];
   chunk = record!.chunk;
   expect(chunk.length).toBeGreaterThan(4 * 2 ** 20);
@@ -121,7 +120,7 @@ describe("a large chunk", () => {
       compressTensors: false,
     });
     expect(await agree(bytes)).toMatchObject({ valid: true });
-    const { tensors } = openIndex(bytes, {}).index;
+    const { tensors } = openIndex(bytes).index;
     // Two in each, in other pieces: for a tensor the first is reported.
     for (const at of [5_000_000, 5_100_000, 5_242_000]) bytes[tensors[0]!.chunk.offset + at] = 2;
     for (const at of [4_000_000, 5_000_000]) bytes.set([0, 0, 0xc0, 0x7f], tensors[1]!.chunk.offset + at);
@@ -164,7 +163,7 @@ describe("a large compressed chunk", () => {
 
   it("is inflated in pieces, with the ids and the first error of a reader that holds it whole", async () => {
     const bytes = await make();
-    const [record] = openIndex(bytes, {}).index.tensors;
+    const [record] = openIndex(bytes).index.tensors;
     expect(record!.compression).not.toBe("none");
     const { offset, length } = record!.chunk;
     const sound = await agree(bytes);
@@ -186,7 +185,7 @@ describe("a large compressed chunk", () => {
     const bytes = await make();
     data.fill(0, 8_000_000, 8_000_004);
     const { findings } = await agree(bytes);
-    const [record] = openIndex(bytes, {}).index.tensors;
+    const [record] = openIndex(bytes).index.tensors;
     expect(findings[0]).toMatchObject({ kind: "NONFINITE_VALUE", offset: record!.chunk.offset });
     expect(findings[0]!.where).toContain("element 2000000");
   });
@@ -206,7 +205,7 @@ describe("a module of very many bands", () => {
   it("is scanned in memory too, and gives the same findings as one of few", async () => {
     const bytes = await fileBytes({ modules: [module], tensors: [], sections: [] });
     expect(await agree(bytes)).toMatchObject({ valid: true });
-    const [record] = openIndex(bytes, {}).index.modules;
+    const [record] = openIndex(bytes).index.modules;
     const faults = bytes.slice();
     // A scale of minus zero, unused bits of a code, a group whose scale is 0.
     const place = (expert: number, plane: "scales" | "codes"): number => {

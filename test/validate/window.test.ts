@@ -7,7 +7,7 @@ import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type ByteSource, validate } from "../../src/core/index.ts";
-import { validateReader } from "../../src/core/validate/run.ts";
+import { validateReader } from "../../src/core/validate/validate.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 
 const BAD = new Uint8Array(5000);

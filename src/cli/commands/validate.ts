@@ -10,7 +10,8 @@
 
 import type { LqaFile } from "../../core/read/lqa-file.ts";
 import { type BaseModel, compareWithBase } from "../../core/validate/base.ts";
-import { MOST_FINDINGS, validateReader } from "../../core/validate/run.ts";
+import { MOST_FINDINGS } from "../../core/validate/run.ts";
+import { validateReader } from "../../core/validate/validate.ts";
 import {
   type Validation,
   type ValidationLevel,

@@ -120,9 +120,6 @@ function clearScales(scales: Uint8Array, clear: number): number {
   return first + 2 * at;
 }
 
-/** The planes that do not matter where the scale is 0. */
-type PackedPlane = "zeroPoints" | "codes";
-
 /**
  * Checks the scales of whole components.
  *
@@ -180,68 +177,6 @@ export function checkPlane(
 ): void {
   if (plane === "scales") checkScales(lowered, bytes, length, report, used);
   else if (lowered.element !== undefined) checkFloats(bytes, lowered.element, length, report);
-}
-
-/** Bits of a row of a plane, which belongs to one component, and bits of one group in it. */
-function rowOf(lowered: Lowered, plane: PackedPlane, length: number): { all: number; group: number } {
-  const { group, bits, zeroBits } = lowered;
-  if (plane === "zeroPoints") return { all: groupCount(group, length) * zeroBits, group: zeroBits };
-  const all = fieldCount(lowered, plane, length) * bits;
-  return { all, group: group === 0 ? all : group * bits };
-}
-
-/**
- * Reports the groups of whole components, counted from 0, whose zero point or codes are not all 0.
- *
- * @param length weights of a component
- */
-export function findUsed(
-  lowered: Lowered,
-  plane: PackedPlane,
-  packed: Uint8Array,
-  length: number,
-  found: (group: number) => void,
-): void {
-  const { all, group } = rowOf(lowered, plane, length);
-  const groups = groupCount(lowered.group, length);
-  const bytes = Math.ceil(all / 8);
-  for (let at = 0, first = 0; at < packed.length; at += bytes, first += groups)
-    for (let g = 0; g < groups; g++)
-      if (anyBit(packed, at, g * group, Math.min((g + 1) * group, all))) found(first + g);
-}
-
-/**
- * A function that tells whether a group has a zero point or a code that is not 0, for {@link checkScales}.
- *
- * @param planes planes of whole components
- * @param length weights of a component
- * @returns a function of the number of the group, counted through all components
- */
-export function usedGroups(
-  lowered: Lowered,
-  planes: Pick<Planes, PackedPlane>,
-  length: number,
-): (i: number) => boolean {
-  const groups = groupCount(lowered.group, length);
-  const rows = { zeroPoints: rowOf(lowered, "zeroPoints", length), codes: rowOf(lowered, "codes", length) };
-  return (i) =>
-    (["zeroPoints", "codes"] as const).some((plane) => {
-      const { all, group } = rows[plane];
-      const from = (i % groups) * group;
-      const base = Math.floor(i / groups) * Math.ceil(all / 8);
-      return anyBit(planes[plane], base, from, Math.min(from + group, all));
-    });
-}
-
-/** Whether one of the bits `from` … `end` − 1, counted from byte `base`, is set. */
-function anyBit(packed: Uint8Array, base: number, from: number, end: number): boolean {
-  for (let bit = from; bit < end; ) {
-    const low = bit & 7;
-    const count = Math.min(8 - low, end - bit);
-    if ((packed[base + (bit >>> 3)]! & (((1 << count) - 1) << low)) !== 0) return true;
-    bit += count;
-  }
-  return false;
 }
 
 // Finds Inf and NaN in elements of a float type (spec clause 8.3) by their exponent bits: no conversion, any alignment.
@@ -305,9 +240,4 @@ function clearWords(words: Uint32Array, mask: number): number {
 function firstWith(words: Uint32Array, mask: number, from: number, step: number): number {
   for (let i = from; i < words.length; i += step) if ((words[i]! & mask) === mask) return (i - from) / step;
   return -1;
-}
-
-/** Number of the first element of a BOOL tensor that is neither 0 nor 1; −1 if there is none (spec clause 6.8). */
-export function badBoolean(element: ElementType, data: Uint8Array): number {
-  return element === "BOOL" ? data.findIndex((value) => value > 1) : -1;
 }

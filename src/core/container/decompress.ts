@@ -2,12 +2,12 @@
  * Decompresses payloads (spec clauses 7.5 and 7.6). Memory is bounded: it walks each zstd frame first, and a frame expands to a
  * size that is known before.
  *
- * Readers import this file, and its imports, only through `zstdFor` in `zstd.ts`, for the first file that has a compressed
+ * Readers import this file, and its imports, only through `zstdFor` in `read/other-payloads.ts`, for the first file that has a compressed
  * chunk.
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
+import * as KIND from "../../error-catalogue-later.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../../limits.ts";
 import type { CompressionName } from "./types.ts";

@@ -28,8 +28,7 @@ import {
 import { lower } from "../codecs/registry.ts";
 import { align, CRC_BYTES, crc32, requireZero, viewOf } from "./bytes.ts";
 import { hex32, PROLOGUE_BYTES } from "./prologue.ts";
-import type { ChunkRecord, Extent, ModuleRecord } from "./types.ts";
-import type { Decompressor } from "./zstd.ts";
+import type { Extent, ModuleRecord } from "./types.ts";
 
 /** Bytes of the trailer. */
 export const TRAILER_BYTES = 64;
@@ -292,24 +291,4 @@ export function checkChunkCrc(expected: number, stored: Uint8Array, offset: numb
   if (found !== expected)
     fail(KIND.CHUNK_CRC, { where, offset, expected: hex32(expected), actual: hex32(found) });
   return true;
-}
-
-/**
- * The raw payload of a chunk, after the check of its CRC-32.
- *
- * @param chunk exactly the bytes of the chunk, CRC-32 included
- * @param options.zstd required for a compressed chunk
- * @param options.proven true if its CRC-32 has been checked before
- * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
- */
-export function rawPayload(
-  chunk: Uint8Array,
-  record: ChunkRecord,
-  options: { zstd: Decompressor | undefined; elementSize: number; where: string; proven?: boolean },
-): Uint8Array {
-  const { chunk: extent, compression, payload } = record;
-  const { zstd, elementSize, where, proven } = options;
-  const stored = proven ? chunk.subarray(0, -CRC_BYTES) : openChunk(chunk, extent.offset, where);
-  if (compression === "none") return stored;
-  return zstd!.decompress(stored, compression, payload, { elementSize, where, base: extent.offset });
 }

@@ -8,15 +8,12 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
+import * as KIND from "../../error-catalogue-later.ts";
 import { fail } from "../../errors.ts";
 import { META_BYTES, META_DEPTH } from "../../limits.ts";
 import type { MetaValue } from "../../model/adapter.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";
 import { viewOf } from "./bytes.ts";
-import { rawPayload } from "./layout.ts";
-import type { SectionRecord } from "./types.ts";
-import type { Decompressor } from "./zstd.ts";
 
 /** A key that sets the prototype of an object in some readers (spec 10.2). */
 const PROTO = "__proto__";
@@ -34,17 +31,6 @@ interface Open {
   key: string | undefined;
   /** For maps: the last key. */
   lastKey: string;
-}
-
-/** The map in the chunk of META or ORIG. @throws LqaError CHUNK_CRC, ZSTD_FRAME, META_ENCODING, UNSUPPORTED_COMPRESSION */
-export function sectionMap(
-  chunk: Uint8Array,
-  record: SectionRecord,
-  zstd: Decompressor | undefined,
-): MetaMap {
-  const where = `section ${record.type}`;
-  const raw = rawPayload(chunk, record, { zstd, elementSize: 1, where });
-  return decodeMeta(raw, record.chunk.offset, where);
 }
 
 /**

@@ -81,6 +81,11 @@ export function hasParent({ required }: Pick<Prologue, "required">): boolean {
   return (required & REQUIRED.PARENT) !== 0;
 }
 
+/** Whether factors of the file are sums: of stored weights and draws, or of those and a parent's. Few files have such factors. */
+export function isIncomplete(prologue: Pick<Prologue, "required">): boolean {
+  return hasStarts(prologue) || hasParent(prologue);
+}
+
 /** The vectors of the index that the features of a file require (spec 8.8.1 and 8.9.1). */
 export function vectorsWith(prologue: Pick<Prologue, "required">): readonly (keyof IndexVectors)[] {
   return [

@@ -8,30 +8,15 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { BANDS, CHUNK_BYTES, ENCODINGS, EXPERT_BANDS, type LimitSet, SHARED_RECORDS } from "../../limits.ts";
 import { consistentMultiplier } from "../../model/adapter.ts";
-import { toHex, viewOf } from "./bytes.ts";
-import {
-  checkChunkLength,
-  checkRoles,
-  type LimitCheck,
-  type Pauses,
-  pacer,
-  readSections,
-  readTensors,
-} from "./chunks-read.ts";
+import { checkChunkLength, type LimitCheck, type Pauses, pacer, readSections } from "./chunks-read.ts";
 import type { ReadIndex } from "./index-read.ts";
 import { layOut, payloadLength } from "./layout.ts";
 import { type NameReader, nameReader } from "./names.ts";
+import type { ParentReader, parentReader } from "./parent-record.ts";
 import { checkFeatures, checkLimit, hasParent, hasStarts, type Prologue } from "./prologue.ts";
-import {
-  firstUse,
-  type ModuleType,
-  type Plan,
-  readEncodings,
-  readPlans,
-  readTypes,
-  type StartReader,
-  startReader,
-} from "./shared-read.ts";
+import { firstUse, type ModuleType, type Plan, readEncodings, readPlans, readTypes } from "./shared-read.ts";
+import type { StartReader, startReader } from "./start-record.ts";
+import type { checkRoles, readTensors } from "./tensor-records.ts";
 import type { ContainerIndex, Extent, ModuleRecord } from "./types.ts";
 
 /** Inputs for interpreting an index in addition to its records. */
@@ -41,8 +26,23 @@ export interface InterpretOptions {
   readonly limits: LimitSet;
 }
 
+/** Readers of records that few files have (`rare-records.ts`). */
+export interface RareReaders {
+  readonly startReader: typeof startReader;
+  readonly parentReader: typeof parentReader;
+  readonly readTensors: typeof readTensors;
+  readonly checkRoles: typeof checkRoles;
+}
+
+/** Whether a file has plain tensors, a start or a parent. */
+export function hasRareRecords(read: ReadIndex, prologue: Prologue): boolean {
+  return (
+    read.count("tensors") > 0 || read.count("dimensions") > 0 || hasStarts(prologue) || hasParent(prologue)
+  );
+}
+
 /** An index, and the position of the first name that is not front-coded canonically. */
-interface Interpreted {
+export interface Interpreted {
   readonly index: ContainerIndex;
   readonly noncanonicalName: number | undefined;
 }
@@ -50,10 +50,15 @@ interface Interpreted {
 /**
  * Interprets the records of a verified index, in time that is linear in its bytes.
  *
+ * @param rare required if {@link hasRareRecords}; `interpretRareIndex` has them
  * @returns the index, and the position of the first record whose name is not front-coded canonically
  * @throws LqaError of classes M, V, U and L, with the byte offset of the record
  */
-export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pauses<Interpreted> {
+export function* interpretIndex(
+  read: ReadIndex,
+  options: InterpretOptions,
+  rare?: RareReaders,
+): Pauses<Interpreted> {
   const { prologue } = options;
   const limit: LimitCheck = (value, bound, name, i, where) => {
     if (value > bound[options.limits])
@@ -90,15 +95,16 @@ export function* interpretIndex(read: ReadIndex, options: InterpretOptions): Pau
   const names = nameReader(read.names, read.locate("names")(0), options.limits);
   const layout = layOut(prologue.indexLength, chunkLengths(read), prologue.alignment);
   const { chunks, spans, digests, trailer, fileLength } = layout;
-  const starts = hasStarts(prologue) ? startReader(read, limit) : undefined;
-  const parent = hasParent(prologue) ? parentReader(read) : undefined;
+  const starts = hasStarts(prologue) ? rare!.startReader(read, limit) : undefined;
+  const parent = hasParent(prologue) ? rare!.parentReader(read) : undefined;
   const modules = yield* readModules(
     moduleReader(read, types, plans, names, limit, chunks, starts, parent),
     read.count("modules"),
   );
-  const tensors = yield* readTensors(read, names, limit, chunks.slice(modules.length));
+  const tensors =
+    rare === undefined ? [] : yield* rare.readTensors(read, names, limit, chunks.slice(modules.length));
   names.finish();
-  checkRoles(tensors, modules, read.locate("tensors"));
+  rare?.checkRoles(tensors, modules, read.locate("tensors"));
   const sections = readSections(read, limit, chunks.slice(modules.length + tensors.length));
   checkFeatures(prologue, modules, tensors, encodings);
   if (fileLength !== prologue.fileLength)
@@ -228,42 +234,5 @@ function moduleReader(
       usedPlans.finish();
       starts?.finish();
     },
-  };
-}
-
-// The parent of a file (spec clause 8.9): its content id, and the number of its module for each module of the child.
-// `read/lineage.ts` checks that the parent has such modules.
-
-/** Words of a content id. */
-const ID_WORDS = 8;
-
-/** The parent of a file, as the index states it. */
-interface ParentReader {
-  /** Content id of the parent, hexadecimal. */
-  readonly id: string;
-  /** Number of the parent's module for module `record`; undefined if it has none. */
-  moduleOf(record: number): number | undefined;
-}
-
-/** Reads the parent of a file with the feature PARENT. @throws LqaError RECORD_REFERENCE */
-function parentReader(read: ReadIndex): ParentReader {
-  for (const [name, count] of [
-    ["parent", ID_WORDS],
-    ["parentModules", read.count("modules")],
-  ] as const)
-    if (read.count(name) !== count)
-      fail(KIND.RECORD_REFERENCE, {
-        where: name,
-        offset: read.locate(name)(0) - 4,
-        expected: `${count} entries`,
-        actual: read.count(name),
-      });
-  const bytes = new Uint8Array(4 * ID_WORDS);
-  const word = read.column("parent");
-  for (let i = 0; i < ID_WORDS; i++) viewOf(bytes).setUint32(4 * i, word(i), true);
-  const column = read.column("parentModules");
-  return {
-    id: toHex(bytes),
-    moduleOf: (record) => (column(record) === 0 ? undefined : column(record) - 1),
   };
 }

@@ -10,6 +10,7 @@ import { ENCODINGS, SHARED_RECORDS } from "../../limits.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { Encoding } from "../codecs/encoding.ts";
 import { type Band, hasStart } from "../codecs/packed.ts";
+import { type ModuleStart, MT19937 } from "../codecs/start/start.ts";
 import { concat, fromHex, viewOf } from "./bytes.ts";
 import { kernelFields } from "./digests.ts";
 import {
@@ -23,7 +24,6 @@ import {
 } from "./encoding-record.ts";
 import type { BandRecord, EncodingRecord, IndexVectors, ModuleTypeRecord } from "./generated/schema.ts";
 import { frontCode } from "./names.ts";
-import { startVectors } from "./shared-read.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "./types.ts";
 
 /** Numbers records by content, in the order of first use; equal records share a number. */
@@ -140,5 +140,14 @@ function parentVectors(
   return {
     parent: Array.from({ length: view.byteLength / 4 }, (_, i) => view.getUint32(4 * i, true)),
     parentModules: modules.map(({ parentModule }) => (parentModule === undefined ? 0 : parentModule + 1)),
+  };
+}
+
+/** The vectors of a file whose modules have these starts. All share one {@link Start}. */
+function startVectors(starts: readonly ModuleStart[]): { start: number[]; positions: number[] } {
+  const { state } = starts[0]!.start;
+  return {
+    start: [MT19937, ...(typeof state === "number" ? [state] : state)],
+    positions: starts.map(({ position }) => position),
   };
 }

@@ -1,25 +1,16 @@
 /**
- * Reads the shared records of an index: encodings, band plans and module types (spec clauses 6.3 to 6.6), and the start (clause
- * 8.8). The index must list each record once, refer to it, and have it in the order of first use, so that one content has one
- * index.
+ * Reads the shared records of an index: encodings, band plans and module types (spec clauses 6.3 to 6.6). The index must list
+ * each record once, refer to it, and have it in the order of first use, so that one content has one index.
  *
  * @module
  */
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { DIMENSION, EXPERTS, RANK, STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";
+import { DIMENSION, EXPERTS, RANK } from "../../limits.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Encoding } from "../codecs/encoding.ts";
 import { type Band, hasStart } from "../codecs/packed.ts";
-import {
-  type ModuleStart,
-  STATE_DRAWS,
-  STATE_WORDS,
-  type Start,
-  stateCount,
-  stateOf,
-} from "../codecs/start/start.ts";
 import { type LimitCheck, type Pauses, pacer, type Where } from "./chunks-read.ts";
 import {
   BASE_LAYOUTS,
@@ -286,84 +277,4 @@ export function firstUse(
         });
     },
   });
-}
-
-// Conversion between the start of a file and the positions of its modules in the index (spec clause 8.8), and the `ModuleStart`
-// of each module.
-
-/** Number of the generator MT19937. */
-const MT19937 = 1;
-
-/** The vectors of a file whose modules have these starts. All share one {@link Start}. */
-export function startVectors(starts: readonly ModuleStart[]): { start: number[]; positions: number[] } {
-  const { state } = starts[0]!.start;
-  return {
-    start: [MT19937, ...(typeof state === "number" ? [state] : state)],
-    positions: starts.map(({ position }) => position),
-  };
-}
-
-/** The words of a module's start that enter the content id (spec 8.8.5): generator, seed or state, and draw. */
-export function startContent({ start, position }: ModuleStart): number[] {
-  const { state } = start;
-  const at = STATE_WORDS * stateOf(position);
-  const words = typeof state === "number" ? [state] : state.subarray(at, at + STATE_WORDS);
-  return [MT19937, ...words, position % STATE_DRAWS];
-}
-
-/** Returns the starts of modules in their order. */
-export interface StartReader {
-  /** The start of the next module that has one, number `record`. @throws LqaError RECORD_REFERENCE, HARD_LIMIT, CORE_LIMIT */
-  next(where: Where, rank: number, record: number): ModuleStart;
-  /** Checks that all positions were used. @throws LqaError RECORD_REFERENCE */
-  finish(): void;
-}
-
-/** A reader for a file with the feature START. @throws LqaError UNSUPPORTED_CODEC, ENCODING_PARAMETER, HARD_LIMIT, CORE_LIMIT */
-export function startReader(read: ReadIndex, limit: LimitCheck): StartReader {
-  const where = (): string => "start";
-  const [words, column] = [read.vectors.start!, read.column("positions")];
-  const [generator = 0] = words;
-  const count = read.count("positions");
-  if (generator !== MT19937)
-    fail(KIND.UNSUPPORTED_CODEC, {
-      where: "start",
-      offset: read.locate("start")(0),
-      expected: `generator ${MT19937}`,
-      actual: words.length === 0 ? "none" : generator,
-    });
-  if (words.length !== 2 && (words.length < 2 || (words.length - 1) % STATE_WORDS !== 0))
-    fail(KIND.ENCODING_PARAMETER, {
-      where: "start",
-      offset: read.locate("start")(0),
-      expected: `a seed, or ${STATE_WORDS} words for each state, after the generator`,
-      actual: `${words.length - 1} words`,
-    });
-  const state = words.length === 2 ? words[1]! : Uint32Array.from(words.slice(1));
-  const states = stateCount({ state });
-  limit(states, STARTS, "start", 0, where);
-  limit(count, STARTED_MODULES, "positions", 0, where);
-  const start: Start = { state, positions: Array.from({ length: count }, (_, i) => column(i)) };
-  let used = 0;
-  const wrong = (
-    where: string,
-    offset: number | undefined,
-    expected: string,
-    actual: string | number,
-  ): never => fail(KIND.RECORD_REFERENCE, { where, offset, expected, actual });
-  return {
-    next(name, rank, record) {
-      limit(rank, STARTED_RANK, "modules", record, name);
-      const offset = read.locate("modules")(record);
-      if (used === count) wrong(name(), offset, "a position for each module with a start", count);
-      const position = column(used++);
-      if (stateOf(position) >= states)
-        wrong(name(), offset, `one of ${states} states`, `state ${stateOf(position)}`);
-      return { start, position };
-    },
-    finish() {
-      if (used !== count)
-        wrong("start", read.locate("positions")(used), `${used} positions, all used`, count);
-    },
-  };
 }

@@ -1,9 +1,11 @@
 /**
- * Loads an implementation of zstd (spec clause 7.5): that of the caller, a native one if the runtime has it, or the zstd-codec
- * package. Files without compressed chunks need none.
+ * Loads an implementation of zstd (spec clause 7.5): a native one if the runtime has it, or the zstd-codec package. Files without
+ * compressed chunks need none (`zstdFor` in `read/other-payloads.ts`).
  *
  * @module
  */
+import { CRC_BYTES } from "./bytes.ts";
+import { openChunk } from "./layout.ts";
 import { type NodeZlib, nodeZlib } from "./runtime.ts";
 import type { ChunkRecord, CompressionName } from "./types.ts";
 
@@ -82,21 +84,21 @@ export async function zstdOf(zlib: NodeZlib | undefined): Promise<Zstd> {
 }
 
 /**
- * Loads the decompressor for some chunks: the checks of frames, and an implementation of zstd. That is the package only if there
- * is no native one, or for the text dictionary.
+ * The raw payload of a chunk, after the check of its CRC-32.
  *
- * @param options.zstd takes precedence over all others
- * @returns undefined if none of these chunks is compressed
+ * @param chunk exactly the bytes of the chunk, CRC-32 included
+ * @param options.zstd required for a compressed chunk
+ * @param options.proven true if its CRC-32 has been checked before
+ * @throws LqaError CHUNK_CRC, ZSTD_FRAME, UNSUPPORTED_COMPRESSION
  */
-export async function zstdFor(
-  records: readonly Pick<ChunkRecord, "compression">[],
-  options: { readonly zstd?: Zstd | undefined },
-): Promise<Decompressor | undefined> {
-  if (records.every(({ compression }) => compression === "none")) return undefined;
-  const text = records.some(({ compression }) => compression === "text-zstd");
-  const [{ decompressorOf }, zstd] = await Promise.all([
-    import("./inflate.ts"),
-    text ? loadZstdCodec() : (options.zstd ?? loadZstd()),
-  ]);
-  return decompressorOf(text ? { ...zstd, ...options.zstd } : zstd);
+export function rawPayload(
+  chunk: Uint8Array,
+  record: ChunkRecord,
+  options: { zstd: Decompressor | undefined; elementSize: number; where: string; proven?: boolean },
+): Uint8Array {
+  const { chunk: extent, compression, payload } = record;
+  const { zstd, elementSize, where, proven } = options;
+  const stored = proven ? chunk.subarray(0, -CRC_BYTES) : openChunk(chunk, extent.offset, where);
+  if (compression === "none") return stored;
+  return zstd!.decompress(stored, compression, payload, { elementSize, where, base: extent.offset });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Pieces } from "./pieces.ts";
-import { type ByteSource, blobSource, isBytes } from "./source.ts";
+import { type ByteSource, blobSource, bytesOf, isOfClass } from "./source.ts";
 
 /** Anything with a length and ranges, such as hyparquet's `AsyncBuffer`. */
 export interface AsyncBuffer {
@@ -22,24 +22,22 @@ export type Input = Uint8Array | ArrayBuffer | Blob | URL | ByteSource | AsyncBu
 export type OpenInput =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "source"; readonly source: ByteSource }
+  | { readonly kind: "url"; readonly url: URL }
   | { readonly kind: "pieces"; readonly pieces: Pieces };
 
 /**
- * Determines the kind of an input. It reads nothing, and imports the HTTP source only for a URL.
+ * Determines the kind of an input. It reads nothing.
  *
- * @throws TypeError for any other value; LqaError USAGE for a URL that is not http or https, or that holds a password
+ * @throws TypeError for any other value
  */
-export async function openInput(input: Input): Promise<OpenInput> {
-  if (isBytes(input)) return { kind: "bytes", bytes: input };
-  if (isOfClass(input, "ArrayBuffer")) return { kind: "bytes", bytes: new Uint8Array(input as ArrayBuffer) };
-  if (isOfClass(input, "URL")) {
-    const { httpSource } = await import("./http.ts");
-    return { kind: "source", source: httpSource(input as URL) };
-  }
+export function openInput(input: Input): OpenInput {
+  const bytes = bytesOf(input);
+  if (bytes !== undefined) return { kind: "bytes", bytes };
+  if (isOfClass(input, "URL")) return { kind: "url", url: input as URL };
   if (typeof input === "object" && input !== null) {
     if ("arrayBuffer" in input && "slice" in input) return { kind: "source", source: blobSource(input) };
     if ("getReader" in input || Symbol.asyncIterator in input || Symbol.iterator in input)
-      return { kind: "pieces", pieces: input };
+      return { kind: "pieces", pieces: input as Pieces };
     if ("read" in input) return { kind: "source", source: input };
     if ("byteLength" in input && "slice" in input) return { kind: "source", source: rangesOf(input) };
   }
@@ -47,10 +45,6 @@ export async function openInput(input: Input): Promise<OpenInput> {
     "expected a Uint8Array, a Blob, a URL, ranges with slice(start, end), or a stream of bytes; of a path, see lqa/node",
   );
 }
-
-/** True for an object of a built-in class, of any realm. */
-const isOfClass = (value: unknown, name: string): boolean =>
-  Object.prototype.toString.call(value) === `[object ${name}]`;
 
 function rangesOf(buffer: AsyncBuffer): ByteSource {
   return {

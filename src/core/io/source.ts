@@ -79,9 +79,20 @@ export function assertRange(offset: number, length: number): void {
   throw new RangeError(`cannot read ${length} bytes at ${offset}: expected non-negative integers`);
 }
 
+/** True for an object of a built-in class, of any realm. */
+export function isOfClass(value: unknown, name: string): boolean {
+  return Object.prototype.toString.call(value) === `[object ${name}]`;
+}
+
 /** True for a Uint8Array of any realm. */
 export function isBytes(value: unknown): value is Uint8Array {
-  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+  return ArrayBuffer.isView(value) && isOfClass(value, "Uint8Array");
+}
+
+/** The bytes of an input that is in memory; undefined for any other. */
+export function bytesOf(input: unknown): Uint8Array | undefined {
+  if (isBytes(input)) return input;
+  return isOfClass(input, "ArrayBuffer") ? new Uint8Array(input as ArrayBuffer) : undefined;
 }
 
 /** Throws if `signal` is aborted. @throws LqaError ABORTED, with the reason as cause */

@@ -1,23 +1,15 @@
 /**
- * Turns one chunk into its content, after every check of step 4 of clause 15.2: the planes of a module, or a plain tensor.
- * Readers that go straight to a chunk use this file; sections are in `container/meta.ts`, reading in file order is in
- * `verify.ts`.
+ * Turns the chunk of a module into its planes, after every check of step 4 of clause 15.2. Readers that go straight to a chunk use
+ * this file; tensors are in `tensors.ts`, sections in `container/meta.ts`, and reading in file order is in `verify.ts`.
  *
- * Every function takes exactly the bytes of the chunk, and returns views on them unless the chunk is compressed.
+ * Every function takes exactly the bytes of the chunk, and returns views on them.
  *
  * @module
  */
 
-import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { ELEMENT_BYTES, type PlainTensor } from "../../model/adapter.ts";
-import {
-  badBoolean,
-  checkPlane,
-  nonfiniteElement,
-  type PlaneReport,
-  type usedGroups,
-} from "../codecs/check.ts";
+import type { usedGroups } from "../codecs/canonical.ts";
+import { checkPlane, type PlaneReport } from "../codecs/check.ts";
 import {
   FACTOR_NAMES,
   type Factor,
@@ -25,7 +17,6 @@ import {
   type PackedFactors,
   vectorLengths,
 } from "../codecs/packed.ts";
-import { unorderedIndex } from "../container/chunks-read.ts";
 import {
   checkPayload,
   openChunk,
@@ -33,11 +24,9 @@ import {
   type PlaneVisitor,
   planeExtents,
   planeTaker,
-  rawPayload,
   splitPayload,
 } from "../container/layout.ts";
-import type { ChunkRecord, ModuleRecord, TensorRecord } from "../container/types.ts";
-import type { Decompressor } from "../container/zstd.ts";
+import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
 
 /** A view on the bytes of a chunk. @param bytes the whole file */
 export function chunkOf(bytes: Uint8Array, { chunk }: ChunkRecord): Uint8Array {
@@ -111,32 +100,7 @@ export function moduleFactors(
   return factors;
 }
 
-/**
- * A plain tensor with its data.
- *
- * @param values undefined for a chunk that has passed its checks before
- * @throws LqaError CHUNK_CRC, ZSTD_FRAME, TENSOR_RECORD, NONFINITE_VALUE, UNSUPPORTED_COMPRESSION
- */
-export function plainTensor(
-  chunk: Uint8Array,
-  record: TensorRecord,
-  zstd: Decompressor | undefined,
-  values: ValueChecks | undefined,
-): PlainTensor {
-  const elementSize = ELEMENT_BYTES[record.element];
-  const proven = values === undefined;
-  const data = rawPayload(chunk, record, { zstd, elementSize, proven, where: `tensor "${record.name}"` });
-  values?.tensor(record, data, record.chunk.offset);
-  return tensorOf(record, data);
-}
-
-/** A tensor record with its data. */
-export function tensorOf({ name, role, element, shape, axis }: TensorRecord, data: Uint8Array): PlainTensor {
-  return { name, role, element, shape, axis, data };
-}
-
-// Checks of values (spec clauses 8.1, 8.3, 6.8 and 12.4), with findings that name their place: those of `codecs/check.ts` in
-// planes, and those in the elements of plain tensors.
+// Checks of values (spec clauses 8.1, 8.3 and 12.4): the findings of `codecs/check.ts` in planes, with their place.
 //
 // Readers run these checks on every chunk before they return it, and throw the first finding ({@link readerValues}). A
 // validator chooses: it may skip them, collect all findings, or also check the canonical form of codes.
@@ -169,8 +133,6 @@ const NO_PLANES = { codes: new Uint8Array(0), zeroPoints: new Uint8Array(0) };
 /** Value checks of one file. */
 export class ValueChecks {
   readonly options: ValueOptions;
-  /** For a tensor that is checked in pieces: the last token index of the previous piece. */
-  #lastIndex = -1;
 
   constructor(options: ValueOptions) {
     this.options = options;
@@ -240,29 +202,5 @@ export class ValueChecks {
       );
       return false;
     };
-  }
-
-  /** Checks elements of a plain tensor, from number `first` on. */
-  tensor(record: TensorRecord, data: Uint8Array, payloadOffset: number, first = 0): void {
-    const { report } = this.options;
-    const place = (element: number): { where: string; offset: number } => ({
-      where: `tensor "${record.name}", element ${first + element}`,
-      offset:
-        payloadOffset +
-        (record.compression === "none" ? (first + element) * ELEMENT_BYTES[record.element] : 0),
-    });
-    const boolean = badBoolean(record.element, data);
-    if (boolean >= 0)
-      report(
-        new LqaError(KIND.TENSOR_RECORD, { ...place(boolean), expected: "0 or 1", actual: data[boolean] }),
-      );
-    if (record.role === "token-indices") {
-      const { at, last } = unorderedIndex(data, first === 0 ? -1 : this.#lastIndex);
-      this.#lastIndex = last;
-      if (at >= 0)
-        report(new LqaError(KIND.TENSOR_RECORD, { ...place(at), expected: `an index above ${last}` }));
-    }
-    const at = nonfiniteElement(record.element, data);
-    if (at >= 0) report(new LqaError(KIND.NONFINITE_VALUE, { ...place(at), expected: "a finite number" }));
   }
 }

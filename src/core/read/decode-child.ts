@@ -1,5 +1,6 @@
 /**
- * Decodes modules with a parent. Readers import this file with the first file that has a parent.
+ * Decodes modules with a parent, and enables the decoder of starts. Readers import this file with the first file that has a parent
+ * or a start.
  *
  * @module
  */
@@ -10,20 +11,22 @@ import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import { decodeFactor, storing } from "../codecs/decode.ts";
 import { decodeGenerations, generationJobs } from "../codecs/generations.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { CHUNK_BUDGET, DecodeMemory } from "./budget.ts";
+import { decodeStarted } from "../codecs/start/decode-started.ts";
 import {
+  allocateBytes,
+  CHUNK_BUDGET,
   type DecodedModule,
   type DecodeOptions,
   decodeModule,
   orderOf,
   targetsOf,
-  useChildDecoder,
+  useDecoders,
   type WeightType,
-} from "./decode.ts";
+} from "./opened.ts";
 
-/** Enables `decodeModule` to decode children, in this thread. */
-export function loadChildDecoder(): void {
-  useChildDecoder(decodeChild);
+/** Enables `decodeModule` to decode factors with a start or a parent, in this thread. */
+export function loadDecoders(): void {
+  useDecoders({ started: decodeStarted, child: decodeChild });
 }
 
 /** As `decodeModule`, for factors with a parent. */
@@ -41,7 +44,7 @@ export function decodeChild<T extends WeightType = "f32">(
 }
 
 /** Memory for the binary32 sums that become binary16. */
-let sums: DecodeMemory | undefined;
+let sums: ArrayBuffer | undefined;
 /** Most bytes of that memory that stay allocated after a call. */
 const KEPT_BYTES = 2 ** 25;
 
@@ -51,18 +54,19 @@ function decodeHalves<T extends WeightType>(
   options: DecodeOptions<T>,
 ): DecodedModule<T> {
   const { layout, multiplier, budgetBytes: most = CHUNK_BUDGET } = options;
-  const bytes = 4 * shape.experts * shape.rank * (shape.out + inputLength(shape));
-  if (bytes > most)
-    fail(KIND.BUDGET, {
-      where: `module "${shape.name}"`,
-      expected: `at most ${most} bytes`,
-      actual: bytes,
-    });
-  const memory = (sums ??= new DecodeMemory({ maxBytes: Number.POSITIVE_INFINITY }));
-  const how = { memory, ...(layout && { layout }), ...(multiplier && { multiplier }) };
-  const wide = decodeModule(shape, packed, how);
-  if (memory.heldBytes > KEPT_BYTES) sums = undefined;
-  const [b, a] = [storing(wide.b.data), storing(wide.a.data)];
+  const vectors = shape.experts * shape.rank;
+  const lengths = [vectors * shape.out, vectors * inputLength(shape)] as const;
+  const bytes = 4 * (lengths[0] + lengths[1]);
+  const where = `module "${shape.name}"`;
+  if (bytes > most) fail(KIND.BUDGET, { where, expected: `at most ${most} bytes`, actual: bytes });
+  const memory = sums !== undefined && sums.byteLength >= bytes ? sums : allocateBytes(bytes, where);
+  sums = bytes > KEPT_BYTES ? undefined : memory;
+  const into = {
+    b: new Float32Array(memory, 0, lengths[0]),
+    a: new Float32Array(memory, 4 * lengths[0], lengths[1]),
+  };
+  decodeModule(shape, packed, { into, ...(layout && { layout }), ...(multiplier && { multiplier }) });
+  const [b, a] = [storing(into.b), storing(into.a)];
   const targets = targetsOf(shape, options, [b, a]);
   decodeFactor(b, targets.b.view, 0, targets.kernel);
   decodeFactor(a, targets.a.view, 0, targets.kernel);

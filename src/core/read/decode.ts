@@ -15,11 +15,11 @@ import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
 import { type DecodeTarget, decodeFactor, type FactorJob, factorJobs } from "../codecs/decode.ts";
-import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
+import { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
-import { startDecoder } from "../codecs/start/loaded.ts";
-import { allocateBytes, CHUNK_BUDGET, type DecodeMemory } from "./budget.ts";
+import type { decodeStarted } from "../codecs/start/decode-started.ts";
+import { allocateBytes, CHUNK_BUDGET } from "./budget.ts";
 import type { decodeChild } from "./decode-child.ts";
 
 /** Order of the weights in a decoded factor. */
@@ -122,16 +122,7 @@ export function decodeModule<T extends WeightType = "f32">(
   const { rank, out } = shape;
   const n = inputLength(shape);
   const where = `module "${shape.name}"`;
-  if (packed.parent !== undefined) {
-    const decode =
-      childDecoder ??
-      fail(KIND.USAGE, {
-        where,
-        actual: "factors with a parent, on a thread that has opened no file with one",
-        advice: "Decode where the file was opened, or open it on this thread as well.",
-      });
-    return decode(shape, packed, options);
-  }
+  if (packed.parent !== undefined) return loadedDecoders("a parent", where).child(shape, packed, options);
   const start = hasStart(packed.bands) ? packed.start : undefined;
   if (start === undefined && hasStart(packed.bands))
     throw new RangeError(`${where}: expected the start that its bands imply, found none`);
@@ -141,16 +132,34 @@ export function decodeModule<T extends WeightType = "f32">(
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
     if (start === undefined) decodeFactor(aJob, a.view, expert * rank * n, kernel);
   });
-  if (start !== undefined) startDecoder(where)(packed, start, n, a.view, kernel);
+  if (start !== undefined) loadedDecoders("a start", where).started(packed, start, n, a.view, kernel);
   return done();
 }
 
-/** The decoder of factors with a parent. Readers import it with the first such file, because most files have no parent. */
-let childDecoder: typeof decodeChild | undefined;
+/** The decoders of factors with a start and of those with a parent. */
+interface RareDecoders {
+  readonly started: typeof decodeStarted;
+  readonly child: typeof decodeChild;
+}
 
-/** Sets the decoder of factors with a parent, for this thread. */
-export function useChildDecoder(decoder: typeof decodeChild): void {
-  childDecoder = decoder;
+/** Readers import these with the first file that needs one, because most files do not. */
+let rareDecoders: RareDecoders | undefined;
+
+/** Sets the decoders of factors with a start or a parent, for this thread. */
+export function useDecoders(decoders: RareDecoders): void {
+  rareDecoders = decoders;
+}
+
+/** @throws LqaError USAGE on a thread that has opened no file with a start or a parent */
+function loadedDecoders(what: string, where: string): RareDecoders {
+  return (
+    rareDecoders ??
+    fail(KIND.USAGE, {
+      where,
+      actual: `factors with ${what}, on a thread that has opened no file with one`,
+      advice: "Decode where the file was opened, or open it on this thread as well.",
+    })
+  );
 }
 
 /** The order in which a job writes B' for a layout. */
@@ -261,6 +270,76 @@ function given(into: FactorArrays, lengths: Lengths, type: WeightType, where: st
 
 function isHalf(array: Float32Array | HalfArray): boolean {
   return array instanceof Uint16Array || (NativeHalf !== undefined && array instanceof NativeHalf);
+}
+
+// Reusable memory for decoded weights.
+//
+// New arrays cost more than decoding: the system page-faults fresh memory at 2 GB/s, while a decoder produces 5 to 20 GB/s. A
+// caller that decodes one module after another needs the arrays of only one module at a time.
+
+/** Options of {@link DecodeMemory}. */
+export interface DecodeMemoryOptions {
+  /** Most bytes of decoded arrays at a time. Default 256 MiB. */
+  readonly maxBytes?: number;
+}
+
+const DEFAULT_BYTES = 2 ** 28;
+/** Arrays begin at multiples of this: a cache line. */
+const ALIGNMENT = 64;
+
+/**
+ * Holds the arrays of the last module that was decoded with `{ memory }`. **The next call overwrites or detaches them**
+ * (their length is 0 then): use them before that, or copy them.
+ *
+ * With WebAssembly they are views on its memory, and nothing is copied. The memory also holds the work area of the decoder,
+ * usually 2 MiB.
+ */
+export class DecodeMemory {
+  readonly maxBytes: number;
+  #kernel: DecodeKernel | undefined;
+  #plain: ArrayBuffer = new ArrayBuffer(0);
+
+  constructor({ maxBytes = DEFAULT_BYTES }: DecodeMemoryOptions = {}) {
+    this.maxBytes = maxBytes;
+  }
+
+  /** Bytes held. */
+  get heldBytes(): number {
+    return this.#plain.byteLength + (this.#kernel?.memory.buffer.byteLength ?? 0);
+  }
+
+  /** Releases all memory. Arrays from earlier calls stay valid, and the object stays usable. */
+  release(): void {
+    this.#kernel = undefined;
+    this.#plain = new ArrayBuffer(0);
+  }
+
+  /**
+   * Reserves room for two arrays of `sizes` bytes. `kernel` is the one whose memory holds them; undefined if none does. Only the
+   * library itself uses this.
+   *
+   * @internal
+   * @throws LqaError BUDGET
+   */
+  take(
+    jobs: readonly FactorJob[],
+    wide: boolean,
+    sizes: readonly [number, number],
+    where: string,
+  ): { buffer: ArrayBufferLike; offsets: [number, number]; kernel: DecodeKernel | undefined } {
+    const padded = Math.ceil(sizes[0] / ALIGNMENT) * ALIGNMENT;
+    const bytes = padded + sizes[1];
+    if (bytes > this.maxBytes)
+      fail(KIND.BUDGET, { where, expected: `at most ${this.maxBytes} bytes`, actual: bytes });
+    this.#kernel ??= DecodeKernel.make();
+    const at = this.#kernel?.allocate(jobs, wide, bytes);
+    if (at !== undefined) {
+      const { buffer } = this.#kernel!.memory;
+      return { buffer, offsets: [at, at + padded], kernel: this.#kernel };
+    }
+    if (this.#plain.byteLength < bytes) this.#plain = allocateBytes(bytes, where);
+    return { buffer: this.#plain, offsets: [0, padded], kernel: undefined };
+  }
 }
 
 // ΔW of one module as a dense matrix (spec clause 9.1), for merging it into a base weight or comparing it with one.

@@ -10,16 +10,19 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
+import { isIncomplete } from "../container/prologue.ts";
 import { allChunks } from "../container/types.ts";
-import { type Decompressor, type Zstd, zstdFor } from "../container/zstd.ts";
+import type { Decompressor, Zstd } from "../container/zstd.ts";
+import { type Pieces, piecesOf } from "../io/pieces.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
-import { readerValues, tensorOf } from "./chunks.ts";
+import { readerValues } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
 import { chunksStart, type Header, headerSteps } from "./header.ts";
 import type { LqaFile } from "./lqa-file.ts";
-import { breather, type Need, type Steps } from "./steps.ts";
+import { tensorOf, zstdFor } from "./other-payloads.ts";
+import { breather, type Need, PAUSE, type Steps } from "./steps.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
 
 /** How to read a stream. */
@@ -170,7 +173,7 @@ export class Engine {
     const { prologue, index } = header;
     this.#ready.push({ type: "header", prologue, index });
     // A pause, so that `next` returns the header even if the first chunk is over the budget.
-    yield { bytes: 0 };
+    yield isIncomplete(prologue) ? { ...PAUSE, load: loadDecoders } : PAUSE;
     return yield* this.#body(header);
   }
 
@@ -212,6 +215,29 @@ export class Engine {
     const values = readerValues();
     return bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
   }
+}
+
+/** The events of an engine that runs over a source until its end. Leaving the loop early cancels the source. */
+export async function* eventsOf(
+  engine: Engine,
+  source: Pieces,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LqaEvent, void, undefined> {
+  try {
+    for await (const piece of piecesOf(source, signal)) {
+      engine.feed(piece);
+      for (let event = await engine.next(); event !== undefined; event = await engine.next()) yield event;
+    }
+    engine.close();
+    for (let event = await engine.next(); event !== undefined; event = await engine.next()) yield event;
+  } finally {
+    // Releases the buffers, even if the caller keeps the iterator.
+    engine.fail(new TypeError("this stream has ended"));
+  }
+}
+
+async function loadDecoders(): Promise<void> {
+  (await import("./decode-child.ts")).loadDecoders();
 }
 
 // Collects pieces of any size into the stretches that the read steps request.

@@ -22,19 +22,13 @@ import type { Origin } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { splitPayload } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
-import {
-  type AnyRecord,
-  type ChunkRecord,
-  type ContainerIndex,
-  type ModuleRecord,
-  placeOf,
-} from "../container/types.ts";
-import { type Decompressor, zstdFor } from "../container/zstd.ts";
-import { type Input, openInput } from "../io/input.ts";
-import type { Pieces } from "../io/pieces.ts";
-import { type ByteSource, eitherSignal, memorySource } from "../io/source.ts";
+import { isIncomplete } from "../container/prologue.ts";
+import { type AnyRecord, type ContainerIndex, type ModuleRecord, placeOf } from "../container/types.ts";
+import type { Decompressor } from "../container/zstd.ts";
+import type { Input } from "../io/input.ts";
+import { bytesOf, eitherSignal, memorySource } from "../io/source.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
-import { moduleFactors, modulePayload, plainTensor, readerValues, type ValueChecks } from "./chunks.ts";
+import { moduleFactors, modulePayload, readerValues, type ValueChecks } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import { type Header, headerSteps } from "./header.ts";
 import type { LqaFile, OpenOptions, ReadOptions } from "./lqa-file.ts";
@@ -43,7 +37,6 @@ import {
   FIRST_BYTES,
   type KeepingSource,
   keepingSource,
-  openHeader,
   type PlannedRange,
   planRanges,
   readExactly,
@@ -88,19 +81,17 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
   const { fileId, signal, limits = "core" } = options;
   if (fileId !== undefined && !/^[0-9a-f]{64}$/i.test(fileId))
     fail(KIND.USAGE, { where: "fileId", expected: "64 hexadecimal digits", actual: fileId.slice(0, 80) });
-  const opened = await openInput(input);
-  if (opened.kind === "bytes") {
-    const { bytes } = opened;
-    const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
-    const source = keepingSource(memorySource(bytes));
-    // The length is wrong. That is the first error only if nothing before the end is wrong.
-    if (bytes.length !== header.prologue.fileLength)
-      await verify({ header, source, bytes, pin: undefined, options, parents: [], verified: undefined });
-    return fileOf(header, source, bytes, options);
+  const bytes = bytesOf(input);
+  if (bytes === undefined) {
+    const { header, source } = await (await import("./open-source.ts")).openSource(input, options);
+    return await fileOf(header, source, undefined, options);
   }
-  const source = opened.kind === "source" ? opened.source : await streamed(opened.pieces, options);
-  const found = await openHeader(source, { limits, signal });
-  return await fileOf(found.header, found.source, undefined, options);
+  const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
+  const source = keepingSource(memorySource(bytes));
+  // The length is wrong. That is the first error only if nothing before the end is wrong.
+  if (bytes.length !== header.prologue.fileLength)
+    await verify({ header, source, bytes, pin: undefined, options, parents: [], verified: undefined });
+  return await fileOf(header, source, bytes, options);
 }
 
 /** Opens a file in memory that a validator has found valid, values included, without hashing it again. */
@@ -112,7 +103,7 @@ export async function openVerified(
   const header = await runSteps(headerSteps("core"), takeFrom(bytes));
   const source = keepingSource(memorySource(bytes));
   const parents = await parentsOf(header.index, options);
-  return verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
+  return await verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
 }
 
 /** The parents of a file among `options.parents`. @throws LqaError PARENT_MISMATCH, HARD_LIMIT, CORE_LIMIT; as {@link open} */
@@ -129,11 +120,6 @@ export async function parentsOf(
   return await findParents(index, files, options);
 }
 
-async function streamed(pieces: Pieces, options: OpenOptions): Promise<ByteSource> {
-  const { piecesSource } = await import("../io/pieces.ts");
-  return piecesSource(pieces, options.budgetBytes ?? CHUNK_BUDGET, options.signal);
-}
-
 async function verify(reading: Reading, watch: WatchOptions = {}): Promise<VerifiedIds> {
   return (await import("./whole.ts")).verifyFile(reading, watch);
 }
@@ -148,23 +134,22 @@ async function fileOf(
   const pinned = source.stable !== true || fileId !== undefined;
   const pin = pinned ? await (await import("./pin.ts")).pinFile(source, header, fileId, signal) : undefined;
   const parents = await parentsOf(header.index, options);
-  return verbsOf({ header, source, bytes, pin, options, parents, verified: undefined });
+  return await verbsOf({ header, source, bytes, pin, options, parents, verified: undefined });
 }
 
-function verbsOf(reading: Reading): LqaFile {
+async function verbsOf(reading: Reading): Promise<LqaFile> {
   const { header, source, pin, options, parents } = reading;
   const { prologue, index } = header;
+  if (isIncomplete(prologue)) (await import("./decode-child.ts")).loadDecoders();
   const { fileLength } = prologue;
   const budget = options.budgetBytes ?? CHUNK_BUDGET;
   const values = readerValues();
   /** Chunks of a stable source that have passed their checks. */
   const proven = new WeakSet<AnyRecord>();
+  /** zstd for plain tensors; sections may need another implementation. */
   let zstd: Promise<Decompressor | undefined> | undefined;
 
   const recordOf = moduleFinder(index.modules);
-  /** zstd for plain tensors; sections may need another implementation. */
-  const zstdOf = ({ compression }: ChunkRecord): Promise<Decompressor | undefined> | undefined =>
-    compression === "none" ? undefined : (zstd ??= zstdFor(index.tensors, options));
   const planOf = <T extends AnyRecord>(records: Iterable<T>): PlannedRange<T>[] =>
     planRanges(records, options, pin && (({ chunk }) => pin.spanOf(chunk)));
   /** The chunks of a range, one for each of its records. */
@@ -242,8 +227,9 @@ function verbsOf(reading: Reading): LqaFile {
   const section = async (type: "META" | "ORIG", signal?: AbortSignal): Promise<MetaMap | undefined> => {
     const record = index.sections.find((s) => s.type === type);
     if (record === undefined) return undefined;
-    const [chunk, zstd] = [await readChunk(record, signal), await zstdFor([record], options)];
-    return (await import("../container/meta.ts")).sectionMap(chunk, record, zstd);
+    const chunk = await readChunk(record, signal);
+    const { sectionMap, zstdFor } = await import("./other-chunks.ts");
+    return sectionMap(chunk, record, await zstdFor([record], options));
   };
 
   const file: LqaFile = {
@@ -298,8 +284,11 @@ function verbsOf(reading: Reading): LqaFile {
         }
     },
     async tensor(record, { signal } = {}) {
-      const [chunk, zstd] = [await readChunk(record, signal), await zstdOf(record)];
-      return checked(record, (values) => plainTensor(chunk, record, zstd, values));
+      const chunk = await readChunk(record, signal);
+      const { plainTensor, zstdFor } = await import("./other-chunks.ts");
+      const tool =
+        record.compression === "none" ? undefined : await (zstd ??= zstdFor(index.tensors, options));
+      return checked(record, (values) => plainTensor(chunk, record, tool, values));
     },
     meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},
     origin: async ({ signal } = {}) => (await section("ORIG", signal)) as Origin | undefined,

@@ -7,24 +7,12 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
-import { loadStartDecoder } from "../codecs/start/loaded.ts";
 import { align, crc32, requireZero } from "../container/bytes.ts";
 import { readIndex } from "../container/index-read.ts";
-import {
-  hasStarts,
-  hex32,
-  PROLOGUE_BYTES,
-  type Prologue,
-  readPrologue,
-  vectorsWith,
-} from "../container/prologue.ts";
-import { interpretIndex } from "../container/records-read.ts";
+import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue, vectorsWith } from "../container/prologue.ts";
+import { hasRareRecords, interpretIndex } from "../container/records-read.ts";
 import type { ContainerIndex } from "../container/types.ts";
-import { need, PAUSE, runOver, type Steps } from "./steps.ts";
-
-async function loadChildDecoder(): Promise<void> {
-  (await import("./decode-child.ts")).loadChildDecoder();
-}
+import { need, PAUSE, type Steps } from "./steps.ts";
 
 /** Checked prologue and index of a file; the bytes after them may be missing. */
 export interface OpenedIndex {
@@ -55,9 +43,13 @@ export function chunksStart(prologue: Prologue): number {
  * Reads prologue, index and the padding behind it.
  *
  * @param limits the column of clause 14 that bounds the file
+ * @param interpret `interpretRareIndex`, for a caller that cannot wait until it is loaded
  * @throws LqaError of classes T, M, V, I, U and L
  */
-export function* headerSteps(limits: LimitSet): Steps<Header> {
+export function* headerSteps(
+  limits: LimitSet,
+  interpret: typeof interpretIndex = interpretIndex,
+): Steps<Header> {
   const prologueBytes = yield { bytes: PROLOGUE_BYTES };
   const prologue = readPrologue(prologueBytes, limits);
   const end = headerLength(prologue);
@@ -65,22 +57,20 @@ export function* headerSteps(limits: LimitSet): Steps<Header> {
   const crc = crc32(indexBytes);
   if (crc !== prologue.indexCrc)
     fail(KIND.INDEX_CRC, { offset: 56, expected: hex32(crc), actual: hex32(prologue.indexCrc) });
-  const work = interpretIndex(readIndex(indexBytes, PROLOGUE_BYTES, vectorsWith(prologue)), {
-    prologue,
-    limits,
-  });
+  const read = readIndex(indexBytes, PROLOGUE_BYTES, vectorsWith(prologue));
+  if (interpret === interpretIndex && hasRareRecords(read, prologue))
+    yield {
+      ...PAUSE,
+      async load() {
+        interpret = (await import("../container/rare-records.ts")).interpretRareIndex;
+      },
+    };
+  const work = interpret(read, { prologue, limits });
   let step = work.next();
   for (; step.done !== true; step = work.next()) yield PAUSE;
   const { index, noncanonicalName } = step.value;
-  if (hasStarts(prologue)) yield { ...PAUSE, load: loadStartDecoder };
-  if (index.parentId !== undefined) yield { ...PAUSE, load: loadChildDecoder };
   const where = "padding after the index";
   const padding = yield* need(chunksStart(prologue) - end, end, where, prologue.fileLength);
   requireZero(padding, end, where);
   return { prologue, index, noncanonicalName, prologueBytes, indexBytes };
-}
-
-/** Reads and checks prologue and index of a file in memory; the chunks may be missing. @throws LqaError as {@link headerSteps} */
-export function openIndex(bytes: Uint8Array, options: { readonly limits?: LimitSet }): Header {
-  return runOver(bytes, headerSteps(options.limits ?? "core"));
 }

@@ -7,15 +7,14 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue.ts";
+import * as KIND from "../../error-catalogue-later.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { GENERATIONS } from "../../limits.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { checkLimit } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import type { LqaFile, OpenOptions } from "./lqa-file.ts";
-import type { WatchOptions } from "./steps.ts";
+import { checkLimit, type WatchOptions } from "./opened.ts";
 
 /**
  * Finds the parents of a file, the nearest first, up to the first that is missing.

@@ -1,6 +1,6 @@
 /**
- * Chooses the ranges of a {@link ByteSource} that a reader requests (spec clause 13.2): the header from the first bytes,
- * coalesced ranges of the wanted chunks, one stretch that must be whole, or everything from a position on.
+ * Chooses the ranges of a {@link ByteSource} that a reader requests (spec clause 13.2): coalesced ranges of the wanted chunks, or
+ * one stretch that must be whole. `open-header.ts` chooses those of the header, `pieces-from.ts` those of everything.
  *
  * A request costs a round trip of 20 to 100 ms; at 100 Mbit/s that is the time of 250 KB to 1.2 MB. So a range includes gaps of
  * up to 64 KiB between two wanted chunks: 5 ms at that speed, less than any round trip, and at worst one unneeded chunk of
@@ -10,14 +10,9 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import type { LimitSet } from "../../limits.ts";
-import { concat } from "../container/bytes.ts";
 import type { ChunkRecord, Extent } from "../container/types.ts";
-import { assertNotAborted, type ByteSource, eitherSignal } from "../io/source.ts";
-import { type Header, headerSteps } from "./header.ts";
-import { runSteps, truncated } from "./steps.ts";
+import { assertNotAborted, type ByteSource } from "../io/source.ts";
+import { truncated } from "./steps.ts";
 
 /** How to coalesce ranges. */
 export interface PlanOptions {
@@ -37,11 +32,6 @@ const GAP_BYTES = 64 * 1024;
 export const RANGE_BYTES: number = 8 * 2 ** 20;
 /** Bytes of the first request: it holds prologue and index of most adapters. */
 export const FIRST_BYTES = 65536;
-/** The largest alignment, so that the padding behind a long index comes with it. */
-const PADDING_BYTES = 4096;
-/** Bytes per request when reading everything. */
-export const PIECE_BYTES: number = 4 * 2 ** 20;
-
 /**
  * The ranges that hold these chunks, in file order. A chunk that occurs twice is in one range only.
  *
@@ -67,50 +57,6 @@ export function planRanges<T extends Pick<ChunkRecord, "chunk">>(
     } else ranges.push({ offset, length, chunks: [record] });
   }
   return ranges;
-}
-
-/**
- * Reads and checks prologue and index, and compares the length of the source with the declared one.
- *
- * @returns the header, and a source that keeps the bytes read so far
- * @throws LqaError as `headerSteps`; TRUNCATED_FILE, TRAILING_BYTES; and as the source
- */
-export async function openHeader(
-  source: ByteSource,
-  {
-    signal,
-    limits = "core",
-  }: { readonly limits?: LimitSet | undefined; readonly signal?: AbortSignal | undefined },
-): Promise<{ readonly header: Header; readonly source: KeepingSource }> {
-  let bytes = await source.read(0, FIRST_BYTES, signal);
-  let ended = bytes.length < FIRST_BYTES;
-  let at = 0;
-  const take = async ({ bytes: wanted }: { readonly bytes: number }): Promise<Uint8Array> => {
-    const end = at + wanted;
-    if (end > bytes.length && !ended) {
-      const missing = end - bytes.length + PADDING_BYTES;
-      const more = await source.read(bytes.length, missing, signal);
-      ended = more.length < missing;
-      bytes = concat([bytes, more]);
-    }
-    const piece = bytes.subarray(at, end);
-    at += piece.length;
-    return piece;
-  };
-  const header = await runSteps(headerSteps(limits), take, signal);
-  const { fileLength } = header.prologue;
-  // If the source does not know its size, a later read detects that it is too short.
-  checkLength(source.size ?? (ended ? bytes.length : fileLength), fileLength);
-  const kept = keepingSource(source);
-  kept.keep("head", 0, bytes);
-  return { header, source: kept };
-}
-
-/** Compares the length of a source with the declared one. @throws LqaError TRUNCATED_FILE, TRAILING_BYTES */
-function checkLength(size: number, fileLength: number): void {
-  if (size < fileLength) truncated(size, fileLength);
-  if (size > fileLength)
-    fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
 }
 
 /** A source that keeps some extents in memory, and answers reads within them from there. */
@@ -151,44 +97,4 @@ export async function readExactly(
   const bytes = await source.read(offset, length, signal);
   if (bytes.length < length) truncated(offset + bytes.length, fileLength, where);
   return bytes;
-}
-
-/**
- * Everything from `start` to `end` in pieces, with one piece of read-ahead; fewer if the source ends before. Leaving the loop
- * aborts the current request.
- */
-export async function* piecesFrom(
-  source: ByteSource,
-  start: number,
-  end: number,
-  signal?: AbortSignal,
-  {
-    onProgress,
-    pieceBytes = PIECE_BYTES,
-  }: {
-    readonly onProgress?: ((done: number, total: number) => void) | undefined;
-    readonly pieceBytes?: number;
-  } = {},
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const control = new AbortController();
-  const either = eitherSignal(signal, control.signal);
-  const read = (at: number): Promise<Uint8Array> => {
-    const piece = source.read(at, Math.min(pieceBytes, end - at), either);
-    // The loop awaits it in its turn, unless the consumer has left before.
-    piece.catch(() => {});
-    return piece;
-  };
-  try {
-    let next = start < end ? read(start) : undefined;
-    for (let at = start; next !== undefined; ) {
-      const piece = await next;
-      at += Math.min(pieceBytes, end - at);
-      const whole = at === end || piece.length === pieceBytes;
-      next = at < end && whole ? read(at) : undefined;
-      yield piece;
-      onProgress?.(at - start, end - start);
-    }
-  } finally {
-    control.abort();
-  }
 }

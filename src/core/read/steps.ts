@@ -75,14 +75,6 @@ export function takeFrom(
   };
 }
 
-/** Runs steps over an array without a pause, with views on it. */
-export function runOver<T>(bytes: Uint8Array, steps: Steps<T>): T {
-  const take = takeFrom(bytes);
-  let step = steps.next();
-  while (step.done !== true) step = steps.next(take(step.value));
-  return step.value;
-}
-
 /**
  * Requests bytes that must all be present.
  *

@@ -8,31 +8,12 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { type Pieces, piecesOf } from "../io/pieces.ts";
+import type { Pieces } from "../io/pieces.ts";
 import { isBytes } from "../io/source.ts";
 import type { DecodedModule, DecodeOptions, WeightType } from "./decode.ts";
-import { Engine, type StreamOptions } from "./engine.ts";
+import { Engine, eventsOf, type StreamOptions } from "./engine.ts";
 import type { EndEvent, HeaderEvent, LqaEvent } from "./events.ts";
 import type { VerifiedIds } from "./verify.ts";
-
-/** The events of an engine that runs over a source until its end. Leaving the loop early cancels the source. */
-export async function* eventsOf(
-  engine: Engine,
-  source: Pieces,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<LqaEvent, void, undefined> {
-  try {
-    for await (const piece of piecesOf(source, signal)) {
-      engine.feed(piece);
-      for (let event = await engine.next(); event !== undefined; event = await engine.next()) yield event;
-    }
-    engine.close();
-    for (let event = await engine.next(); event !== undefined; event = await engine.next()) yield event;
-  } finally {
-    // Releases the buffers, even if the caller keeps the iterator.
-    engine.fail(new TypeError("this stream has ended"));
-  }
-}
 
 /** Options of {@link decodeStream}. */
 export interface DecodeStreamOptions<T extends WeightType = WeightType> extends StreamOptions {

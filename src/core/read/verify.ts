@@ -7,23 +7,29 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue.ts";
+import * as KIND from "../../error-catalogue-later.ts";
 import { type ErrorKind, fail, isLqaError, type LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { align, CRC_BYTES, crc32, requireZero, toHex } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
-import { contentHasher, moduleContent, rootDigest, tensorContent } from "../container/digests.ts";
-import { checkChunkCrc, DIGEST_BYTES, planeTaker, rawPayload } from "../container/layout.ts";
+import {
+  contentHasher,
+  moduleContent,
+  readTrailer,
+  rootDigest,
+  tensorContent,
+} from "../container/digests.ts";
+import { checkChunkCrc, DIGEST_BYTES, planeTaker } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
-import { readTrailer } from "../container/trailer.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import type { Decompressor, Inflater } from "../container/zstd.ts";
+import { type Decompressor, type Inflater, rawPayload } from "../container/zstd.ts";
 import { assertRoom, inflateCount } from "./budget.ts";
 import { checkModule, type ValueChecks } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
+import { checkTensor } from "./other-payloads.ts";
 import { need, type Steps } from "./steps.ts";
 
 /** Identity of a verified file, hexadecimal. */
@@ -194,7 +200,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       `tensor "${record.name}"`,
       (payload) => content.add(tensorContent(record), payload),
       (raw) => {
-        values?.tensor(record, raw, record.chunk.offset);
+        if (values !== undefined) checkTensor(values.options, record, raw);
         visitor.tensor?.(record, raw);
       },
     );

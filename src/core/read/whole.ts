@@ -15,19 +15,26 @@ import { toHex } from "../container/bytes.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
-import { allChunks, type ModuleRecord } from "../container/types.ts";
-import { zstdFor } from "../container/zstd.ts";
+import type { ModuleRecord } from "../container/types.ts";
 import { assertNotAborted, eitherSignal } from "../io/source.ts";
-import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
-import { readerValues } from "./chunks.ts";
-import { Engine } from "./engine.ts";
+import { Engine, eventsOf } from "./engine.ts";
 import type { LqaEvent, PackedModule } from "./events.ts";
 import type { Reading } from "./file.ts";
-import { chunksStart } from "./header.ts";
 import type { LqaFile } from "./lqa-file.ts";
-import { piecesFrom, readExactly } from "./ranges.ts";
-import { runSteps, takeFrom, type WatchOptions } from "./steps.ts";
-import { eventsOf } from "./stream.ts";
+import {
+  ADAPTER_BUDGET,
+  allChunks,
+  assertAdapter,
+  CHUNK_BUDGET,
+  chunksStart,
+  readExactly,
+  readerValues,
+  runSteps,
+  takeFrom,
+  type WatchOptions,
+} from "./opened.ts";
+import { zstdFor } from "./other-payloads.ts";
+import { piecesFrom } from "./pieces-from.ts";
 import { bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
 
 /** See {@link LqaFile.verify}. */

@@ -11,32 +11,26 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue.ts";
+import * as KIND from "../../error-catalogue-later.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import { equalBytes } from "../../model/bytes.ts";
-import { usedGroups } from "../codecs/check.ts";
+import { usedGroups } from "../codecs/canonical.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES, vectorsWith } from "../container/prologue.ts";
 import { allChunks } from "../container/types.ts";
-import { zstdFor } from "../container/zstd.ts";
 import { type Input, openInput } from "../io/input.ts";
 import { PIECE_BUDGET } from "../read/budget.ts";
 import { ValueChecks } from "../read/chunks.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
+import { zstdFor } from "../read/other-payloads.ts";
 import { type Need, runSteps, type Steps } from "../read/steps.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
 import { scanOf } from "./scan.ts";
-import { suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
-import {
-  VALIDATION_LEVELS,
-  type ValidateOptions,
-  type Validation,
-  type ValidationLevel,
-  type Warning,
-} from "./validation.ts";
+import { type Suspicion, suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
+import type { ValidateOptions, Validation, ValidationLevel } from "./validation.ts";
 import { type ByteReader, DirectWindow, MemoryWindow, piecesReader, sourceReader, Window } from "./window.ts";
 
 /** Most findings and most warnings to keep: a file full of errors must not fill the memory. */
@@ -44,19 +38,36 @@ export const MOST_FINDINGS = 1000;
 /** Bytes to read at once when the validator only counts them. */
 const SKIPPED = 2 ** 20;
 
+/** How far each level goes. */
+const DEPTHS: Readonly<Record<ValidationLevel, number>> = {
+  structure: 0,
+  integrity: 1,
+  values: 2,
+  canonical: 3,
+};
+
+/** A validation, with warnings that have no texts yet: `validate.ts` adds them. */
+export interface Checked extends Omit<Validation, "warnings"> {
+  readonly suspicions: readonly Suspicion[];
+}
+
 /** The implementation of {@link import("./validate.ts").validate}, which imports this file. */
 export async function validate(
   input: Input,
   { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
-): Promise<Validation> {
-  const opened = await openInput(input);
+): Promise<Checked> {
+  const opened = openInput(input);
   switch (opened.kind) {
     case "bytes":
       return await check(new MemoryWindow(opened.bytes), opened.bytes.length, false, options);
     case "pieces":
       return await validateReader(piecesReader(opened.pieces, signal), options);
+    case "url":
     case "source": {
-      const { source } = opened;
+      const source =
+        opened.kind === "source"
+          ? opened.source
+          : (await import("../read/open-url.ts")).httpRanges(opened.url);
       if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
       // A source on a server knows its size from its first answer on.
       if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
@@ -66,7 +77,7 @@ export async function validate(
 }
 
 /** As {@link validate}, from a reader. It cancels the reader at the end, because that may still read ahead. */
-export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
+export async function validateReader(reader: ByteReader, options: ValidateOptions): Promise<Checked> {
   try {
     return await check(new Window(reader), reader.size, true, options);
   } finally {
@@ -79,7 +90,7 @@ async function check(
   size: number | undefined,
   scanned: boolean,
   options: ValidateOptions,
-): Promise<Validation> {
+): Promise<Checked> {
   const run = new Run(options, size, scanned);
   let ids: VerifiedIds | undefined;
   const arrived = async (piece: Promise<Uint8Array>): Promise<Uint8Array> => {
@@ -144,7 +155,7 @@ class Run {
   readonly #size: number | undefined;
   readonly #scanned: boolean;
   readonly #findings: LqaError[] = [];
-  readonly #warnings: Warning[] = [];
+  readonly #suspicions: Suspicion[] = [];
   #omitted = 0;
   #meta: MetaMap | undefined;
 
@@ -162,7 +173,7 @@ class Run {
   }
 
   *steps(): Steps<VerifiedIds | undefined> {
-    const depth = VALIDATION_LEVELS.indexOf(this.#level);
+    const depth = DEPTHS[this.#level];
     const report = (error: LqaError): void => {
       if (this.#options.all !== true) throw error;
       this.add(error);
@@ -221,14 +232,14 @@ class Run {
     });
   }
 
-  #warn(warnings: Iterable<Warning>): void {
-    for (const warning of warnings) {
-      if (this.#warnings.length === MOST_FINDINGS) return;
-      this.#warnings.push(warning);
+  #warn(suspicions: Iterable<Suspicion>): void {
+    for (const suspicion of suspicions) {
+      if (this.#suspicions.length === MOST_FINDINGS) return;
+      this.#suspicions.push(suspicion);
     }
   }
 
-  result(taken: number, ids: VerifiedIds | undefined): Validation {
+  result(taken: number, ids: VerifiedIds | undefined): Checked {
     const findings = this.#findings;
     const index = this.header?.index;
     return {
@@ -237,7 +248,7 @@ class Run {
       error: findings[0],
       findings,
       omitted: this.#omitted,
-      warnings: this.#warnings,
+      suspicions: this.#suspicions,
       bytes: this.#size ?? taken,
       modules: index?.modules.length,
       tensors: index?.tensors.length,

@@ -13,7 +13,8 @@
 import * as KIND from "../../error-catalogue.ts";
 import { caught, LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
-import { checkFloats, checkScales, findUsed, firstUnusedBit } from "../codecs/check.ts";
+import { findUsed } from "../codecs/canonical.ts";
+import { checkFloats, checkScales, firstUnusedBit } from "../codecs/check.ts";
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import { lowerFactor, vectorLengths } from "../codecs/packed.ts";
 import { requireZero } from "../container/bytes.ts";
@@ -21,6 +22,7 @@ import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { ValueChecks } from "../read/chunks.ts";
+import { checkTensor } from "../read/other-payloads.ts";
 import type { PayloadScan } from "../read/verify.ts";
 
 /** Largest chunk to check in memory; the validator scans larger ones. Most adapters have only smaller chunks. */
@@ -63,13 +65,20 @@ export function scanOf(
   if ((!many && !large) || ("type" in record && KNOWN_SECTIONS.has(record.type))) return undefined;
   const waiting = values && delayed(values);
   if ("bands" in record) return moduleScan(record, waiting, values);
-  const { payload, chunk } = record;
+  const { payload } = record;
+  let last: number | undefined;
   return {
     pieces: pieces(payload),
     look(piece, offset) {
       // For a tensor, report the first fault, as in memory.
       if ("role" in record && waiting !== undefined && waiting.found.length === 0)
-        waiting.values.tensor(record, piece, chunk.offset, offset / ELEMENT_BYTES[record.element]);
+        last = checkTensor(
+          waiting.values.options,
+          record,
+          piece,
+          offset / ELEMENT_BYTES[record.element],
+          last,
+        );
     },
     finish: () => finish(undefined, waiting, values),
   };

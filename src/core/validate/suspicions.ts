@@ -14,7 +14,10 @@ import { packedBytes, readElement, unpackCodes } from "../codecs/floats.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { lower } from "../codecs/registry.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
-import { type Warning, warning } from "./validation.ts";
+import type { WarningDetails, WarningName } from "./validation.ts";
+
+/** A warning without its texts. */
+export type Suspicion = readonly [kind: WarningName, details: WarningDetails];
 
 /** Plausible bytes of f32 weights for each byte of the file. One bit per weight gives 32. */
 const EXPANSION = 512;
@@ -30,27 +33,30 @@ const SAMPLE = 64;
 const HUGE = 60000;
 
 /** Warnings from records alone. A generator, so that a caller that keeps some need not hold them all. */
-export function* suspiciousRecords(index: ContainerIndex, fileLength: number): Generator<Warning> {
+export function* suspiciousRecords(index: ContainerIndex, fileLength: number): Generator<Suspicion> {
   let decoded = 0;
   for (const module of index.modules) {
     const where = `module "${module.name}"`;
     const { offset } = module.chunk;
     decoded += 4 * parameterCount(module);
-    if (module.multiplier === 0) yield warning("MULTIPLIER_ZERO", { where });
+    if (module.multiplier === 0) yield ["MULTIPLIER_ZERO", { where }];
     else if (Math.abs(module.multiplier) > MULTIPLIER || unexplained(module))
-      yield warning("MULTIPLIER_UNUSUAL", {
-        where,
-        expected: `${module.alpha} / ${module.rank}, ${module.alpha} / √${module.rank}, and at most ${MULTIPLIER}`,
-        actual: module.multiplier,
-      });
+      yield [
+        "MULTIPLIER_UNUSUAL",
+        {
+          where,
+          expected: `${module.alpha} / ${module.rank}, ${module.alpha} / √${module.rank}, and at most ${MULTIPLIER}`,
+          actual: module.multiplier,
+        },
+      ];
     const most = Math.min(module.out, inputLength(module));
     if (module.rank > most)
-      yield warning("RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank });
+      yield ["RANK_ABOVE_SHAPE", { where, offset, expected: `at most ${most}`, actual: module.rank }];
     if (module.parentModule === undefined && module.bands.every(({ b, a }) => isNothing(b) || isNothing(a)))
-      yield warning("ZERO_MODULE", { where, offset, actual: "codec zero" });
+      yield ["ZERO_MODULE", { where, offset, actual: "codec zero" }];
   }
   if (decoded > EXPANSION_BYTES && decoded > EXPANSION * fileLength)
-    yield warning("EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` });
+    yield ["EXPANSION", { actual: `${decoded} bytes of weights in a file of ${fileLength} bytes` }];
 }
 
 /** True if a module has an explicit multiplier, and an alpha from which no rule derives it. */
@@ -62,10 +68,10 @@ function unexplained({ rule, alpha, rank, multiplier }: ModuleRecord): boolean {
 }
 
 /** Warnings about the planes of a module. */
-export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: PackedFactors): Warning[] {
+export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: PackedFactors): Suspicion[] {
   // The module stores nothing, as its record says: do not walk over its experts, of which there may be many.
   if (bands.every(({ b, a }) => isNothing(b) && isNothing(a))) return [];
-  const found: Warning[] = [];
+  const found: Suspicion[] = [];
   const where = `module "${record.name}"`;
   const { offset } = record.chunk;
   const lengths = { b: record.out, a: inputLength(record) };
@@ -95,20 +101,21 @@ export function suspiciousPlanes(record: ModuleRecord, { bands, planes }: Packed
     const place = `${where}, ${factor === "b" ? "B'" : "A'"}`;
     const { codes, seen } = ends[factor];
     if (zero[factor]) {
-      if (!declared) found.push(warning("ZERO_MODULE", { where: place, offset }));
-    } else if (constant[factor]) found.push(warning("CONSTANT_FACTOR", { where: place, offset }));
+      if (!declared) found.push(["ZERO_MODULE", { where: place, offset }]);
+    } else if (constant[factor]) found.push(["CONSTANT_FACTOR", { where: place, offset }]);
     else if (seen >= 64 && codes > SATURATED * seen)
-      found.push(
-        warning("SATURATED_CODES", {
+      found.push([
+        "SATURATED_CODES",
+        {
           where: place,
           offset,
           expected: `at most ${100 * SATURATED} % of the codes`,
           actual: `${((100 * codes) / seen).toFixed(1)} %`,
-        }),
-      );
+        },
+      ]);
   }
   const huge = hugeWeight(bands, planes);
-  if (huge !== undefined) found.push(warning("SATURATED_WEIGHTS", { where, offset, actual: huge }));
+  if (huge !== undefined) found.push(["SATURATED_WEIGHTS", { where, offset, actual: huge }]);
   return found;
 }
 

@@ -1,10 +1,13 @@
 /**
- * The entry to validation. It imports the checks at the first call.
+ * The entry to validation. It imports the checks (`run.ts`) at the first call, and adds the texts to their warnings: `run.ts` has
+ * none, because a bundle that splits would load them with `open`.
  *
  * @module
  */
 import type { Input } from "../io/input.ts";
-import type { ValidateOptions, Validation } from "./validation.ts";
+import type { Checked } from "./run.ts";
+import { type ValidateOptions, type Validation, warning } from "./validation.ts";
+import type { ByteReader } from "./window.ts";
 
 /**
  * Validates a file from any input. For input that is not in memory it needs bounded memory: the index, 4 MiB, and a piece of a
@@ -20,5 +23,14 @@ export async function validate(
   input: Input,
   options: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Validation> {
-  return (await import("./run.ts")).validate(input, options);
+  return withWarnings(await (await import("./run.ts")).validate(input, options));
+}
+
+/** As {@link validate}, from a reader. It cancels the reader at the end, because that may still read ahead. */
+export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
+  return withWarnings(await (await import("./run.ts")).validateReader(reader, options));
+}
+
+function withWarnings({ suspicions, ...checked }: Checked): Validation {
+  return { ...checked, warnings: suspicions.map(([kind, details]) => warning(kind, details)) };
 }

@@ -135,11 +135,11 @@ export interface Warning {
   readonly offset: number | undefined;
 }
 
+/** What a warning says in addition to its kind. */
+export type WarningDetails = Partial<Pick<Warning, "where" | "actual" | "expected" | "offset">>;
+
 /** Makes a warning. */
-export function warning(
-  kind: WarningName,
-  details: Partial<Pick<Warning, "where" | "actual" | "expected" | "offset">> = {},
-): Warning {
+export function warning(kind: WarningName, details: WarningDetails = {}): Warning {
   const { code, summary, advice } = WARNINGS[kind];
   const { where, actual, expected, offset } = details;
   const found = [expected && `expected ${expected}`, actual !== undefined && `found ${actual}`].filter(

@@ -19,7 +19,7 @@ import {
   vectorsWith,
   writePrologue,
 } from "../container/prologue.ts";
-import { interpretIndex } from "../container/records-read.ts";
+import { interpretRareIndex } from "../container/rare-records.ts";
 import { writeRecords } from "../container/records-write.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 
@@ -78,7 +78,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   } satisfies Prologue);
   // The checks of a reader, so that every file that this writer emits passes them.
   withoutPauses(
-    interpretIndex(readIndex(index, PROLOGUE_BYTES, vectorsWith({ required })), {
+    interpretRareIndex(readIndex(index, PROLOGUE_BYTES, vectorsWith({ required })), {
       prologue: readPrologue(prologue, "hard"),
       limits: "hard",
     }),

@@ -6,11 +6,9 @@
  */
 
 import type { PackedFactors } from "../../core/codecs/packed.ts";
-import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
-import { useStartDecoder } from "../../core/codecs/start/loaded.ts";
 import { splitPayload } from "../../core/container/layout.ts";
 import { type DecodeOptions, decodeModule } from "../../core/read/decode.ts";
-import { loadChildDecoder } from "../../core/read/decode-child.ts";
+import { loadDecoders } from "../../core/read/decode-child.ts";
 import { perform, type TaskInput, type TaskKind, type TaskOutput } from "../../encode/quantize/tasks.ts";
 import { type LoraModule, type ModuleShape, shapeOf } from "../../model/adapter.ts";
 
@@ -64,8 +62,7 @@ function decode({ module, generations, b, a, how }: DecodeTask): undefined {
     const { planes } = splitPayload(module, bands, payload);
     return { bands, planes, start, parent };
   }, undefined);
-  useStartDecoder(decodeStarted);
-  loadChildDecoder();
+  loadDecoders();
   decodeModule(module, packed!, { ...how, into: { b: view(b), a: view(a) } });
 }
 

@@ -14,6 +14,8 @@ import {
 } from "../encoding.ts";
 import { lower } from "../registry.ts";
 
+/** Number of the generator MT19937. */
+export const MT19937 = 1;
 /** Words of a state of MT19937. */
 export const STATE_WORDS = 624;
 
