@@ -3,13 +3,13 @@
  * docs/attacks.md says, within its CPU time. Memory is measured by fuzz/attacks/run.mjs, which .ci/run runs; attacks that take
  * a gigabyte or seconds (`big`) are left to it, too.
  */
+
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { run } from "../src/cli/run.ts";
-import { ERRORS } from "../src/error-list.ts";
-import type { ErrorName } from "../src/errors.ts";
+import { ERRORS, type ErrorName } from "../src/core/index.ts";
 import * as limits from "../src/limits.ts";
 
 interface Attack {

@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { ERRORS, isLqaError, LqaError } from "../src/core/index.ts";
 import * as KIND from "../src/error-catalogue.ts";
-import { ERRORS } from "../src/error-list.ts";
-import { isLqaError, LqaError } from "../src/errors.ts";
 
 const files = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })

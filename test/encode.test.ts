@@ -1,8 +1,15 @@
 import { describe, expect, test } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { open, VERSION, validate, type WeightType } from "../src/core/index.ts";
+import {
+  type Adapter,
+  type LoraModule,
+  open,
+  parameterCount,
+  VERSION,
+  validate,
+  type WeightType,
+} from "../src/core/index.ts";
 import { encodeAdapter } from "../src/encode/index.ts";
-import { type Adapter, type LoraModule, parameterCount } from "../src/model/adapter.ts";
 import { random, shape, tensor } from "./container/fixtures.ts";
 
 function module(name: string, over: Parameters<typeof shape>[1] = {}, seed = 1): LoraModule {

@@ -1,10 +1,11 @@
 /** docs/implementers.md: its bytes are those of spec/example.lqa, its numbers come out of them, and its cases exist. */
+
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { crc32, toHex } from "../src/core/container/bytes.ts";
 import { open } from "../src/core/index.ts";
+import { crc32, toHex } from "./helpers/parts.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(`${root}/docs/implementers.md`, "utf8");

@@ -2,16 +2,15 @@
  * Repair: what is written is the original, byte for byte, or nothing is written. A file has one form for its index and
  * payloads, so the original is the only right answer for every damage to it.
  */
+
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { crc32 } from "../src/core/container/bytes.ts";
-import { allChunks, type ContainerIndex } from "../src/core/container/types.ts";
-import { type Repaired, repairLqa } from "../src/core/repair.ts";
-import { validate } from "../src/core/validate/validate.ts";
-import { isLqaError } from "../src/errors.ts";
+import { allChunks } from "../src/core/container/types.ts";
+import { type ContainerIndex, isLqaError, type Repaired, repairLqa, validate } from "../src/core/index.ts";
 import { fileBytes, smallInput } from "./container/fixtures.ts";
 import { openIndex } from "./container/open-index.ts";
+import { crc32 } from "./helpers/parts.ts";
 
 let original: Uint8Array;
 let index: ContainerIndex;

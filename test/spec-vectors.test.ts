@@ -1,11 +1,12 @@
 /** Annex L of the specification: its numbers follow from its bytes, by the formulas of the clauses and by the library. */
+
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { decodePlanes } from "../src/core/codecs/decode.ts";
-import type { Encoding, Planes } from "../src/core/codecs/encoding.ts";
 import { compareNames } from "../src/core/container/names.ts";
 import { loadZstd } from "../src/core/container/zstd.ts";
 import { frameLength } from "../src/core/container/zstd-frame.ts";
+import type { Encoding, Planes } from "../src/core/index.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../spec/${path}`, import.meta.url), "utf8");
 const annex = read("lqa-v1.md").split("\n## Annex L")[1]!;

@@ -1,14 +1,15 @@
 /** The digest of the base model's weights (spec clause 10.6): written by encode, compared by validate and decode --merge. */
+
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { SafeTensor } from "../../src/adapters/safetensors.ts";
 import { open } from "../../src/core/index.ts";
 import { baseDigests } from "../../src/node/base-digest.ts";
 import { bands, fileBytes, packed, shape } from "../container/fixtures.ts";
 import { lqa } from "../helpers/cli.ts";
 import { baseModel, changed, noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
+import type { SafeTensor } from "../helpers/parts.ts";
 import { type TestTensor, writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -1,14 +1,15 @@
 /** Dialects on the command line: encode --from, decode --to and --merge, convert. */
+
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "../dialects/small.ts";
 import { lqa } from "../helpers/cli.ts";
 import { baseModel, writeModel } from "../helpers/models.ts";
+import { readSafetensors, writeSafetensors } from "../helpers/parts.ts";
 import { type testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -1,13 +1,14 @@
 /** What people give in place of an adapter or an .lqa file: each is named, with what to do. One row for each of the table. */
+
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync, zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
-import { writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { bytesOf, floats, pair } from "../dialects/build.ts";
 import { Pickle } from "../dialects/pickles.ts";
 import { lqa } from "../helpers/cli.ts";
 import { gguf } from "../helpers/gguf.ts";
+import { writeSafetensors } from "../helpers/parts.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readSafetensors, toFloat32 } from "../../src/adapters/safetensors.ts";
 import { lqa } from "../helpers/cli.ts";
 import { baseModel, noise, writeModel } from "../helpers/models.ts";
+import { readSafetensors, toFloat32 } from "../helpers/parts.ts";
 import { type TestTensor, writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

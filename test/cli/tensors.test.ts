@@ -1,9 +1,10 @@
 /** Baselines and the policy for plain tensors, as a user of the program meets them. */
+
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { f16ToNumber, f64ToF16 } from "../../src/core/codecs/floats.ts";
 import { lqa } from "../helpers/cli.ts";
+import { f16ToNumber, f64ToF16 } from "../helpers/parts.ts";
 import { readSafetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { normal } from "../helpers/random.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

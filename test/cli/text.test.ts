@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
+import { LqaError } from "../../src/core/index.ts";
 import * as KIND from "../../src/error-catalogue.ts";
-import { LqaError } from "../../src/errors.ts";
 import { bandsText } from "../../src/report/bands.ts";
 
 /** A terminal that remembers what was written. */

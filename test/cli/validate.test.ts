@@ -2,19 +2,19 @@
  * `lqa validate` as scripts use it: levels, all findings, JSON by its published schema, SARIF, patterns, standard input,
  * addresses, base models, the bytes around a fault, exit codes.
  */
+
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
-import { writeSafetensors } from "../../src/adapters/safetensors.ts";
-import { crc32 } from "../../src/core/container/bytes.ts";
-import { ERRORS } from "../../src/error-list.ts";
+import { ERRORS } from "../../src/core/index.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
 import { openIndex } from "../container/open-index.ts";
 import { floats } from "../dialects/build.ts";
 import { lqa, lqaIn, type Run } from "../helpers/cli.ts";
+import { crc32, writeSafetensors } from "../helpers/parts.ts";
 import { good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { packCodes, packedBytes, unpackCodes, unusedBits } from "../../src/core/codecs/floats.ts";
+import { packCodes, packedBytes, unpackCodes, unusedBits } from "../helpers/parts.ts";
 
 const vector = fc
   .integer({ min: 1, max: 8 })

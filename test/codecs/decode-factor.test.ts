@@ -2,12 +2,13 @@
  * Which decoder decodes what, and that the choice does not matter: whole factors of several parts, by the kernel and without
  * it, to the bits of the definition, and nothing is written outside them.
  */
+
 import { describe, expect, it } from "vitest";
 import { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
-import type { DecodeTarget, Encoding } from "../../src/core/codecs/encoding.ts";
+import type { DecodeTarget } from "../../src/core/codecs/encoding.ts";
 import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { type Encoding, isLqaError } from "../../src/core/index.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 

@@ -5,10 +5,11 @@
  */
 
 import { decodePlain } from "../../src/core/codecs/decode.ts";
-import { type Encoding, FLOAT_BYTES, type FloatType } from "../../src/core/codecs/encoding.ts";
-import { numberToBits, numberToF16, readBits, writeBits } from "../../src/core/codecs/floats.ts";
+import { FLOAT_BYTES } from "../../src/core/codecs/encoding.ts";
 import type { FactorJob, Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
+import type { Encoding, FloatType } from "../../src/core/index.ts";
+import { numberToBits, numberToF16, readBits, writeBits } from "../helpers/parts.ts";
 
 /**
  * A part of arbitrary bytes.

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { FactorJob } from "../../src/core/codecs/decode.ts";
-import type { Encoding, ScaleType } from "../../src/core/codecs/encoding.ts";
 import { DecodeKernel } from "../../src/core/codecs/kernels/decode-kernel.ts";
-import { encodingLabel } from "../../src/core/codecs/registry.ts";
+import { type Encoding, encodingLabel, type ScaleType } from "../../src/core/index.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
 /** Every encoding, ignoring its group. */

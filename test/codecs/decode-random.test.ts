@@ -6,10 +6,10 @@
  * `LQA_DECODE_CASES` is their number (default 20,000; two million take some minutes), `LQA_DECODE_SEED` another sequence.
  * A failure names the number of its job; the same seed finds it again.
  */
+
 import { describe, expect, it } from "vitest";
-import type { Encoding, ScaleType } from "../../src/core/codecs/encoding.ts";
 import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
-import { encodingLabel } from "../../src/core/codecs/registry.ts";
+import { type Encoding, encodingLabel, type ScaleType } from "../../src/core/index.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 

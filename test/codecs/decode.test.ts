@@ -1,10 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
-import type { Encoding, Planes } from "../../src/core/codecs/encoding.ts";
-import { numberToF16 } from "../../src/core/codecs/floats.ts";
 import { planeSizes } from "../../src/core/codecs/registry.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { type Encoding, isLqaError, type Planes } from "../../src/core/index.ts";
+import { numberToF16 } from "../helpers/parts.ts";
 import { expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);

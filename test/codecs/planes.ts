@@ -1,11 +1,13 @@
 /** Random planes of any encoding, and a decoder written from the rules one weight at a time, as an oracle. */
+
 import fc from "fast-check";
 import { usedGroups } from "../../src/core/codecs/canonical.ts";
 import { checkPlane, type PlaneReport } from "../../src/core/codecs/check.ts";
-import { type Encoding, groupCount, type Planes } from "../../src/core/codecs/encoding.ts";
-import { readElement } from "../../src/core/codecs/floats.ts";
+import { groupCount } from "../../src/core/codecs/encoding.ts";
 import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { trellisTable } from "../../src/core/codecs/trellis.ts";
+import type { Encoding, Planes } from "../../src/core/index.ts";
+import { readElement } from "../helpers/parts.ts";
 
 const scale = fc.constantFrom("f16", "bf16");
 const group = fc.constantFrom(0, 16, 32, 64, 128);

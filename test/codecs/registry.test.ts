@@ -2,22 +2,27 @@
  * A codec from outside: registered, it is written, read, checked, decoded, named, applied packed and lowered for a GPU, and no file of
  * the library knows it. Not registered, its files are unsupported.
  */
+
 import { afterEach, describe, expect, it } from "vitest";
 import type { Codec } from "../../src/core/codecs/codec.ts";
-import { type Encoding, NOTHING, type Planes } from "../../src/core/codecs/encoding.ts";
-import { readElement } from "../../src/core/codecs/floats.ts";
-import type { PackedFactors } from "../../src/core/codecs/packed.ts";
-import { encodingLabel, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
-import { concat } from "../../src/core/container/bytes.ts";
+import { NOTHING } from "../../src/core/codecs/encoding.ts";
+import { planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
 import { readEncoding, writeEncoding } from "../../src/core/container/encoding-record.ts";
-import { open, validate } from "../../src/core/index.ts";
-import { prepareFile } from "../../src/core/write/write.ts";
-import { isLqaError } from "../../src/errors.ts";
+import {
+  type Encoding,
+  encodingLabel,
+  isLqaError,
+  open,
+  type PackedFactors,
+  type Planes,
+  validate,
+} from "../../src/core/index.ts";
 import { encodingText } from "../../src/report/bands.ts";
-import { inspectLqa } from "../../src/report/inspection.ts";
+import { inspectLqa } from "../../src/report/index.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { programOf } from "../../src/webgpu/program.ts";
 import { random, shape } from "../container/fixtures.ts";
+import { concat, prepareFile, readElement } from "../helpers/parts.ts";
 
 /** Codes of `bits` bits in groups of 32, with the field `table` for their bits. */
 interface ToyEncoding {

@@ -1,11 +1,10 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/core/codecs/rotation.ts";
 import { TRELLIS_TABLES, trellisTable } from "../../src/core/codecs/trellis.ts";
 import { readEncoding, writeEncoding } from "../../src/core/container/encoding-record.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { type Encoding, isLqaError } from "../../src/core/index.ts";
 import { uniform } from "../helpers/random.ts";
 
 const tables = [...TRELLIS_TABLES.values()];

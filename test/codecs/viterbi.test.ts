@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
-import { unpackCodes } from "../../src/core/codecs/floats.ts";
 import { kernelEngine } from "../../src/core/codecs/kernels/viterbi-kernel.ts";
 import {
   TRELLIS_TABLES,
@@ -13,6 +12,7 @@ import { encodeTrellis } from "../../src/core/codecs/viterbi.ts";
 import { BLOCK } from "../../src/core/codecs/viterbi-engine.ts";
 import { plainEngine } from "../../src/core/codecs/viterbi-plain.ts";
 import { random } from "../container/fixtures.ts";
+import { unpackCodes } from "../helpers/parts.ts";
 
 const plain = plainEngine();
 const kernel = kernelEngine()!;

@@ -5,6 +5,7 @@
  *
  * `LQA_WRITE_PLACES=1 npx vitest run test/conformance/places.test.ts` rewrites the table.
  */
+
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -14,10 +15,9 @@ import { describe, expect, it } from "vitest";
 import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 // @ts-expect-error
 import { loadCases } from "../../conformance/runner/cases.mjs";
-import { toHex } from "../../src/core/container/bytes.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
-import { sha256 } from "../../src/core/container/sha256.ts";
 import * as library from "../../src/core/index.ts";
+import { sha256, toHex } from "../helpers/parts.ts";
 
 interface Run {
   readonly path: string;

@@ -1,6 +1,7 @@
 /**
  * The suite of conformance/: its manifest, its files, and this library as a reader of it, in this process.
  */
+
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -16,11 +17,10 @@ import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 import { loadCases } from "../../conformance/runner/cases.mjs";
 // @ts-expect-error
 import { judge } from "../../conformance/runner/compare.mjs";
-import { toHex } from "../../src/core/container/bytes.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
-import { sha256 } from "../../src/core/container/sha256.ts";
 import * as library from "../../src/core/index.ts";
 import { mergeFile } from "../../src/node/index.ts";
+import { sha256, toHex } from "../helpers/parts.ts";
 
 const root = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 const read = (path: string): Buffer => readFileSync(join(root, path));

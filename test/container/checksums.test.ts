@@ -1,9 +1,8 @@
 import { sha256 as noble } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { crc32, crc32Portable, toHex } from "../../src/core/container/bytes.ts";
 import { builtin, nodeCrypto, nodeZlib } from "../../src/core/container/runtime.ts";
-import { createSha256, sha256 } from "../../src/core/container/sha256.ts";
+import { crc32, crc32Portable, createSha256, sha256, toHex } from "../helpers/parts.ts";
 
 describe("CRC-32", () => {
   test("the check value of the catalogue of CRCs", () => {

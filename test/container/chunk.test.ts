@@ -1,11 +1,15 @@
 /** A module's payload is made of planes of exactly the lengths that its record implies, and split into them again. */
+
 import { expect, test } from "vitest";
-import type { Planes } from "../../src/core/codecs/encoding.ts";
-import type { Band, PackedFactors } from "../../src/core/codecs/packed.ts";
 import { checkPayload, splitPayload } from "../../src/core/container/layout.ts";
 import { assemblePayload } from "../../src/core/container/payload.ts";
-import { isLqaError } from "../../src/errors.ts";
-import type { ModuleShape } from "../../src/model/adapter.ts";
+import {
+  type Band,
+  isLqaError,
+  type ModuleShape,
+  type PackedFactors,
+  type Planes,
+} from "../../src/core/index.ts";
 
 const shape: ModuleShape = {
   name: "q",

@@ -3,18 +3,17 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { compress, shuffle } from "../../src/core/container/compression.ts";
 import { decompress, unshuffle } from "../../src/core/container/decompress.ts";
 import { startZstdCodec } from "../../src/core/container/portable-zstd.ts";
-import type { CompressionName } from "../../src/core/container/types.ts";
+import { loadZstd, loadZstdCodec, zstdOf } from "../../src/core/container/zstd.ts";
+import { frameLength } from "../../src/core/container/zstd-frame.ts";
 import {
-  loadZstd,
-  loadZstdCodec,
+  type CompressionName,
+  isLqaError,
+  LqaError,
   type Zstd,
   type ZstdCodecFunctions,
-  zstdOf,
-} from "../../src/core/container/zstd.ts";
-import { frameLength } from "../../src/core/container/zstd-frame.ts";
+} from "../../src/core/index.ts";
 import { inflater } from "../../src/core/read/inflate.ts";
 import * as KIND from "../../src/error-catalogue.ts";
-import { isLqaError, LqaError } from "../../src/errors.ts";
 
 let codec: ZstdCodecFunctions;
 let reader: Zstd;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
 import { moduleContent } from "../../src/core/container/digests.ts";
 import { writeEncoding } from "../../src/core/container/encoding-record.ts";
+import type { Encoding } from "../../src/core/index.ts";
 import { shape } from "./fixtures.ts";
 
 describe("the content record of a module", () => {

@@ -1,11 +1,16 @@
 /** Seeded packed modules and small files for the container's own tests. */
-import type { Encoding, Planes } from "../../src/core/codecs/encoding.ts";
+
 import { FLOAT_BYTES } from "../../src/core/codecs/encoding.ts";
-import type { Band } from "../../src/core/codecs/packed.ts";
 import { planeSizes } from "../../src/core/codecs/registry.ts";
-import { concat } from "../../src/core/container/bytes.ts";
-import { type PackedModule, prepareFile, type SectionInput } from "../../src/core/write/write.ts";
-import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";
+import {
+  type Band,
+  type Encoding,
+  inputLength,
+  type ModuleShape,
+  type PlainTensor,
+  type Planes,
+} from "../../src/core/index.ts";
+import { concat, type PackedModule, prepareFile, type SectionInput } from "../helpers/parts.ts";
 
 /** Small, fast, seeded: xorshift32, as bytes. */
 export function random(seed: number): { byte(): number; below(n: number): number } {

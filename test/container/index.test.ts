@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { type IndexVectors, SCHEMA } from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError } from "../../src/core/index.ts";
+
 // @ts-expect-error: flatc's code, without types
 import { Index } from "../generated/lqa/index.js";
 

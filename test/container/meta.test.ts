@@ -2,8 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeMeta } from "../../src/core/container/meta.ts";
 import { encodeMeta } from "../../src/core/container/meta-write.ts";
-import { isLqaError } from "../../src/errors.ts";
-import type { MetaValue } from "../../src/model/adapter.ts";
+import { isLqaError, type MetaValue } from "../../src/core/index.ts";
 
 const key = fc
   .string({

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { concat } from "../../src/core/container/bytes.ts";
 import {
   compareNames,
   decodeName,
@@ -9,8 +8,8 @@ import {
   nameReader,
   sortByName,
 } from "../../src/core/container/names.ts";
-import { isLqaError } from "../../src/errors.ts";
-import type { LimitSet } from "../../src/limits.ts";
+import { isLqaError, type LimitSet } from "../../src/core/index.ts";
+import { concat } from "../helpers/parts.ts";
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const compare = (x: string, y: string): number => Math.sign(compareNames(utf8(x), utf8(y)));

@@ -2,10 +2,10 @@
  * Every small adapter into every dialect: ΔW of every module is the same afterwards, or the adapter is refused for the
  * reason that stands here. Nothing may fail otherwise, and nothing that is refused here may go through.
  */
+
 import { describe, expect, it } from "vitest";
-import type { DialectName } from "../../src/adapters/dialect.ts";
-import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import type { Adapter, LoraModule } from "../../src/model/adapter.ts";
+import { DIALECTS, type DialectName, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import type { Adapter, LoraModule } from "../../src/core/index.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

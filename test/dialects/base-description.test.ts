@@ -1,7 +1,8 @@
 /** What a base model says about its heads: config.json and the metadata of GGUF files. */
+
 import { describe, expect, it } from "vitest";
 import { ggufPairs } from "../../src/adapters/gguf/write.ts";
-import { baseFromConfig, baseFromGguf } from "../../src/adapters/naming/base-description.ts";
+import { baseFromConfig, baseFromGguf } from "../../src/adapters/index.ts";
 import { bytesOf } from "./build.ts";
 
 describe("config.json", () => {

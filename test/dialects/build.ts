@@ -5,8 +5,8 @@
  */
 
 import { fromFloat32 } from "../../src/adapters/elements.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
-import type { ElementType } from "../../src/model/adapter.ts";
+import type { ElementType } from "../../src/core/index.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
 
 /** A float tensor of seeded values. */

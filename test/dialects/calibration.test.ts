@@ -1,13 +1,13 @@
 /** Importance files: moments of every format reach the right module, and what does not fit is refused by name. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readCalibration } from "../../src/adapters/calibration/index.ts";
 import { fromFloat32 } from "../../src/adapters/elements.ts";
 import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
-import { isLqaError } from "../../src/errors.ts";
-import type { ModuleShape } from "../../src/model/adapter.ts";
+import { readCalibration } from "../../src/adapters/index.ts";
+import { isLqaError, type ModuleShape } from "../../src/core/index.ts";
 import { dat, f32Bytes, gguf, imatrix } from "../helpers/gguf.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { bytesOf, zeros } from "./build.ts";
 
 function shape(name: string, inputs: number, more: Partial<ModuleShape> = {}): ModuleShape {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
+import { inputLength, type LoraModule } from "../../src/core/index.ts";
 
 /** ΔW as (experts, out, in · kernel), in binary64. */
 export function deltaOf(module: LoraModule): Float64Array {

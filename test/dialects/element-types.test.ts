@@ -1,10 +1,11 @@
 /**
  * The element types of the source in whatever dialect is written: `factors: "source"`.
  */
+
 import { describe, expect, it } from "vitest";
 import { readGguf } from "../../src/adapters/gguf/read.ts";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors } from "../../src/adapters/safetensors.ts";
+import { readSafetensors } from "../helpers/parts.ts";
 import { directory, floats } from "./build.ts";
 
 const BASE = { architecture: "qwen2", heads: 2, keyHeads: 2 };

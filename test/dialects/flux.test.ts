@@ -1,12 +1,8 @@
 /** Flux to kohya and back: the layers of the authors' code that sd-scripts writes, which test/interop loads in diffusers. */
+
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import {
-  readSafetensors,
-  type SafeTensor,
-  toFloat32,
-  writeSafetensors,
-} from "../../src/adapters/safetensors.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 
 type Layer = readonly [path: string, rank: number, out: number, width: number];

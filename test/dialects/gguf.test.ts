@@ -1,9 +1,10 @@
 /** GGUF files: everything the format can say is read, and nothing hostile gets through. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readGguf } from "../../src/adapters/gguf/read.ts";
 import { GGUF_TYPES } from "../../src/adapters/gguf/types.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError } from "../../src/core/index.ts";
 import { f32Bytes, gguf, type TestGguf, type TypedValue } from "../helpers/gguf.ts";
 
 const tensor = (...values: number[]) => ({ dims: [values.length], data: f32Bytes(values) });

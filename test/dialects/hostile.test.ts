@@ -1,15 +1,16 @@
 /**
  * Source files that cost an attacker little and would cost a reader much: each is refused by name, and at once.
  */
+
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { largestRank } from "../../src/adapters/bake.ts";
 import { ggufPairs } from "../../src/adapters/gguf/write.ts";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
-import { writeSafetensors } from "../../src/adapters/safetensors.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { type Adapter, lazyModule, type Origin, type PlainTensor } from "../../src/model/adapter.ts";
+import { type Adapter, isLqaError, type Origin, type PlainTensor } from "../../src/core/index.ts";
+import { lazyModule } from "../../src/model/adapter.ts";
+import { writeSafetensors } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 import { Pickle } from "./pickles.ts";
 

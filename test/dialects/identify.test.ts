@@ -1,9 +1,10 @@
 /** What no dialect reads is refused under its own name. */
+
 import { describe, expect, it } from "vitest";
 import { readAdapter, type SourceFiles } from "../../src/adapters/index.ts";
 import { peft } from "../../src/adapters/peft/index.ts";
-import { writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { openSource } from "../../src/adapters/source.ts";
+import { writeSafetensors } from "../helpers/parts.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 
 const keys = (...names: string[]): Uint8Array =>

@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type JsonValue, parseJson } from "../../src/adapters/json.ts";
+import { isLqaError } from "../../src/core/index.ts";
 import * as KIND from "../../src/error-catalogue.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { bytesOf } from "./build.ts";
 
 const parse = (text: string): JsonValue => parseJson(bytesOf(text), KIND.SOURCE_CONFIG, "test");

@@ -2,14 +2,10 @@
  * Layers by number, as cloneofsimo's program counts them. test/interop counts them with that program; here are its two orders of
  * Stable Diffusion 1.
  */
+
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import {
-  readSafetensors,
-  type SafeTensor,
-  toFloat32,
-  writeSafetensors,
-} from "../../src/adapters/safetensors.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 
 type Order = "before diffusers 0.15" | "since diffusers 0.15";

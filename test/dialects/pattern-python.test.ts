@@ -2,11 +2,12 @@
  * Patterns made by the grammar of fuzz/grammar.mjs, against what they are written for: Python's `re.match` of
  * `(.*\.)?(key)$`, as PEFT calls it. Skipped where there is no Python 3.
  */
+
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { configurationMeter } from "../../src/adapters/json.ts";
 import { compilePatterns, lookUp } from "../../src/adapters/peft/pattern.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError } from "../../src/core/index.ts";
+import { configurationMeter } from "../helpers/parts.ts";
 
 type Random = (below: number) => number;
 const at = (name: string): string => new URL(`../../fuzz/${name}`, import.meta.url).href;

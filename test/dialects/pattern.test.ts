@@ -1,7 +1,8 @@
 /** rank_pattern and alpha_pattern: Python's meaning, the first match in file order, and no time to be stolen. */
+
 import { describe, expect, it } from "vitest";
-import { configurationMeter } from "../../src/adapters/json.ts";
 import { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
+import { configurationMeter } from "../helpers/parts.ts";
 
 const names = [
   "q_proj",

@@ -1,9 +1,10 @@
 /** What PEFT's keys mean: modules, the other tensors, those that replace the base's, and nothing dropped. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/adapters/index.ts";
-import type { SafeTensor } from "../../src/adapters/safetensors.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError } from "../../src/core/index.ts";
+import type { SafeTensor } from "../helpers/parts.ts";
 import { directory, floats, pair, zeros } from "./build.ts";
 
 const P = "base_model.model.";

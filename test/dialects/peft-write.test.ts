@@ -1,9 +1,10 @@
 /** PEFT out again: the same bytes where nothing changed, a refusal where PEFT would compute something else. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors, type SafeTensor } from "../../src/adapters/safetensors.ts";
-import type { Adapter, LoraModule, Origin } from "../../src/model/adapter.ts";
+import type { Adapter, LoraModule, Origin } from "../../src/core/index.ts";
+import { readSafetensors, type SafeTensor } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
 import { directory, floats, pair, zeros } from "./build.ts";
 

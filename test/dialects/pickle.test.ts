@@ -1,9 +1,10 @@
 /** Pickles: tensors are read, anything else is refused with its place, and nothing is ever run. */
+
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { readTorchFile } from "../../src/adapters/pickle/torch.ts";
 import { readTensorFile } from "../../src/adapters/tensor-file.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError } from "../../src/core/index.ts";
 import { floats } from "./build.ts";
 import { archive, legacyFile, Pickle, stateDict, torchFile } from "./pickles.ts";
 

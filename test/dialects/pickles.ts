@@ -3,8 +3,9 @@
  *
  * @module
  */
+
 import { zipSync } from "fflate";
-import type { SafeTensor } from "../../src/adapters/safetensors.ts";
+import type { SafeTensor } from "../helpers/parts.ts";
 
 /** Bytes of a program under construction. */
 export class Pickle {

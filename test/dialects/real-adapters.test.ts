@@ -1,13 +1,13 @@
 /** Sixteen adapters from public repositories: thirteen come back tensor for tensor, three are refused for the right reason. */
+
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors } from "../../src/adapters/safetensors.ts";
-import { open } from "../../src/core/read/file.ts";
-import { encodeAdapter } from "../../src/encode/encode.ts";
-import type { Adapter } from "../../src/model/adapter.ts";
+import { type Adapter, open } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { readSafetensors } from "../helpers/parts.ts";
 
 const folder = process.env.LQA_ADAPTERS ?? join(import.meta.dirname, "../../../shared/adapters");
 const present = existsSync(folder);

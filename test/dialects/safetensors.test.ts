@@ -1,4 +1,5 @@
 /** safetensors: what is written is read, what the library writes is written, and nothing hostile gets through. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -7,8 +8,8 @@ import {
   toFloat32,
   writeSafetensors,
 } from "../../src/adapters/safetensors.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { ELEMENT_BYTES, type ElementType } from "../../src/model/adapter.ts";
+import { type ElementType, isLqaError } from "../../src/core/index.ts";
+import { ELEMENT_BYTES } from "../../src/model/adapter.ts";
 import { bytesOf, floats, rawSafetensors } from "./build.ts";
 
 const element = fc.constantFrom(...(Object.keys(ELEMENT_BYTES) as ElementType[]));

@@ -2,12 +2,13 @@
  * `--portable` directories hold to what vLLM, SGLang, LoRAX and S-LoRA load (their loaders as of 2026): every server that reads
  * only these fields and these keys computes the same ΔW.
  */
+
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors, toFloat32 } from "../../src/adapters/safetensors.ts";
-import type { Adapter } from "../../src/model/adapter.ts";
+import type { Adapter } from "../../src/core/index.ts";
+import { readSafetensors, toFloat32 } from "../helpers/parts.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS } from "./small.ts";
 

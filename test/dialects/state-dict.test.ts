@@ -1,8 +1,8 @@
 /** What tables of tensors leave to their convention: axes of magnitudes, styles of keys, factors of several layers in one. */
+
 import { describe, expect, it } from "vitest";
-import type { ReadOptions } from "../../src/adapters/dialect.ts";
-import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
+import { type ReadOptions, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { bytesOf, floats } from "./build.ts";
 import { SMALL_ADAPTERS } from "./small.ts";
 

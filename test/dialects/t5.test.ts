@@ -1,7 +1,8 @@
 /** ComfyUI's T5-XXL: the second text encoder of Flux, the third of Stable Diffusion 3, and of neither without their keys. */
+
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 
 const T5 = "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q";

@@ -2,16 +2,14 @@
  * Writes docs/dialects.md from what the tests find, and checks that it is current: `npx vitest run
  * test/dialects/table.test.ts -u` rewrites it.
  */
+
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { DialectName } from "../../src/adapters/dialect.ts";
-import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { DIALECTS, type DialectName, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { openSource } from "../../src/adapters/source.ts";
-import { open } from "../../src/core/read/file.ts";
-import { encodeAdapter } from "../../src/encode/encode.ts";
-import { isLqaError } from "../../src/errors.ts";
-import type { Adapter } from "../../src/model/adapter.ts";
+import { type Adapter, isLqaError, open } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

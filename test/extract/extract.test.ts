@@ -1,13 +1,17 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
-import { open } from "../../src/core/read/file.ts";
-import { encodeAdapter } from "../../src/encode/encode.ts";
-import { isLqaError, type LqaError } from "../../src/errors.ts";
-import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
-import { type ExtractOptions, extractAdapter } from "../../src/models/extract/extract.ts";
-import type { ShardedModel } from "../../src/models/extract/model.ts";
+import {
+  type ByteSource,
+  inputLength,
+  isLqaError,
+  type LoraModule,
+  type LqaError,
+  memorySource,
+  open,
+} from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
+import { type ExtractOptions, extractAdapter, type ShardedModel } from "../../src/models/index.ts";
 import {
   addLowRank,
   baseModel,

@@ -1,9 +1,9 @@
 /** Encoding a location, or shares of it, without a queue: over storage in memory and, with processes killed, on a real S3 server. */
+
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ERRORS } from "../../src/error-list.ts";
-import { LqaError } from "../../src/errors.ts";
+import { ERRORS, LqaError } from "../../src/core/index.ts";
 import {
   type Attempt,
   type EncodeFleetOptions,

@@ -1,4 +1,5 @@
 /** What a fleet does with jobs, good and bad, over storage and a queue in memory; and what its commands refuse. */
+
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +16,7 @@ import {
   writeCatalogue,
 } from "../../src/fleet/index.ts";
 import { serveWorkerMetrics } from "../../src/fleet/metrics.ts";
-import { encodeFile } from "../../src/node/encode-file.ts";
+import { encodeFile } from "../../src/node/index.ts";
 import { memoryStore } from "../../src/serve/index.ts";
 import { createAdapterServer } from "../../src/server/server.ts";
 import { lqa } from "../helpers/cli.ts";

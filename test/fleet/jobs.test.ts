@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
   type FleetJob,
+  type JobFile,
   openQueue,
   readCatalogue,
   submitFleet,
   verifyFleet,
   workFleet,
 } from "../../src/fleet/index.ts";
-import { type JobFile, jobOf, parseJob } from "../../src/fleet/job.ts";
+import { jobOf, parseJob } from "../../src/fleet/job.ts";
 import { encodedAlone, SETTINGS, writeAdapters } from "../helpers/fleet.ts";
 import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";

@@ -1,9 +1,9 @@
 /** A worker that is to end when nothing is left: not before, and not long after. */
 import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
-import { openQueue, type WorkQueue } from "../../src/fleet/index.ts";
-import { type FleetJob, jobOf } from "../../src/fleet/job.ts";
-import { FIRST_PAUSE, type Verdict } from "../../src/fleet/queue.ts";
+import { type FleetJob, openQueue, type Verdict, type WorkQueue } from "../../src/fleet/index.ts";
+import { jobOf } from "../../src/fleet/job.ts";
+import { FIRST_PAUSE } from "../../src/fleet/queue.ts";
 import { rateOf } from "../../src/fleet/redis-queue.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 

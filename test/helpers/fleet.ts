@@ -3,13 +3,14 @@
  *
  * @module
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
-import { encodeMany } from "../../src/node/encode-many.ts";
+import { encodeMany } from "../../src/node/index.ts";
 import { writePeftDirectory } from "./peft.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));

@@ -4,12 +4,12 @@
  *
  * @module
  */
+
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
+import { ERRORS, LqaError } from "../../src/core/index.ts";
 import { assertNotAborted } from "../../src/core/io/source.ts";
-import { ERRORS } from "../../src/error-list.ts";
-import { LqaError } from "../../src/errors.ts";
 import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet/index.ts";
 import { nameIn } from "../../src/fleet/job.ts";
 import { parseLocation } from "../../src/fleet/location.ts";

@@ -3,10 +3,11 @@
  *
  * @module
  */
+
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromFloat32 } from "../../src/adapters/elements.ts";
-import { type SafeTensor, toFloat32, writeSafetensors } from "../../src/adapters/safetensors.ts";
+import { type SafeTensor, toFloat32, writeSafetensors } from "./parts.ts";
 import { normal } from "./random.ts";
 
 /** A whole model: name to tensor. */

@@ -2,11 +2,11 @@
  * Ranges from a web server: a good one, and every way in which a bad one can answer. Whatever it does, the outcome is
  * the right bytes or one typed error, in bounded time and memory.
  */
+
 import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { type HttpOptions, httpSource } from "../../src/core/io/http.ts";
-import { isLqaError, type LqaError } from "../../src/errors.ts";
+import { type HttpOptions, httpSource, isLqaError, type LqaError } from "../../src/core/index.ts";
 import { answerRange, good, type Handler, serve } from "../helpers/server.ts";
 
 const bytes = new Uint8Array(randomBytes(300_000));

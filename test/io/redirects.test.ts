@@ -1,9 +1,9 @@
 /**
  * Redirects of a server that may be hostile: what is sent where, and when nothing is sent any more.
  */
+
 import { describe, expect, test } from "vitest";
-import { type HttpOptions, httpSource } from "../../src/core/io/http.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { type HttpOptions, httpSource, isLqaError } from "../../src/core/index.ts";
 import { good, serve } from "../helpers/server.ts";
 
 const bytes = Uint8Array.from({ length: 5000 }, (_, i) => i * 31);

@@ -1,9 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type ByteSource, blobSource, memorySource } from "../../src/core/io/source.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { openFileSource, readWholeFile } from "../../src/node/files/file.ts";
+import { type ByteSource, blobSource, isLqaError, memorySource } from "../../src/core/index.ts";
+import { openFileSource, readWholeFile } from "../../src/node/index.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);

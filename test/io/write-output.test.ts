@@ -1,13 +1,16 @@
 /**
  * Writing the files of an adapter module by module: what is in memory, and what stays behind when a module cannot be written.
  */
+
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { adapterContent, writeAdapter } from "../../src/adapters/read-write.ts";
-import { type Adapter, lazyModule } from "../../src/model/adapter.ts";
+import { writeAdapter } from "../../src/adapters/index.ts";
+import { adapterContent } from "../../src/adapters/read-write.ts";
+import type { Adapter } from "../../src/core/index.ts";
+import { lazyModule } from "../../src/model/adapter.ts";
 import { writeTarget } from "../../src/node/convert-file.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -4,8 +4,8 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { forgetTemporary, registerTemporary } from "../../src/node/files/temporary.ts";
-import { writeDirectoryAtomic } from "../../src/node/files/write-directory.ts";
-import { assertWritable, writeFileAtomic } from "../../src/node/files/write-file.ts";
+import { assertWritable } from "../../src/node/files/write-file.ts";
+import { writeDirectoryAtomic, writeFileAtomic } from "../../src/node/index.ts";
 import { listing, temporaryDirectory, tinyDisk } from "../helpers/temporary.ts";
 
 const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => i % 253);

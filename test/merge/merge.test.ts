@@ -1,4 +1,5 @@
 /** Merged models: every weight against a plain computation, bytes of everything else untouched, memory of one tensor. */
+
 import {
   existsSync,
   mkdirSync,
@@ -13,17 +14,12 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/adapters/index.ts";
-import {
-  readSafetensors,
-  type SafeTensor,
-  toFloat32,
-  writeSafetensors,
-} from "../../src/adapters/safetensors.ts";
-import type { Adapter } from "../../src/model/adapter.ts";
-import { mergeFile } from "../../src/node/merge-file.ts";
+import type { Adapter } from "../../src/core/index.ts";
+import { mergeFile } from "../../src/node/index.ts";
 import { directory, floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
 import { baseModel, fileOf, type TestModel, tensor, writeModel } from "../helpers/models.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();

@@ -1,7 +1,8 @@
 /** The entries of the package, and its version. Their names and types: api.mjs. */
+
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { VERSION } from "../../src/version.ts";
+import { VERSION } from "../../src/core/index.ts";
 
 const json = (name: string): { exports: object; version: string } =>
   JSON.parse(readFileSync(new URL(`../../${name}`, import.meta.url), "utf8"));

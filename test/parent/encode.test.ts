@@ -1,8 +1,7 @@
 /** Encoding against a parent (spec 8.9): what it saves, when it is left out, and what comes back. */
 import { describe, expect, it } from "vitest";
-import { open, validate } from "../../src/core/index.ts";
+import { type Adapter, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import type { Adapter } from "../../src/model/adapter.ts";
 import { diffAdapters } from "../../src/report/index.ts";
 import { checkpoint, type Variation } from "./run.ts";
 

@@ -1,9 +1,9 @@
 /** Parents and their children, and what a child decodes to by the rule of clause 8.9, one addition after the other. */
-import { type Encoding, type LqaFile, open } from "../../src/core/index.ts";
-import type { PackedModule } from "../../src/core/write/write.ts";
+
+import { type Encoding, type LqaFile, type ModuleShape, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import type { ModuleShape } from "../../src/model/adapter.ts";
 import { AFFINE2, bands, fileBytes, packed, SIGN, shape } from "../container/fixtures.ts";
+import type { PackedModule } from "../helpers/parts.ts";
 import { trained } from "../start/trained.ts";
 
 export const RAW: Encoding = { codec: "raw", element: "f32" };

@@ -1,7 +1,14 @@
 /** Parents (spec 8.9): children decoded in every way, parents that do not fit, and chains. */
 import { describe, expect, it } from "vitest";
-import { DecodeMemory, decodeModule, decodeStream, open, repairLqa, validate } from "../../src/core/index.ts";
-import { inputLength } from "../../src/model/adapter.ts";
+import {
+  DecodeMemory,
+  decodeModule,
+  decodeStream,
+  inputLength,
+  open,
+  repairLqa,
+  validate,
+} from "../../src/core/index.ts";
 import { bands, packed, shape } from "../container/fixtures.ts";
 import { WAYS } from "../read/every-encoding.ts";
 import {

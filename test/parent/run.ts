@@ -1,5 +1,5 @@
 /** Checkpoints of one training run, as the encoder's tests need them: factors that move little, in a basis of their own each. */
-import type { Adapter, LoraModule } from "../../src/model/adapter.ts";
+import type { Adapter, LoraModule } from "../../src/core/index.ts";
 
 /** Numbers from −1 to 1 by a congruential generator. */
 function numbers(seed: number): () => number {

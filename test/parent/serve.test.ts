@@ -2,9 +2,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { materialize } from "../../src/core/codecs/start/materialize.ts";
-import { decodeModule, open } from "../../src/core/index.ts";
+import { decodeModule, inputLength, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { inputLength } from "../../src/model/adapter.ts";
 import { AdapterPool, applyPacked, memoryStore, residentModule } from "../../src/serve/index.ts";
 import { applied, waves } from "../serve/both-ways.ts";
 import { SEED, trained } from "../start/trained.ts";

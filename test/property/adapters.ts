@@ -2,24 +2,24 @@
  * Arbitrary adapters, options and packed files. Small on purpose: what breaks an encoder is shapes, signs, zeros, extremes and
  * names, not size; and a small counterexample can be read.
  */
+
 import fc from "fast-check";
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
-import type { Band } from "../../src/core/codecs/packed.ts";
-import type { ContainerInput, PackedModule, SectionInput } from "../../src/core/write/write.ts";
-import type { EncodeOptions } from "../../src/encode/encode.ts";
 import {
   type Adapter,
-  ELEMENT_BYTES,
+  type Band,
   type ElementType,
+  type Encoding,
   inputLength,
   type LoraModule,
   type MetaValue,
   type ModuleRole,
   type ModuleShape,
-  multiplierByRule,
   type PlainTensor,
-} from "../../src/model/adapter.ts";
+} from "../../src/core/index.ts";
+import type { EncodeOptions } from "../../src/encode/index.ts";
+import { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
 import { packed } from "../container/fixtures.ts";
+import type { ContainerInput, PackedModule, SectionInput } from "../helpers/parts.ts";
 
 /** Names as they occur, and names as nobody expects them: anything of 1 to 512 bytes without control characters. */
 export const names: fc.Arbitrary<string> = fc.oneof(

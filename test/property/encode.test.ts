@@ -1,18 +1,24 @@
 /** Whatever adapter goes in, and whatever the options: what the file holds is what every way of reading it gives. */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodePlain } from "../../src/core/codecs/decode.ts";
-import { f64ToF16, numberToF16 } from "../../src/core/codecs/floats.ts";
 import { lower } from "../../src/core/codecs/registry.ts";
-import { concat } from "../../src/core/container/bytes.ts";
-import type { ModuleRecord } from "../../src/core/container/types.ts";
 import { loadZstdCodec, rawPayload } from "../../src/core/container/zstd.ts";
-import { type LqaFile, type MetaMap, open, validate } from "../../src/core/index.ts";
+import {
+  type Adapter,
+  inputLength,
+  isLqaError,
+  type LqaFile,
+  type MetaMap,
+  type ModuleRecord,
+  open,
+  type PlainTensor,
+  validate,
+} from "../../src/core/index.ts";
 import { decompressorOf } from "../../src/core/read/inflate.ts";
-import { prepareFile } from "../../src/core/write/write.ts";
-import { type EncodeOptions, encodeAdapter } from "../../src/encode/encode.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { type Adapter, inputLength, type PlainTensor } from "../../src/model/adapter.ts";
+import { type EncodeOptions, encodeAdapter } from "../../src/encode/index.ts";
+import { concat, f64ToF16, numberToF16, prepareFile } from "../helpers/parts.ts";
 import { contentOf } from "../read/events.ts";
 import { adapters, options } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";

@@ -1,13 +1,13 @@
 /** Whatever the file, and whatever is done to it: all ways of reading it agree. */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 // The fuzz targets are plain JavaScript, without types.
 // @ts-expect-error
 import { sealFile } from "../../fuzz/seal.mjs";
-import { concat } from "../../src/core/container/bytes.ts";
 import { loadZstdCodec } from "../../src/core/container/zstd.ts";
 import { memorySource, open, validate } from "../../src/core/index.ts";
-import { prepareFile } from "../../src/core/write/write.ts";
+import { concat, prepareFile } from "../helpers/parts.ts";
 import {
   comparable,
   contentOf,

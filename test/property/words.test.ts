@@ -1,13 +1,13 @@
 /** Names and metadata of any kind: they come through unchanged, or are refused by name of the fault. */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeMeta } from "../../src/core/container/meta.ts";
-import { encodeMeta } from "../../src/core/container/meta-write.ts";
 import { compareNames, encodeName } from "../../src/core/container/names.ts";
-import { open } from "../../src/core/index.ts";
-import { encodeAdapter } from "../../src/encode/encode.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError, open } from "../../src/core/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { fileBytes, packed, shape } from "../container/fixtures.ts";
+import { encodeMeta } from "../helpers/parts.ts";
 import { metaMaps, names } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { type LoraQuantOptions, quantizeModule } from "../../src/encode/quantize/profile.ts";
-import { type Quality, totalQuality } from "../../src/encode/quantize/quality.ts";
+import type { LoraQuantOptions, Quality } from "../../src/encode/index.ts";
+import { quantizeModule } from "../../src/encode/quantize/profile.ts";
+import { totalQuality } from "../../src/encode/quantize/quality.ts";
 import { readAdapter } from "./adapters.ts";
 import { expectValid } from "./modules.ts";
 

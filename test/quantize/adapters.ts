@@ -1,7 +1,8 @@
 /** Reads the LoRA pairs of a PEFT safetensors file: just enough for measuring. Undefined if the file is not there. */
+
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { LoraModule } from "../../src/model/adapter.ts";
+import type { LoraModule } from "../../src/core/index.ts";
 import { makeModule } from "./modules.ts";
 
 const folder = process.env.LQA_ADAPTERS ?? join(import.meta.dirname, "../../../shared/adapters");

@@ -1,10 +1,15 @@
 /** The estimate of answers: its arithmetic on dense ΔW, where it is silent, and that it grows with what is lost. */
+
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { changedAnswers, type EncodeOptions, encodeAdapter } from "../../src/encode/index.ts";
+import type { LoraModule } from "../../src/core/index.ts";
+import {
+  changedAnswers,
+  type EncodeOptions,
+  encodeAdapter,
+  type ModuleQuality,
+} from "../../src/encode/index.ts";
 import { estimateDivergence } from "../../src/encode/quantize/answers.ts";
-import type { ModuleQuality } from "../../src/encode/quantize/quality.ts";
-import type { LoraModule } from "../../src/model/adapter.ts";
 import { makeModule } from "./modules.ts";
 
 // What the bench fitted, and says how far off it is.

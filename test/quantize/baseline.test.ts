@@ -1,9 +1,10 @@
 /** The baselines `rtn` and `sign`: exactly what they say on paper, and safe for what real files hold. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeModule } from "../../src/core/read/decode.ts";
-import { type QuantizeOptions, quantizeModule, resolveOptions } from "../../src/encode/quantize/profile.ts";
-import type { LoraModule } from "../../src/model/adapter.ts";
+import { decodeModule, type LoraModule } from "../../src/core/index.ts";
+import { type QuantizeOptions, resolveOptions } from "../../src/encode/index.ts";
+import { quantizeModule } from "../../src/encode/quantize/profile.ts";
 import { expectValid, makeModule } from "./modules.ts";
 
 const decode = (module: LoraModule, factors: Parameters<typeof decodeModule>[1]) => {

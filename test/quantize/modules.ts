@@ -1,7 +1,7 @@
 /** Modules for the tests of this folder, and what every quantized module must satisfy. */
+
 import { expect } from "vitest";
-import type { PackedFactors } from "../../src/core/codecs/packed.ts";
-import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
+import { inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
 import { checkPlanes } from "../codecs/planes.ts";
 import { normal } from "../linalg/matrices.ts";
 

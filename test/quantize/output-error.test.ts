@@ -1,11 +1,11 @@
 /** The output error: what the Gram matrices say is what the dense difference, weighted by the moments, is. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
-import type { PackedFactors } from "../../src/core/codecs/packed.ts";
+import { inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
 import { quantizeModule } from "../../src/encode/quantize/profile.ts";
 import { totalQuality } from "../../src/encode/quantize/quality.ts";
-import { inputLength, type LoraModule } from "../../src/model/adapter.ts";
 import { uniform } from "../helpers/random.ts";
 import { dense, makeModule } from "./modules.ts";
 

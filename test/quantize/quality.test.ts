@@ -1,11 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodePlanes } from "../../src/core/codecs/decode.ts";
-import type { PackedFactors } from "../../src/core/codecs/packed.ts";
+import { inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
 import { quantizeModule } from "../../src/encode/quantize/profile.ts";
 import { totalQuality } from "../../src/encode/quantize/quality.ts";
-import type { LoraModule } from "../../src/model/adapter.ts";
-import { inputLength } from "../../src/model/adapter.ts";
 import { dense, makeModule } from "./modules.ts";
 
 /** The module a decoder gives back, in the layout of the original. */

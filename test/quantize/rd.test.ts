@@ -1,12 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { open, validate } from "../../src/core/index.ts";
-import { type EncodeOptions, encodeAdapter, QUALITY_BITS, type QualityName } from "../../src/encode/index.ts";
+import { type Adapter, type LoraModule, open, parameterCount, validate } from "../../src/core/index.ts";
+import {
+  type EncodeOptions,
+  encodeAdapter,
+  type Fit,
+  QUALITY_BITS,
+  type QualityName,
+} from "../../src/encode/index.ts";
 import { boundComponents } from "../../src/encode/quantize/bound.ts";
 import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
-import { type Fit, lossOf } from "../../src/encode/quantize/rd/gain.ts";
+import { lossOf } from "../../src/encode/quantize/rd/gain.ts";
 import { RATES } from "../../src/encode/quantize/rd/rates.ts";
-import { type Adapter, type LoraModule, parameterCount } from "../../src/model/adapter.ts";
 import { random, shape, tensor } from "../container/fixtures.ts";
 
 /** Factors of random weights whose components fall off: sums of four uniform numbers, scaled by column. */

@@ -1,12 +1,12 @@
 /** Plain tensors: stored as they are, or as F16 and given back in the type they had. */
+
 import { describe, expect, it } from "vitest";
 import { writeAdapter } from "../../src/adapters/index.ts";
-import { f16ToNumber, f64ToF16, numberToBf16, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { type Adapter, open, validate } from "../../src/core/index.ts";
+import { type Adapter, type ElementType, open, type PlainTensor, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { narrowTensors } from "../../src/encode/quantize/tensors.ts";
-import type { ElementType, PlainTensor } from "../../src/model/adapter.ts";
 import { recordSourceElements, sourceElements } from "../../src/model/source-elements.ts";
+import { f16ToNumber, f64ToF16, numberToBf16, numberToF16 } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
 import { makeModule } from "./modules.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { isLqaError } from "../../src/core/index.ts";
 import { parseVariant, strongComponents } from "../../src/encode/quantize/variant.ts";
-import { isLqaError } from "../../src/errors.ts";
 
 describe("variants", () => {
   it("are written bits@coverage", () => {

@@ -1,9 +1,8 @@
 /** The budgets that hold where nobody gives one, and the count of what is inflated. */
+
 import { expect, it } from "vitest";
-import type { ChunkRecord } from "../../src/core/container/types.ts";
+import { type ChunkRecord, isLqaError, open } from "../../src/core/index.ts";
 import { ADAPTER_BUDGET, assertRoom, CHUNK_BUDGET, inflateCount } from "../../src/core/read/budget.ts";
-import { open } from "../../src/core/read/file.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, tensor } from "../container/fixtures.ts";
 
 const MIB = 2 ** 20;

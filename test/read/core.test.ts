@@ -2,17 +2,16 @@
  * The core for computing with a file: it opens what `open` opens, gives the bits the suite states, refuses the rest with
  * the same error, and weighs nothing that only others need.
  */
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
-import { toHex } from "../../src/core/container/bytes.ts";
-import { sha256 } from "../../src/core/container/sha256.ts";
-import { type Input, type LqaFile, open } from "../../src/core/index.ts";
-import { isLqaError, type LqaError } from "../../src/errors.ts";
+import { type Input, isLqaError, type LqaError, type LqaFile, open } from "../../src/core/index.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
+import { sha256, toHex } from "../helpers/parts.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const suite = join(root, "conformance/suite");

@@ -2,8 +2,8 @@
  * Decoding one module through the public API: arrays of the library's or the caller's, memory that is used again, both
  * layouts and types, the multiplier, dense ΔW; and every wrong use, which must leave the targets as they were.
  */
+
 import { beforeAll, describe, expect, it } from "vitest";
-import { numberToF16 } from "../../src/core/codecs/floats.ts";
 import { multiplyFactors, multiplyPlainly } from "../../src/core/codecs/product.ts";
 import {
   type DecodedModule,
@@ -19,6 +19,7 @@ import {
   type WeightType,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, random, SIGN, shape, smallInput } from "../container/fixtures.ts";
+import { numberToF16 } from "../helpers/parts.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
 
 const { Float16Array: Half } = globalThis as { Float16Array?: new (length: number) => HalfArray };

@@ -1,6 +1,7 @@
 /** Helpers for the tests of streams: what a file says in one piece, and what a decoder says when it is cut. */
-
 import {
+  type ErrorName,
+  isLqaError,
   LqaDecoder,
   type LqaEvent,
   type LqaFile,
@@ -13,7 +14,6 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { Engine, eventsOf } from "../../src/core/read/engine.ts";
-import { type ErrorName, isLqaError } from "../../src/errors.ts";
 
 /** The facts of an error that do not depend on how the input was cut. */
 export interface Finding {

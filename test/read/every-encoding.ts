@@ -1,7 +1,6 @@
 /** A file with a module for every encoding, large enough for the kernel, and the hash of all that can be decoded of it. */
 import { createHash } from "node:crypto";
-import type { AffineEncoding, Encoding, ScaleType } from "../../src/core/codecs/encoding.ts";
-import type { DecodeOptions } from "../../src/core/index.ts";
+import type { AffineEncoding, DecodeOptions, Encoding, ScaleType } from "../../src/core/index.ts";
 import { fileBytes, packed, shape } from "../container/fixtures.ts";
 
 const SCALES: readonly ScaleType[] = ["f16", "bf16"];

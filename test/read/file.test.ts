@@ -1,12 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { align, concat, crc32, toHex } from "../../src/core/container/bytes.ts";
 import { rootDigest } from "../../src/core/container/digests.ts";
-import { sha256 } from "../../src/core/container/sha256.ts";
-import { open } from "../../src/core/read/file.ts";
-import { validate } from "../../src/core/validate/validate.ts";
-import type { ValidationLevel } from "../../src/core/validate/validation.ts";
-import { prepareFile } from "../../src/core/write/write.ts";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError, open, type ValidationLevel, validate } from "../../src/core/index.ts";
 import {
   AFFINE2,
   bands,
@@ -18,6 +12,7 @@ import {
   smallInput,
   tensor,
 } from "../container/fixtures.ts";
+import { align, concat, crc32, prepareFile, sha256, toHex } from "../helpers/parts.ts";
 
 let small: Uint8Array;
 beforeAll(async () => {

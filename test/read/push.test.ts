@@ -2,14 +2,14 @@
  * The push decoder: any cut of a file gives the same events and the same first error, which is that of the readers of
  * whole files; and its memory stays within the index and one chunk.
  */
+
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { concat } from "../../src/core/container/bytes.ts";
-import { type FactorArrays, LqaDecoder, type LqaEvent, open } from "../../src/core/index.ts";
+import { type FactorArrays, isLqaError, LqaDecoder, type LqaEvent, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, section, smallInput, tensor } from "../container/fixtures.ts";
+import { concat } from "../helpers/parts.ts";
 import { createModule } from "../workers/modules.ts";
 import { comparable, cut, expected, inPieces, opened, pushed, validated } from "./events.ts";
 

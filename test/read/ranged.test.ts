@@ -1,17 +1,24 @@
 /**
  * Reading by ranges: the same modules as from the whole file, with few requests, from a file, a Blob and a server.
  */
+
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { concat } from "../../src/core/container/bytes.ts";
-import { type ByteSource, blobSource, httpSource, memorySource, open } from "../../src/core/index.ts";
+import {
+  type ByteSource,
+  blobSource,
+  httpSource,
+  isLqaError,
+  memorySource,
+  open,
+} from "../../src/core/index.ts";
 import { planRanges } from "../../src/core/read/ranges.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { openFileSource } from "../../src/node/files/file.ts";
+import { openFileSource } from "../../src/node/index.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { findNginx, startNginx } from "../helpers/nginx.ts";
+import { concat } from "../helpers/parts.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { createModule } from "../workers/modules.ts";

@@ -1,7 +1,8 @@
 /** Every method on one adapter: figures that are those of the encoder, rows that say what cannot be, nothing kept. */
+
 import { describe, expect, it } from "vitest";
+import type { Adapter } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import type { Adapter } from "../../src/model/adapter.ts";
 import { compareAdapter, comparisonCurve } from "../../src/report/index.ts";
 import { makeModule } from "../quantize/modules.ts";
 

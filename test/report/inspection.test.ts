@@ -1,11 +1,10 @@
 /** What a report says: against the encoder's own figures, counts made another way, and damaged files. */
-
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { encodingLabel } from "../../src/core/codecs/registry.ts";
 import {
   type Adapter,
   type ByteSource,
+  encodingLabel,
   type LoraModule,
   LqaError,
   memorySource,
@@ -14,8 +13,7 @@ import {
 } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import * as KIND from "../../src/error-catalogue.ts";
-import { compareAdapter } from "../../src/report/compare.ts";
-import { inspectLqa } from "../../src/report/index.ts";
+import { compareAdapter, inspectLqa } from "../../src/report/index.ts";
 import { effectiveRank } from "../../src/report/page/module-tables.ts";
 import { normal } from "../helpers/random.ts";
 

@@ -1,8 +1,9 @@
 /** The drawing: well-formed whatever it is given, self-contained, readable. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { drawRdCurve, type RdCurve } from "../../src/report/index.ts";
 import { labelPlaces } from "../../src/report/label-places.ts";
-import { drawRdCurve, type RdCurve } from "../../src/report/rd-curve-svg.ts";
 
 const curve: RdCurve = {
   title: "an adapter",

@@ -1,13 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { encodingLabel } from "../../src/core/codecs/registry.ts";
-import { decodeModule } from "../../src/core/read/decode.ts";
-import type { ErrorName } from "../../src/errors.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { type Activations, rowsOf } from "../../src/serve/activations.ts";
-import { applyPacked, applyRowsPlainly } from "../../src/serve/apply.ts";
+import { decodeModule, type ErrorName, encodingLabel, isLqaError } from "../../src/core/index.ts";
+import { rowsOf } from "../../src/serve/activations.ts";
+import { applyRowsPlainly } from "../../src/serve/apply.ts";
+import { type Activations, applyPacked, type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { ApplyKernel } from "../../src/serve/kernels/apply-kernel.ts";
-import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
+import { f16ToNumber, numberToF16 } from "../helpers/parts.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "./modules.ts";
 
 const kernel = ApplyKernel.make()!;

@@ -1,10 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { numberToF16 } from "../../src/core/codecs/floats.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { applyBatch } from "../../src/serve/batch.ts";
-import type { AdapterLease } from "../../src/serve/lease.ts";
-import { AdapterPool } from "../../src/serve/pool.ts";
-import { memoryStore } from "../../src/serve/stores.ts";
+import { isLqaError } from "../../src/core/index.ts";
+import { type AdapterLease, AdapterPool, applyBatch, memoryStore } from "../../src/serve/index.ts";
+import { numberToF16 } from "../helpers/parts.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";
 
 const LAYER = "layers.1.q_proj";

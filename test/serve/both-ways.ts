@@ -1,5 +1,5 @@
 /** A module applied twice: by the kernel, and by plain code. */
-import { inputLength } from "../../src/model/adapter.ts";
+import { inputLength } from "../../src/core/index.ts";
 import { rowsOf } from "../../src/serve/activations.ts";
 import { applyRowsPlainly } from "../../src/serve/apply.ts";
 import { applyPacked, type ResidentModule } from "../../src/serve/index.ts";

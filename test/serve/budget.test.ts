@@ -1,7 +1,8 @@
 /** What a pool lets go of: the class `Budget`, whose public face is the pool. */
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isLqaError } from "../../src/errors.ts";
+import { isLqaError } from "../../src/core/index.ts";
 import { Budget, type Holding } from "../../src/serve/budget.ts";
 
 interface Thing extends Holding {

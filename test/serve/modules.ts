@@ -3,14 +3,20 @@
  *
  * @module
  */
-import type { Encoding, ScaleType } from "../../src/core/codecs/encoding.ts";
-import type { Band, PackedFactors } from "../../src/core/codecs/packed.ts";
-import { concat } from "../../src/core/container/bytes.ts";
+
 import { splitPayload } from "../../src/core/container/layout.ts";
-import { prepareFile } from "../../src/core/write/write.ts";
-import { inputLength, type ModuleShape, type PlainTensor } from "../../src/model/adapter.ts";
-import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
+import {
+  type Band,
+  type Encoding,
+  inputLength,
+  type ModuleShape,
+  type PackedFactors,
+  type PlainTensor,
+  type ScaleType,
+} from "../../src/core/index.ts";
+import { type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { partOf } from "../codecs/decode-jobs.ts";
+import { concat, prepareFile } from "../helpers/parts.ts";
 
 /** Arbitrary but always the same. */
 export class Random {

@@ -1,16 +1,26 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { numberToBits, writeBits } from "../../src/core/codecs/floats.ts";
-import { type ByteSource, memorySource } from "../../src/core/io/source.ts";
-import { open } from "../../src/core/read/file.ts";
+import {
+  type ByteSource,
+  type ErrorName,
+  isLqaError,
+  memorySource,
+  open,
+  type PlainTensor,
+  type TensorRole,
+} from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { type ErrorName, isLqaError } from "../../src/errors.ts";
-import type { PlainTensor, TensorRole } from "../../src/model/adapter.ts";
-import { directoryStore } from "../../src/node/directory-store.ts";
-import { applyPacked } from "../../src/serve/apply.ts";
-import { AdapterPool } from "../../src/serve/pool.ts";
-import { type AdapterStore, httpStore, memoryStore, objectStore } from "../../src/serve/stores.ts";
+import { directoryStore } from "../../src/node/index.ts";
+import {
+  AdapterPool,
+  type AdapterStore,
+  applyPacked,
+  httpStore,
+  memoryStore,
+  objectStore,
+} from "../../src/serve/index.ts";
+import { numberToBits, writeBits } from "../helpers/parts.ts";
 import { answerRange, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";

@@ -1,9 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { isLqaError, memorySource } from "../../src/core/index.ts";
 import { Slots } from "../../src/core/io/slots.ts";
-import { memorySource } from "../../src/core/io/source.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { AdapterPool } from "../../src/serve/pool.ts";
-import type { AdapterStore } from "../../src/serve/stores.ts";
+import { AdapterPool, type AdapterStore } from "../../src/serve/index.ts";
 import { anyAdapter, fileOf } from "./modules.ts";
 
 const adapter = anyAdapter(40);

@@ -1,15 +1,19 @@
 /** Memory that goes from one adapter to the next: never while somebody may use it, and never after a failed read. */
+
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { memorySource } from "../../src/core/io/source.ts";
-import { directoryStore } from "../../src/node/directory-store.ts";
-import { applyPacked } from "../../src/serve/apply.ts";
-import { AdapterPool } from "../../src/serve/pool.ts";
-import type { PoolOptions } from "../../src/serve/pool-options.ts";
-import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
+import { memorySource } from "../../src/core/index.ts";
+import { directoryStore } from "../../src/node/index.ts";
+import {
+  AdapterPool,
+  type AdapterStore,
+  applyPacked,
+  type PoolOptions,
+  type ResidentModule,
+  residentModule,
+} from "../../src/serve/index.ts";
 import { SpareBuffers } from "../../src/serve/spare-buffers.ts";
-import type { AdapterStore } from "../../src/serve/stores.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { factorsOf, fileOf, Random, shapeOfModule } from "./modules.ts";
 

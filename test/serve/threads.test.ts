@@ -1,8 +1,9 @@
 /** One pool, applied by several threads: planes are shared, not copied. */
+
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { afterAll, describe, expect, it } from "vitest";
-import type { PlainTensor } from "../../src/model/adapter.ts";
+import type { PlainTensor } from "../../src/core/index.ts";
 import { AdapterPool, memoryStore } from "../../src/serve/index.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";
 

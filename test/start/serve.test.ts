@@ -1,9 +1,8 @@
 /** Files with a start in memory, packed: applied by the kernel and by plain code, and the random numbers that they share. */
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { open } from "../../src/core/index.ts";
+import { isLqaError, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { AdapterPool, applyPacked, residentModule } from "../../src/serve/index.ts";
 import { applied, waves } from "../serve/both-ways.ts";
 import { SEED, trained } from "./trained.ts";

@@ -1,16 +1,17 @@
 /** Starts (spec 8.8): what the encoder does with a known start, what readers make of it, and files that lie about one. */
+
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
 import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
-import { crc32 } from "../../src/core/container/bytes.ts";
 import type { IndexVectors } from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";
 import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { random } from "../container/fixtures.ts";
+import { crc32 } from "../helpers/parts.ts";
 import { outputs, RANK, SEED, trained } from "./trained.ts";
 
 /** Draws, by another way than the reader's. */

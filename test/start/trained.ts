@@ -3,8 +3,9 @@
  *
  * @module
  */
+
 import { seedWords, takeOutputs, twisterAt } from "../../src/core/codecs/start/mt19937.ts";
-import type { Adapter, LoraModule } from "../../src/model/adapter.ts";
+import type { Adapter, LoraModule } from "../../src/core/index.ts";
 import { random, shape } from "../container/fixtures.ts";
 
 export const SEED = 42;

@@ -1,7 +1,7 @@
 /** An adapter against a base model: the shapes of its tensors, or the sizes its configuration gives. */
+
 import { describe, expect, it } from "vitest";
-import { type BaseSizes, compareWithBase } from "../../src/core/validate/base.ts";
-import type { ModuleShape } from "../../src/model/adapter.ts";
+import { type BaseSizes, compareWithBase, type ModuleShape } from "../../src/core/index.ts";
 import { shape } from "../container/fixtures.ts";
 
 /** Llama of 2 layers: 4 heads of 16, 2 of them for keys and values. */

@@ -1,17 +1,15 @@
 /**
  * A large chunk is checked in pieces where a source is read, and whole where the file is in memory: both find the same.
  */
+
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
-import { crc32 } from "../../src/core/container/bytes.ts";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
-import { open } from "../../src/core/read/file.ts";
-import { validate, validateReader } from "../../src/core/validate/validate.ts";
-import type { Validation } from "../../src/core/validate/validation.ts";
+import { type Encoding, isLqaError, open, type Validation, validate } from "../../src/core/index.ts";
+import { validateReader } from "../../src/core/validate/validate.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
-import { isLqaError } from "../../src/errors.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
 import { openIndex } from "../container/open-index.ts";
+import { crc32 } from "../helpers/parts.ts";
 
 /** What both ways must agree on. */
 const summary = ({ findings, omitted, bytes, ids }: Validation) => ({

@@ -1,10 +1,10 @@
 /** What breaks no rule but is hardly meant: each suspicion is raised where it should be, and nowhere else. */
+
 import { describe, expect, it } from "vitest";
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
+import { type Encoding, validate } from "../../src/core/index.ts";
 import { MOST_FINDINGS } from "../../src/core/validate/run.ts";
-import { validate } from "../../src/core/validate/validate.ts";
-import type { PackedModule } from "../../src/core/write/write.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
+import type { PackedModule } from "../helpers/parts.ts";
 
 const CODES3: Encoding = { codec: "affine", bits: 3, group: 0, scale: "f16" };
 const RAW: Encoding = { codec: "raw", element: "f32" };

@@ -7,12 +7,11 @@
  *
  * @module
  */
-import type { Encoding } from "../../src/core/codecs/encoding.ts";
-import { f16ToNumber, numberToF16 } from "../../src/core/codecs/floats.ts";
-import { decodeModule } from "../../src/core/read/decode.ts";
-import { inputLength } from "../../src/model/adapter.ts";
-import { type ResidentModule, residentModule } from "../../src/serve/resident-module.ts";
+
+import { decodeModule, type Encoding, inputLength } from "../../src/core/index.ts";
+import { type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { type GpuModule, uploadModule } from "../../src/webgpu/index.ts";
+import { f16ToNumber, numberToF16 } from "../helpers/parts.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
 import { factorsIn } from "./packed.ts";
 import { bufferOf, bytesOf, check, contentsOf, type World } from "./world.ts";

@@ -5,12 +5,9 @@
  * @module
  */
 
-import { toHex } from "../../src/core/container/bytes.ts";
-import { sha256 } from "../../src/core/container/sha256.ts";
-import { open } from "../../src/core/index.ts";
-import { decodeModule } from "../../src/core/read/decode.ts";
-import type { ModuleShape } from "../../src/model/adapter.ts";
+import { decodeModule, type ModuleShape, open } from "../../src/core/index.ts";
 import { type PackedModule, uploadModule } from "../../src/webgpu/index.ts";
+import { sha256, toHex } from "../helpers/parts.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
 import { factorsIn } from "./packed.ts";
 import { assertSame, bytesOf, check, contentsOf, type World } from "./world.ts";

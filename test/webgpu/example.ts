@@ -3,9 +3,7 @@
  *
  * @module
  */
-
-import { open } from "../../src/core/index.ts";
-import { inputLength } from "../../src/model/adapter.ts";
+import { inputLength, open } from "../../src/core/index.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { bufferOf, bytesOf, check, contentsOf, type World } from "./world.ts";

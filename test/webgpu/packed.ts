@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { Planes } from "../../src/core/codecs/encoding.ts";
-import type { PackedFactors } from "../../src/core/codecs/packed.ts";
+
 import { planeExtents } from "../../src/core/container/layout.ts";
-import type { ResidentModule } from "../../src/serve/resident-module.ts";
+import type { PackedFactors, Planes } from "../../src/core/index.ts";
+import type { ResidentModule } from "../../src/serve/index.ts";
 
 /** The planes of a module, as views on its payload. */
 export function factorsIn({ shape, bands, payload }: ResidentModule): PackedFactors {

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { ErrorName } from "../../src/errors.ts";
-import { isLqaError } from "../../src/errors.ts";
-import { residentModule } from "../../src/serve/resident-module.ts";
+
+import { type ErrorName, isLqaError } from "../../src/core/index.ts";
+import { residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { anyModule, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
 import { bufferOf, check, type World } from "./world.ts";

@@ -1,5 +1,5 @@
 /** A small module of seeded weights with falling components. */
-import type { LoraModule } from "../../src/model/adapter.ts";
+import type { LoraModule } from "../../src/core/index.ts";
 import { shape } from "../container/fixtures.ts";
 import { normal } from "../helpers/random.ts";
 

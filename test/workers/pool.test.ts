@@ -2,8 +2,9 @@
  * Workers of the built library: the bytes do not depend on how many there are, and errors and aborts come through. The
  * threads need JavaScript, so these tests run on `dist/`, which `npm test` builds first.
  */
+
 import { afterAll, describe, expect, it } from "vitest";
-import type { LoraModule } from "../../src/model/adapter.ts";
+import type { LoraModule } from "../../src/core/index.ts";
 import { core, encode, node } from "../helpers/built.ts";
 import { createModule } from "./modules.ts";
 
