@@ -185,8 +185,8 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   )
     fail(KIND.USAGE, {
       where: "parent",
-      expected: "the profile rd, without what lqa tune trained",
-      actual: resolved.profile === "rd" ? "gains in the calibration" : `profile ${resolved.profile}`,
+      expected: "the profile rd, without a tuning",
+      actual: resolved.profile === "rd" ? "a tuning in the calibration" : `profile ${resolved.profile}`,
     });
   const quantize = weighted ? { ...resolved, weighted } : resolved;
   const policy = resolveTensorPolicy(options.tensors);

@@ -152,16 +152,16 @@ describe("a parent that does not help", () => {
     });
   });
 
-  it("is refused with another profile, and with trained gains", async () => {
+  it("is refused with another profile, and with a tuning", async () => {
     await expect(encodeAdapter(checkpoint(1), { profile: "raw", parent })).rejects.toMatchObject({
       kind: "USAGE",
       actual: "profile raw",
     });
-    const gains = { contentId: "0".repeat(64), factors: new Map() };
-    const calibration = { moments: new Map(), source: new Uint8Array(1), gains };
+    const tuning = { contentId: "0".repeat(64), gains: new Map(), vectors: new Map() };
+    const calibration = { moments: new Map(), source: new Uint8Array(1), tuning };
     await expect(encodeAdapter(checkpoint(1), { parent, calibration })).rejects.toMatchObject({
       kind: "USAGE",
-      actual: "gains in the calibration",
+      actual: "a tuning in the calibration",
     });
   });
 
