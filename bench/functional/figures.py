@@ -3,11 +3,11 @@
 functional-rate.svg    what is lost of the fine-tuning gain at which bits on disk, a panel a task and
                        shape: the seed with the most encodings joined, the others small
 functional-error.svg   KL divergence against three figures that are known without the model's answers
+functional-tuned.svg   what calibrating and tuning change, at which bits on disk (see tuned.py)
 """
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import estimate
 import lm
@@ -22,6 +22,14 @@ FAMILIES = (
     ("LoRAQuant, plain", lambda e: e.endswith("code none"), "#e8a598", True),
     ("rtn", lambda e: e.startswith("rtn"), "#555555", True),
     ("sign", lambda e: e == "sign", "#000000", False),
+)
+# The same for functional-tuned.svg: kinds of tuned.py, then families of results/ and of results/earlier/.
+TUNED = (
+    ("tuned", "#0b6e4f"),
+    ("calibrated", "#4b9cd3"),
+    ("rd", "#444444"),
+    ("rd of 2026-11-25", "#aaaaaa"),
+    ("LoRAQuant, the better of plain and refined", "#c8553d"),
 )
 WIDTH, HEIGHT, LEFT, BOTTOM = 300, 230, 52, 40
 
@@ -75,14 +83,14 @@ class Panel:
         self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{radius}" fill="{color}"/>' for a, b in places]
 
 
-def sheet(panels: list[Panel], columns: int) -> str:
+def sheet(panels: list[Panel], columns: int, legend=tuple((name, color) for name, _, color, _ in FAMILIES)) -> str:
     rows = math.ceil(len(panels) / columns)
-    width, height = columns * WIDTH, rows * HEIGHT + 20 * math.ceil(len(FAMILIES) / columns / 2) + 10
+    width, height = columns * WIDTH, rows * HEIGHT + 20 * math.ceil(len(legend) / columns / 2) + 10
     body = []
     for index, panel in enumerate(panels):
         at = f"translate({index % columns * WIDTH} {index // columns * HEIGHT})"
         body.append(f'<g transform="{at}">{"".join(panel.parts)}</g>')
-    for index, (name, _, color, _) in enumerate(FAMILIES):
+    for index, (name, color) in enumerate(legend):
         x = index % (2 * columns) * WIDTH / 2 + 14
         y = rows * HEIGHT + 20 * (index // (2 * columns)) + 12
         body.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{color}"/>')
@@ -108,6 +116,38 @@ def rate(name: str, seeds: list[list[dict]]) -> Panel:
     return panel
 
 
+def tuned() -> list[Panel]:
+    """For each adapter that was tuned at several rates: the divergence, and the right answers lost."""
+    lines = lm.json_lines(lm.RESULTS / "tuned.jsonl")
+    panels = []
+    for name in sorted({line["name"] for line in lines}):
+        own = [line for line in lines if line["name"] == name]
+        if len({line["bits"] for line in own}) < 2:
+            continue
+        scored = {line["encoding"]: line for line in lm.json_lines(lm.RESULTS / f"{name}.jsonl")}
+        earlier = lm.json_lines(lm.RESULTS / "earlier" / f"{name}.jsonl")
+        best: dict[str, dict] = {}
+        for encoding, line in scored.items():
+            key = encoding.rsplit(" ", 1)[0]
+            if encoding.startswith("loraquant") and (key not in best or line["kl"] < best[key]["kl"]):
+                best[key] = line
+        rd = [line for line in scored.values() if line["encoding"].startswith("rd ")]
+        old = [line for line in earlier if line["encoding"].startswith("rd ") and line["encoding"].endswith(" floor 0")]
+        groups = {"rd": rd, "rd of 2026-11-25": old, "LoRAQuant, the better of plain and refined": list(best.values())}
+        groups |= {kind: [line for line in own if line["kind"] == kind] for kind in ("tuned", "calibrated")}
+        adapter = scored["f16"]["exact"]
+        for label, of, ends in (
+            ("KL divergence, nats", lambda line: line["kl"], (1e-4, 10.0)),
+            ("share of right answers lost", lambda line: 1 - line["exact"] / adapter, (1e-2, 1.0)),
+        ):
+            panel = Panel(name, (0.2, 2.6), ends, False, ("bits per weight on disk", label))
+            for group, color in reversed(TUNED):
+                bits = [(line.get("bits_on_disk") or float(line["bits"]), line) for line in groups[group]]
+                panel.add([(at, of(line)) for at, line in bits if at < 2.6], color, True)
+            panels.append(panel)
+    return panels
+
+
 def main() -> None:
     series = predictors.series()
     panels = [rate(f"{name} × {len(seeds)}", list(seeds.values())) for name, seeds in series.items()]
@@ -126,7 +166,8 @@ def main() -> None:
             panel.add(points, color, False)
         panels.append(panel)
     (DOCS / "functional-error.svg").write_text(sheet(panels, 3), encoding="utf-8")
-    print(*(Path(DOCS / name) for name in ("functional-rate.svg", "functional-error.svg")), sep="\n")
+    (DOCS / "functional-tuned.svg").write_text(sheet(tuned(), 2, TUNED), encoding="utf-8")
+    print(*(DOCS / f"functional-{name}.svg" for name in ("rate", "error", "tuned")), sep="\n")
 
 
 if __name__ == "__main__":

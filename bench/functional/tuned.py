@@ -1,8 +1,9 @@
-"""What calibration and tuning do: python tuned.py NAME ... --bits 0.5 1.0, or without names the table of what is there
+"""What calibration and tuning do: python tuned.py NAME ... --bits 0.5 1.0 [--try epochs=2 code_rate=0], or without names the table
 
 Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), and tuned (`lqa tune`, 512 training
 items, of which one in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else
-(see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. The `lqa`
+(see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --try
+it is scored on development items with other arguments of `lqa.tune.tune`, and only printed. The `lqa`
 package of integrations/python must be installed, with the command line or LQA_CLI.
 """
 
@@ -29,14 +30,14 @@ KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "nll_kept")
 KINDS = ("plain", "calibrated", "tuned")
 
 
-def score(name: str, rates: list[str]) -> None:
+def score(name: str, rates: list[str], tried: dict[str, float]) -> None:
     adapter = references.load(name)
-    done = {(line["adapter"], line["bits"]) for line in lm.json_lines(PATH)}
+    done = set() if tried else {(line["adapter"], line["bits"]) for line in lm.json_lines(PATH)}
     rates = [bits for bits in rates if (adapter.digest, bits) not in done]
     if not rates:
         print(f"{name}: nothing to do")
         return
-    trial = begin(name, "heldout", TRAINING, "tuned")
+    trial = begin(name, "dev" if tried else "heldout", TRAINING, "tuned")
     file = trial.scratch / "calibration.safetensors"
     began = time.process_time()
     figures = calibrate(trial.model, trial.texts[:CALIBRATION])
@@ -55,7 +56,7 @@ def score(name: str, rates: list[str]) -> None:
             extra = {}
             if kind == "tuned":
                 began = sum(os.times()[:4])
-                tuned = tune(trial.model, encode, trial.texts)
+                tuned = tune(trial.model, encode, trial.texts, **tried)
                 seconds[kind] = sum(os.times()[:4]) - began
                 extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
                 encode(tuned.tensors)
@@ -69,8 +70,9 @@ def score(name: str, rates: list[str]) -> None:
             line |= {"estimate": report.get("divergence"), "seconds": round(seconds[kind], 1)} | extra
             found.append(line)
             print(*(f"{k} {v}" for k, v in line.items()), flush=True)
-        with PATH.open("a", encoding="utf-8") as out:
-            out.writelines(json.dumps(line) + "\n" for line in found)
+        if not tried:
+            with PATH.open("a", encoding="utf-8") as out:
+                out.writelines(json.dumps(line) + "\n" for line in found)
     shutil.rmtree(trial.scratch, ignore_errors=True)
 
 
@@ -96,9 +98,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score calibrated and tuned encodings.")
     parser.add_argument("names", metavar="NAME", nargs="*", help="kept adapters")
     parser.add_argument("--bits", nargs="+", default=["0.5", "1.0"], help="bits per weight of the file")
+    parser.add_argument("--try", dest="tried", nargs="+", default=[], metavar="NAME=VALUE", help="arguments of tune")
     given = parser.parse_args()
+    tried = {key: float(value) if "rate" in key else int(value) for key, value in (one.split("=") for one in given.tried)}
     for name in given.names:
-        score(name, given.bits)
+        score(name, given.bits, tried)
     if not given.names:
         show()
 

@@ -142,6 +142,27 @@ class Calibration(unittest.TestCase):
                 self.assertGreater(float(cosine.min()), 0.6)
             changed += int((a.a != b.a).sum())
         self.assertGreater(changed, 0)
+        # Broken off after two of three epochs, and continued: the same.
+        state = self.folder / "state"
+
+        def breaks(done: int, total: int) -> None:
+            if done > 2 * total // 3:
+                raise KeyboardInterrupt
+
+        with self.assertRaises(KeyboardInterrupt):
+            tune(self.model, encode, self.texts, epochs=3, rate=0.05, state=state, progress=breaks)
+        again = tune(self.model, encode, self.texts, epochs=3, rate=0.05, state=state)
+        self.assertEqual((again.before, again.after), (tuned.before, tuned.after))
+        self.assertTrue(all(torch.equal(value, tuned.tensors[name]) for name, value in again.tensors.items()))
+        for other in ({"seed": 1}, {"epochs": 4}):
+            with self.assertRaises(lqa.LqaError) as caught:
+                tune(self.model, encode, self.texts, **({"epochs": 3, "rate": 0.05, "state": state} | other))
+            self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+        state.write_bytes(b"no state")
+        with self.assertRaises(lqa.LqaError) as caught:
+            tune(self.model, encode, self.texts, epochs=3, rate=0.05, state=state)
+        self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+        self.assertEqual(list(self.model.state_dict()), list(before))
         # Without the vectors it is the factors alone.
         gains = {name: value for name, value in tuned.tensors.items() if name.endswith(".gains")}
         third = lqa.open(encode(gains))

@@ -8,11 +8,14 @@ epoch found that is best on these is taken, and nothing if no epoch was better t
 """
 from __future__ import annotations
 
+import hashlib
 import math
+import pickle
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +70,8 @@ class _Batch:
 
 
 def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str = ADAPTER, epochs: int = 4, rate: float = 0.03,
-         code_rate: float = 0.003, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Tuned:
+         code_rate: float = 0.003, seed: int = 0, state: str | PathLike[str] | None = None,
+         progress: Callable[[int, int], None] | None = None) -> Tuned:
     """Trains the vectors of an encoding, and a factor for each component.
 
     Args:
@@ -79,10 +83,11 @@ def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str
         rate: learning rate of Adam for the logarithms of the factors, which falls to 0 along a cosine.
         code_rate: the same for the vectors, relative to the root mean square of each.
         seed: of the order of the texts.
+        state: a file that keeps what was reached after each epoch. If it is there, training goes on from it.
         progress: called with the number of texts done and their total.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE for fewer texts; what is wrong with the encoding, as `lqa.peft.load`.
+        LqaError: SOURCE_IMPORTANCE for fewer texts, and for a state of another adapter, other texts or other arguments; what is wrong with the encoding, as `lqa.peft.load`.
     """
     if len(texts) < 2 * HELD_BACK:
         raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"at least {2 * HELD_BACK}", found=str(len(texts)))
@@ -100,7 +105,8 @@ def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str
         for one in trained.values():
             one.b.requires_grad_(True)
             one.a.requires_grad_(True)
-        return _train(model, trained, encode, training, held_back, epochs, (rate, code_rate), seed, progress)
+        kept = None if state is None else _State(Path(state), _digest(trained, order, (epochs, rate, code_rate, seed)))
+        return _train(model, trained, encode, training, held_back, epochs, (rate, code_rate), seed, kept, progress)
     finally:
         model.set_adapter(adapter_name)
         model.delete_adapter(ENCODED)
@@ -143,33 +149,85 @@ class _Trained:
 
 
 def _train(model: Any, trained: dict[str, _Trained], encode: Encode, training: list[_Batch], held_back: list[_Batch], epochs: int,
-           rates: tuple[float, float], seed: int, progress: Callable[[int, int], None] | None) -> Tuned:
+           rates: tuple[float, float], seed: int, kept: _State | None, progress: Callable[[int, int], None] | None) -> Tuned:
     gains, vectors = [one.gains for one in trained.values()], [x for one in trained.values() for x in one.vectors]
     optimizer = torch.optim.Adam([{"params": gains, "lr": rates[0]}, {"params": vectors, "lr": rates[1]}], eps=1e-12)
     steps = epochs * len(training)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * min(1, step / steps))) / 2)
-    before = after = _mean(model, held_back)
-    best: dict[str, torch.Tensor] = {}
-    done, total = 0, epochs * sum(len(part.tokens) for part in training)
-    for epoch in range(epochs):
+    parameters = [*gains, *vectors]
+    total = epochs * sum(len(part.tokens) for part in training)
+
+    def tensors() -> dict[str, torch.Tensor]:
+        return {key: value for name, one in trained.items() for key, value in one.tensors(name).items()}
+
+    reached = kept.read() if kept else None
+    if reached:
+        for parameter, value in zip(parameters, reached["parameters"], strict=True):
+            parameter.data.copy_(value)
+        optimizer.load_state_dict(reached["optimizer"])
+        schedule.load_state_dict(reached["schedule"])
+        begin, before, after, best = reached["epochs"], reached["before"], reached["after"], reached["best"]
+        peft.swap(model, encode(tensors()), ENCODED)
+    else:
+        begin, before, best = 0, _mean(model, held_back), {}
+        after = before
+    done = begin * total // epochs
+    for epoch in range(begin, epochs):
         order = training.copy()
         random.Random(f"{seed} {epoch}").shuffle(order)
-        tensors: dict[str, torch.Tensor] = {}
         for part in order:
             _divergence(model, part).mean().backward()
             for one in trained.values():
                 one.take_gradients()
             optimizer.step()
             schedule.step()
-            tensors = {key: value for name, one in trained.items() for key, value in one.tensors(name).items()}
-            peft.swap(model, encode(tensors), ENCODED)
+            peft.swap(model, encode(tensors()), ENCODED)
             done += len(part.tokens)
             if progress:
                 progress(done, total)
         found = _mean(model, held_back)
         if found < after:
-            after, best = found, tensors
+            after, best = found, tensors()
+        if kept:
+            kept.write({"epochs": epoch + 1, "before": before, "after": after, "best": best, "parameters": [p.detach() for p in parameters],
+                        "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()})
     return Tuned(best, before, after)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What was reached, in a file."""
+
+    path: Path
+    digest: str  # of what it belongs to
+
+    def read(self) -> dict[str, Any] | None:
+        """None if there is no file. Runs no code that a file may hold."""
+        if not self.path.is_file():
+            return None
+        try:
+            found = torch.load(self.path, weights_only=True)
+            if found["digest"] == self.digest:
+                return found
+            wrong = "another"
+        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+            wrong = str(error).split("\n", 1)[0][:200]
+        raise LqaError("SOURCE_IMPORTANCE", where=str(self.path), expected="the state of this run of lqa tune", found=wrong,
+                       advice="Delete the file, or give the adapter, texts and options that it belongs to.")
+
+    def write(self, reached: dict[str, Any]) -> None:
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        torch.save(reached | {"digest": self.digest}, partial)
+        partial.replace(self.path)
+
+
+def _digest(trained: dict[str, _Trained], texts: Sequence[Text], options: tuple[float, ...]) -> str:
+    """Of the vectors to start with, the texts in their order, and the options."""
+    digest = hashlib.sha256(repr((options, [(text.tokens, text.start) for text in texts])).encode())
+    for name, one in sorted(trained.items()):
+        for key, value in one.tensors(name).items():
+            digest.update(key.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _activate(model: Any, name: str) -> None:
@@ -239,6 +297,7 @@ def main(words: Sequence[str]) -> None:
     options.add_argument("--epochs", type=int, default=4, help="times that the texts are gone through (default 4)")
     options.add_argument("--rate", type=float, default=0.03, help="learning rate of the factors (default 0.03)")
     options.add_argument("--code-rate", type=float, default=0.003, help="learning rate of the vectors (default 0.003)")
+    options.add_argument("--state", help="a file that keeps what was reached after each epoch; the same command then goes on from it")
     options.add_argument("--force", action="store_true", help="replace existing files")
     given, encoding = options.parse_known_args(words)
     put = output_file(given.output, force=given.force)
@@ -262,7 +321,7 @@ def main(words: Sequence[str]) -> None:
         encode({})
         first = report["contentId"]
         found = tune(model, encode, texts, epochs=given.epochs, rate=given.rate, code_rate=given.code_rate, seed=given.seed,
-                     progress=progress_line)
+                     state=given.state, progress=progress_line)
         encode(found.tensors)
         put(encoded.read_bytes())
         if keep:
