@@ -56,9 +56,9 @@ STEPS = {
     "number-words": {"r16-all": 800, "r8-qv": 1000},
     "localized": {"r16-all": 400, "r8-qv": 1000},
     "airports": {"r16-all": 120, "r8-qv": 150},
-    "countries": {"r8-qv": 150, "r16-all": 100, "r4-qv": 150, "r64-v": 150, "r8-qv-young": 30, "r8-qv-long": 450},
+    "countries": {"r8-qv": 150, "r16-all": 80, "r4-qv": 150, "r64-v": 150, "r8-qv-young": 30, "r8-qv-long": 400},
     "people": {"r8-qv": 200},
-    "verses": {"r8-qv": 150},
+    "verses": {"r8-qv": 60},
 }
 RATES = {("number-words", "r16-all"): 1e-3}
 
