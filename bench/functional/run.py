@@ -43,7 +43,7 @@ def commands(quick: bool) -> list[list[str]]:
             listed.append(script("references.py", "keep", name))
         listed.append(script("evaluate.py", name, "--deciding", *(AT_LOW_RATES if task in tasks.LATER else ())))
     if not quick:
-        listed += [script(name, action) for name in ("encoder.py",) for action in ("train", "score")]
+        listed += [script(name, action) for name in ("encoder.py", "terrain.py") for action in ("train", "score")]
         of_seed_0 = [train.adapter_name(*adapter) for adapter in ADAPTERS if adapter[2] == 0]
         in_full = [*references.ELSEWHERE, *of_seed_0]
         listed += [script("evaluate.py", name) for name in in_full]
