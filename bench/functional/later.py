@@ -1,7 +1,7 @@
 """What was fixed with the first three tasks, on the tasks that came later: python later.py
 
 Presets, floors and the constants of the estimate of `lqa encode` come from airports, localized and number-words. Nothing was chosen
-with the tasks in tasks.LATER: what is printed here is what carries.
+with the tasks in tasks.LATER, or with the adapters of encoder.py and terrain.py: what is printed here is what carries.
 """
 
 import json
@@ -48,6 +48,17 @@ def kept(adapters: dict[str, Adapter], figure: str, title: str) -> None:
         values = sorted((a[column][figure], name) for name, a in some.items() if column in a)
         if values:
             print(f"- {column}: {percent(values[0][0])} ({values[0][1]}) to {percent(values[-1][0])}")
+
+
+def table(adapters: dict[str, Adapter]) -> None:
+    """What docs/results.md has: gain, right answers (where there are any) and likeliest tokens kept."""
+    columns = [*(f"rd {bits} floor 0" for bits in BITS), *OTHERS]
+    print("\n| encoding | bits on disk | " + " | ".join(adapters) + " |\n|---|--:|" + "---|" * len(adapters))
+    for column in columns:
+        some = [a[column] for a in adapters.values()]
+        cells = [", ".join(percent(line[figure]) for figure in ("nll_kept", "exact_kept", "same") if figure in line) for line in some]
+        print(f"| {column} | {sum(line['bits_on_disk'] for line in some) / len(some):.2f} | {' | '.join(cells)} |")
+    print("| KL of rd 1.0, nats per token | | " + " | ".join(f"{a['rd 1.0 floor 0']['kl']:.4f}" for a in adapters.values()) + " |")
 
 
 def lines(adapters: dict[str, Adapter]) -> list[dict]:
@@ -135,6 +146,7 @@ def pairs(adapters: dict[str, Adapter]) -> None:
 def main() -> None:
     adapters = read()
     trained(adapters)
+    table(adapters)
     kept(adapters, "nll_kept", "Share of the gain kept")
     kept(adapters, "exact_kept", "Share of the right answers kept")
     kept(adapters, "same", "Share of answer tokens of which the likeliest token is the same")
