@@ -21,7 +21,7 @@ import train
 ADAPTERS = [
     (task, shape, seed)
     for seed in train.SEEDS
-    for shape in train.SHAPES
+    for shape in train.STEPS["localized"]
     for task in ("localized", "airports", "number-words")
 ]
 QUICK = ("localized", "r16-all", 0)
