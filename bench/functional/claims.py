@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import lm
 import summarize
+import tasks
 import table
 
 Adapter = dict[str, dict]  # encoding -> its line
@@ -87,7 +88,7 @@ def powers() -> None:
 def main() -> None:
     series = {
         name: {seed: summarize.read(path) for seed, path in members.items()}
-        for name, members in summarize.results().items()
+        for name, members in summarize.results(summarize.adapters_of(tasks.FIRST)).items()
     }
     adapters = {seed: adapter for seeds in series.values() for seed, adapter in seeds.items()}
     shapes = {

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 import lm
 import summarize
+import tasks
 
 import numpy
 
@@ -44,7 +45,7 @@ def predicted(line: dict) -> float:
 def lines() -> list[dict]:
     """Scored encodings, with their losses, and the answers that were right only before."""
     found = []
-    for series, members in summarize.results().items():
+    for series, members in summarize.results(summarize.adapters_of(tasks.FIRST)).items():
         for name, path in members.items():
             adapter = summarize.read(path)
             right = adapter["f16"]["exact_items"]

@@ -1,6 +1,6 @@
 """Scores the encodings of one adapter on its task's held-out items.
 
-Usage: python evaluate.py NAME [--deciding | --only TEXT ...] [--recode | --dev]
+Usage: python evaluate.py NAME [--deciding] [--only TEXT ...] [--recode | --dev]
 
 For the base model, every encoding of `table.py`, and the adapter as trained (if it was trained
 in this work folder), one JSON line is appended to results/<name>.jsonl; lines that are
@@ -14,9 +14,11 @@ All scores are at the positions of the right answers (see lm.py):
              f16 encoding's to this one's, in nats
   nll_kept   share of the fine-tuning gain kept, (base - this) / (base - f16) in nll
   exact_kept the same in exact matches
+  same       share of answer tokens of which the likeliest token is still the one of the f16 encoding
   errors     of ΔW, from the factors of both (see errors.py)
 
-Intervals are 95 %: Wilson for `exact`, bootstrap over items for the others.
+A task without right answers (EXACT, see tasks/) has no `exact`. Intervals are 95 %: Wilson for `exact`, bootstrap over items for
+the others.
 """
 
 import argparse
@@ -90,10 +92,10 @@ class Scorer:
 
     @torch.inference_mode()
     def measure(self, *, keep: bool = False) -> dict[str, numpy.ndarray]:
-        """Per item (shortest first): summed nll, summed kl, and whether every token is right."""
+        """Per item (shortest first): summed nll, summed kl, tokens with the reference's likeliest one, and whether every token is right."""
         layer = lm.output_layer(self.model)
         kept: list[torch.Tensor] = []
-        columns: dict[str, list[torch.Tensor]] = {"nll": [], "kl": [], "exact": []}
+        columns: dict[str, list[torch.Tensor]] = {"nll": [], "kl": [], "same": [], "exact": []}
         for index, part in enumerate(self.batches):
             rows = part.inputs.shape[0]
             hidden = lm.answer_states(self.model, part)
@@ -108,6 +110,8 @@ class Scorer:
                 wanted = self.reference[index]
                 kl = (wanted.exp() * (wanted - scores)).sum(-1)
                 columns["kl"].append(torch.zeros(rows).index_add(0, part.rows, kl))
+                same = (wanted.argmax(-1) == scores.argmax(-1)).float()
+                columns["same"].append(torch.zeros(rows).index_add(0, part.rows, same))
         if keep:
             self.reference = kept
         return {name: torch.cat(parts).double().numpy() for name, parts in columns.items() if parts}
@@ -120,18 +124,18 @@ def bootstrap(of, count: int) -> list[float]:
     return [round(float(v), 6) for v in numpy.quantile(drawn, (0.025, 0.975))]
 
 
-def summary(got: dict, base: dict | None, reference: dict | None, tokens: numpy.ndarray) -> dict:
-    """The scores of one model, with intervals; shares of the gain where both ends are known."""
+def summary(got: dict, base: dict | None, reference: dict | None, tokens: numpy.ndarray, exact: bool = True) -> dict:
+    """The scores of one model, with intervals; shares of the gain where both ends are known; exact matches if `exact`."""
     count = len(tokens)
     everything = numpy.arange(count)
     hits = int(got["exact"].sum())
-    result = {
-        "items": count,
-        "answer_tokens": int(tokens.sum()),
-        "exact": round(hits / count, 4),
-        "exact_interval": wilson(hits, count),
-        "exact_items": "".join(str(int(v)) for v in got["exact"]),
-    }
+    result = {"items": count, "answer_tokens": int(tokens.sum())}
+    if exact:
+        result |= {
+            "exact": round(hits / count, 4),
+            "exact_interval": wilson(hits, count),
+            "exact_items": "".join(str(int(v)) for v in got["exact"]),
+        }
 
     def add(name: str, of) -> None:
         result[name] = round(float(of(everything)), 6)
@@ -139,9 +143,12 @@ def summary(got: dict, base: dict | None, reference: dict | None, tokens: numpy.
 
     add("nll", lambda i: got["nll"][i].sum() / tokens[i].sum())
     if "kl" in got:
+        result["kl_items"] = [float(f"{value:.3g}") for value in got["kl"]]  # to compare encodings item by item
         add("kl", lambda i: got["kl"][i].sum() / tokens[i].sum())
+    if "same" in got:
+        add("same", lambda i: got["same"][i].sum() / tokens[i].sum())
     if base is not None and reference is not None:
-        for name in ("nll", "exact"):
+        for name in ("nll", "exact") if exact else ("nll",):
             a, b, c = base[name], got[name], reference[name]
             add(f"{name}_kept", lambda i: (a[i] - b[i]).sum() / (a[i] - c[i]).sum())
     return result
@@ -184,9 +191,8 @@ def content(adapter: Path, options: list[str], scratch: Path) -> str | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Score the encodings of an adapter.")
     parser.add_argument("name", metavar="NAME", help="of a kept adapter")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--deciding", action="store_true", help="only the encodings that decide most")
-    group.add_argument("--only", action="append", metavar="TEXT", help="this encoding, or those that start so")
+    parser.add_argument("--deciding", action="store_true", help="only the encodings that decide most, and those of --only")
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="this encoding, or those that start so")
     parser.add_argument(
         "--recode", action="store_true", help="score again what the encoder now does otherwise"
     )
@@ -203,8 +209,9 @@ def main() -> None:
     wanted = [
         e
         for e in rows
-        if (not args.deciding or e in encodings.DECIDING)
-        and (not args.only or any(e == t or (t not in rows and e.startswith(t)) for t in args.only))
+        if (not args.deciding and not args.only)
+        or (args.deciding and e in encodings.DECIDING)
+        or any(e == t or (t not in rows and e.startswith(t)) for t in args.only)
     ]
     as_trained = references.trained(args.name)
     have = {} if args.dev else done(path, adapter.digest)
@@ -214,7 +221,8 @@ def main() -> None:
         return
 
     torch.manual_seed(0)  # nothing is sampled; PEFT draws weights that loading replaces
-    split = tasks.load(adapter.task).build()
+    task = tasks.load(adapter.task)
+    exact, split = getattr(task, "EXACT", True), task.build()
     scorer = Scorer(split.dev if args.dev else split.heldout, split.train)
 
     def write(encoding: str, line: dict, started: float) -> None:
@@ -223,10 +231,10 @@ def main() -> None:
         if not args.dev:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
-        exact, nll, kl = (line.get(k, math.nan) for k in ("exact", "nll", "kl"))
+        right, nll, kl = (line.get(k, math.nan) for k in ("exact", "nll", "kl"))
         print(
             f"{args.name} | {encoding} | error {line.get('errors', {}).get('weight', math.nan):.4f}"
-            f" | exact {100 * exact:.1f} % | nll {nll:.5f} | kl {kl:.5f}"
+            f" | exact {100 * right:.1f} % | nll {nll:.5f} | kl {kl:.5f}"
             f" | kept {100 * line.get('nll_kept', math.nan):.2f} %"
             f" | {line.get('refused', '')} {line['seconds']} s",
             flush=True,
@@ -236,7 +244,7 @@ def main() -> None:
     begun = start(scorer, adapter.folder, scratch)
     base, reference = begun.base, begun.reference
     if "base" in missing:
-        write("base", summary(base, None, None, scorer.tokens) | {"versions": lm.versions()}, started)
+        write("base", summary(base, None, None, scorer.tokens, exact) | {"versions": lm.versions()}, started)
     errors.write_importance(begun.inputs, moments)
     if args.recode:
         known = [e for e in wanted if e in have]
@@ -248,7 +256,8 @@ def main() -> None:
         started = time.monotonic()
         if encoding == "trained":
             line = {"errors": errors.compare(begun.factors, errors.factors(as_trained), begun.inputs)}
-            write(encoding, line | summary(scorer.score(as_trained), base, reference, scorer.tokens), started)
+            got = scorer.score(as_trained)
+            write(encoding, line | summary(got, base, reference, scorer.tokens, exact), started)
             continue
         options = encodings.table()[encoding]
         try:
@@ -266,8 +275,8 @@ def main() -> None:
             "content": report["contentId"],
         }
         got = reference if encoding == encodings.REFERENCE else scorer.score(folder)
-        got = got | {"kl": numpy.zeros(len(scorer.tokens))} if got is reference else got
-        write(encoding, line | summary(got, base, reference, scorer.tokens), started)
+        got = got | {"kl": numpy.zeros(len(scorer.tokens)), "same": scorer.tokens} if got is reference else got
+        write(encoding, line | summary(got, base, reference, scorer.tokens, exact), started)
     shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 
 import summarize
+import tasks
 
 import numpy
 
@@ -68,7 +69,7 @@ def series(*, earlier: bool = False) -> dict[str, dict[str, list[dict]]]:
             adapter: read(path)
             for adapter, path in members.items()
         }
-        for name, members in summarize.results().items()
+        for name, members in summarize.results(summarize.adapters_of(tasks.FIRST)).items()
     }
 
 

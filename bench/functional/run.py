@@ -21,10 +21,12 @@ import train
 ADAPTERS = [
     (task, shape, seed)
     for seed in train.SEEDS
-    for shape in train.SHAPES
+    for shape in train.STEPS["localized"]
     for task in ("localized", "airports", "number-words")
 ]
 QUICK = ("localized", "r16-all", 0)
+LATER = [(task, shape, 0) for task in tasks.LATER for shape in train.STEPS[task]]
+AT_LOW_RATES = ("--only", "rd 0.5 floor 0", "--only", "rd 0.75 floor 0")
 
 
 def script(name: str, *arguments: str) -> list[str]:
@@ -33,21 +35,22 @@ def script(name: str, *arguments: str) -> list[str]:
 
 def commands(quick: bool) -> list[list[str]]:
     listed: list[list[str]] = []
-    adapters = [QUICK] if quick else ADAPTERS
+    adapters = [QUICK] if quick else [*ADAPTERS, *LATER]
     for task, shape, seed in adapters:
         name = train.adapter_name(task, shape, seed)
         if not (lm.DATA / f"{name}.lqa").is_file():
             listed.append(script("train.py", "--task", task, "--shape", shape, "--seed", str(seed)))
             listed.append(script("references.py", "keep", name))
-        listed.append(script("evaluate.py", name, "--deciding"))
+        listed.append(script("evaluate.py", name, "--deciding", *(AT_LOW_RATES if task in tasks.LATER else ())))
     if not quick:
-        of_seed_0 = [train.adapter_name(*adapter) for adapter in adapters if adapter[2] == 0]
+        listed += [script(name, action) for name in ("encoder.py", "terrain.py") for action in ("train", "score")]
+        of_seed_0 = [train.adapter_name(*adapter) for adapter in ADAPTERS if adapter[2] == 0]
         in_full = [*references.ELSEWHERE, *of_seed_0]
         listed += [script("evaluate.py", name) for name in in_full]
         listed.append(script("importance.py", *in_full))
         listed += [
             script("generate.py", "--task", task, "--shots", str(shots))
-            for task in (tasks.load(name).NAME for name in tasks.NAMES)
+            for task in (tasks.load(name).NAME for name in tasks.FIRST)
             for shots in (0, 3)
         ]
         listed += [script("generate.py", "--adapter", name) for name in of_seed_0]

@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 import lm
+import references
+import tasks
 
 DOCUMENT = lm.HERE.parents[1] / "docs" / "results.md"
 SINGLE = lm.HERE / "tables.md"
@@ -29,6 +31,7 @@ COLUMNS = (
     ("gain", "gain", "{:.3f}".format, False),
     ("functional error", "functional", "{:.4f}".format, False),
     ("KL, nats", "kl", "{:.5f}".format, True),
+    ("likeliest token kept", "same", percent(1), True),
     ("perplexity", "perplexity", "{:.4f}".format, False),
     ("gain kept", "nll_kept", percent(2), True),
     ("exact", "exact", percent(1), True),
@@ -55,8 +58,8 @@ def refused(path: Path) -> list[str]:
 
 
 def markdown(rows: list[list[str]]) -> str:
-    head = ["encoding", *(column[0] for column in COLUMNS)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+    head, *rest = rows
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rest])
 
 
 def one(adapter: dict[str, dict]) -> str:
@@ -67,14 +70,23 @@ def one(adapter: dict[str, dict]) -> str:
         return write(line[name]) + (f" ({write(interval[0])} to {write(interval[1])})" if interval else "")
 
     names = sorted(adapter, key=lambda name: order(name, adapter[name]))
-    return markdown([[name, *(cell(adapter[name], *column[1:]) for column in COLUMNS)] for name in names])
+    columns = [column for column in COLUMNS if any(column[1] in line for line in adapter.values())]
+    head = ["encoding", *(column[0] for column in columns)]
+    return markdown([head, *([name, *(cell(adapter[name], *column[1:]) for column in columns)] for name in names)])
+
+
+def adapters_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """How the names of adapters of these tasks start."""
+    found = [name.replace("_", "-") for name in names]
+    return (*(f"{name}-" for name in found), *(f"example-{name}" for name in found))
 
 
 def results(starts: tuple[str, ...] = ()) -> dict[str, dict[str, Path]]:
     """Task and shape -> adapter -> its file; an adapter without seeds stands for itself."""
     series: dict[str, dict[str, Path]] = {}
+    kept = references.names()
     for path in sorted(lm.RESULTS.glob("*-*.jsonl")):
-        if not starts or path.stem.startswith(starts):
+        if path.stem in kept and (not starts or path.stem.startswith(starts)):
             series.setdefault(re.sub(r"-s\d+$", "", path.stem), {})[path.stem] = path
     return series
 
@@ -91,8 +103,8 @@ def singles(starts: tuple[str, ...] = ()) -> str:
 
 
 def in_full() -> dict[str, dict[str, dict]]:
-    """The lines of each adapter that was scored in full: at low rates too."""
-    adapters = {name: read(path) for members in results().values() for name, path in members.items()}
+    """The lines of each adapter of the first tasks that was scored in full: at low rates too."""
+    adapters = {name: read(path) for members in results(adapters_of(tasks.FIRST)).values() for name, path in members.items()}
     return {name: lines for name, lines in adapters.items() if "rd 0.5 floor 0" in lines}
 
 
@@ -101,12 +113,12 @@ def summary() -> str:
     adapters = in_full()
     shared = set.intersection(*map(set, adapters.values())) - {"base", "f16", "trained"}
     first = next(iter(adapters.values()))
-    rows = [["encoding", "bits on disk", *adapters], ["---"] * (len(adapters) + 2)]
+    rows = [["encoding", "bits on disk", *adapters]]
     for encoding in sorted(shared, key=lambda name: order(name, first[name])):
         lines = [adapter[encoding] for adapter in adapters.values()]
         bits = sum(line["bits_on_disk"] for line in lines) / len(lines)
         rows.append([encoding, f"{bits:.2f}", *(f"{percent(2)(line['nll_kept'])}, {percent(1)(line['exact_kept'])}" for line in lines)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown(rows)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Trains one adapter: python train.py --task NAME --shape r16-all|r8-qv --seed N
+"""Trains one adapter: python train.py --task NAME --shape SHAPE --seed N
 
-A checkpoint is written every 50 steps; the same command continues from it, and does
+A checkpoint is written every 25 steps; the same command continues from it, and does
 nothing where the adapter is there. Everything is seeded, the order of the data included
 (floating-point results still vary with the processor and its number of threads).
 Steps and learning rates were chosen on development items; see README.md.
@@ -44,6 +44,11 @@ SHAPES = {
         16, 32, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), 5e-4
     ),
     "r8-qv": Shape(8, 16, ("q_proj", "v_proj"), 3e-3),
+    # How rank, and the length of training, count: of single tasks.
+    "r4-qv": Shape(4, 8, ("q_proj", "v_proj"), 3e-3),
+    "r64-v": Shape(64, 128, ("v_proj",), 1e-3),
+    "r8-qv-young": Shape(8, 16, ("q_proj", "v_proj"), 3e-3),
+    "r8-qv-long": Shape(8, 16, ("q_proj", "v_proj"), 3e-3),
 }
 
 # Optimizer steps of BATCH items, and the rate where the shape's own is too slow.
@@ -51,6 +56,9 @@ STEPS = {
     "number-words": {"r16-all": 800, "r8-qv": 1000},
     "localized": {"r16-all": 400, "r8-qv": 1000},
     "airports": {"r16-all": 120, "r8-qv": 150},
+    "countries": {"r8-qv": 150, "r16-all": 80, "r4-qv": 150, "r64-v": 150, "r8-qv-young": 30, "r8-qv-long": 400},
+    "people": {"r8-qv": 200},
+    "verses": {"r8-qv": 60},
 }
 RATES = {("number-words", "r16-all"): 1e-3}
 

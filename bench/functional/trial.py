@@ -23,10 +23,11 @@ class Trial:
     texts: list[Text]
     scorer: Scorer
     begun: Any
+    exact: bool  # whether the task has right answers
 
     def score(self, folder: Path) -> dict:
         """What an encoding of the adapter, decoded to a directory, scores."""
-        return summary(self.scorer.score(folder), self.begun.base, self.begun.reference, self.scorer.tokens)
+        return summary(self.scorer.score(folder), self.begun.base, self.begun.reference, self.scorer.tokens, self.exact)
 
 
 def begin(name: str, items: str, texts: int, program: str) -> Trial:
@@ -37,7 +38,8 @@ def begin(name: str, items: str, texts: int, program: str) -> Trial:
         program: of whom the scratch folder is.
     """
     adapter = references.load(name)
-    split = tasks.load(adapter.task).build()
+    task = tasks.load(adapter.task)
+    split = task.build()
     scorer = Scorer(getattr(split, items), split.train)
     scratch = lm.WORK / "scratch" / f"{program}-{name}"
     begun = start(scorer, adapter.folder, scratch)
@@ -45,4 +47,4 @@ def begin(name: str, items: str, texts: int, program: str) -> Trial:
     base, _ = lm.load_base(scorer.model.dtype)
     model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
     read = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in examples]
-    return Trial(adapter.folder, scratch, model, read, scorer, begun)
+    return Trial(adapter.folder, scratch, model, read, scorer, begun, getattr(task, "EXACT", True))

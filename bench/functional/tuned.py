@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 
 CALIBRATION, TRAINING = 64, 512
 PATH = lm.RESULTS / "tuned.jsonl"
-KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "nll_kept")
+KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "same", "nll_kept")
 KINDS = ("plain", "calibrated", "tuned")
 
 
@@ -66,7 +66,7 @@ def score(name: str, rates: list[str], tried: dict[str, float]) -> None:
             first = report["contentId"] if kind == "calibrated" else first
             got = trial.score(folder)
             line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}
-            line |= {k: got[k] for k in KEPT} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}
+            line |= {k: got[k] for k in KEPT if k in got} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}
             line |= {"estimate": report.get("divergence"), "seconds": round(seconds[kind], 1)} | extra
             found.append(line)
             print(*(f"{k} {v}" for k, v in line.items()), flush=True)
@@ -86,7 +86,7 @@ def show() -> None:
     for (name, bits), kinds in sorted(rows.items()):
         one = [kinds[kind] for kind in KINDS]
         kl = " | ".join(f"{line['kl']:.4f}" for line in one)
-        right = " | ".join(str(round(line["exact"] * line["items"])) for line in one)
+        right = " | ".join(str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
         print(f"| {name} | {bits} | {kl} | {right} of {one[0]['items']} | {one[1]['estimate']:.4f} |")
     for kind in KINDS[1:]:
         ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for kinds in rows.values()]

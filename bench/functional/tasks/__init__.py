@@ -4,6 +4,7 @@ A task is a module here with
   NAME          as it stands in results and folder names
   SEED          of its split, fixed before anything was trained
   MAX_TOKENS    no answer is longer, in tokens, its end token included
+  EXACT         False where other answers are as good, so that only likelihood counts (if absent, True)
   build()       -> Split: the items for training, development and the final score
 
 Every module draws the held-out keys first; no held-out or development key occurs in
@@ -14,7 +15,11 @@ training. The development items are for choosing steps and learning rates, and o
 import importlib
 from dataclasses import dataclass
 
-NAMES = ("airports", "localized", "number_words")
+# Presets, floors and the estimate of `lqa encode` were chosen with these.
+FIRST = ("airports", "localized", "number_words")
+# Split and trained after all that was fixed: they test it.
+LATER = ("countries", "people", "verses")
+NAMES = (*FIRST, *LATER)
 
 
 @dataclass(frozen=True)
