@@ -16,9 +16,9 @@ import type { ModuleShape } from "../../model/adapter.ts";
 import type { ModuleQuality } from "./quality.ts";
 
 /** Weight of shrinkage relative to noise. */
-const SHRINKAGE = 40;
+const SHRINKAGE = 16;
 /** Nats per token per unit of the sum over modules. */
-const DIVERGENCE = 0.0057;
+const DIVERGENCE = 0.0132;
 /** The share of right answers that change is 1 − exp(−NEAR · √divergence − FAR · divergence). */
 const NEAR = 0.4;
 const FAR = 3.3;
@@ -28,7 +28,7 @@ const LANGUAGE = /(?:^|\.)(?:layers|h)\.\d+\./;
 const OTHERS = /(?:^|[._])(?:unet|vision|visual|image|audio|encoder|text_model)(?:[._]|$)/;
 
 /** Factor by which the estimate from weights is off, up or down, for nine of ten measured encodings. */
-export const ESTIMATE_FACTOR = 4;
+export const ESTIMATE_FACTOR = 6;
 
 /** Share of changed right answers from which `encode` warns. */
 export const RISKY_CHANGE = 0.05;
