@@ -158,6 +158,12 @@ class Calibration(unittest.TestCase):
             with self.assertRaises(lqa.LqaError) as caught:
                 tune(self.model, encode, self.texts, **({"epochs": 3, "rate": 0.05, "state": state} | other))
             self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+        save_file(figures, calibration)
+        larger = lqa.encode(self.folder / "my-adapter", self.folder / "larger.lqa", quality="high", calibration=calibration)
+
+        with self.assertRaises(lqa.LqaError) as caught:
+            tune(self.model, lambda _: larger.path, self.texts, epochs=3, rate=0.05, state=state)
+        self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
         state.write_bytes(b"no state")
         with self.assertRaises(lqa.LqaError) as caught:
             tune(self.model, encode, self.texts, epochs=3, rate=0.05, state=state)

@@ -87,7 +87,8 @@ def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str
         progress: called with the number of texts done and their total.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE for fewer texts, and for a state of another adapter, other texts or other arguments; what is wrong with the encoding, as `lqa.peft.load`.
+        LqaError: SOURCE_IMPORTANCE for fewer texts, and for a state of another encoding, other texts or other arguments; what is wrong
+            with the encoding, as `lqa.peft.load`.
     """
     if len(texts) < 2 * HELD_BACK:
         raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"at least {2 * HELD_BACK}", found=str(len(texts)))
@@ -222,10 +223,11 @@ class _State:
 
 
 def _digest(trained: dict[str, _Trained], texts: Sequence[Text], options: tuple[float, ...]) -> str:
-    """Of the vectors to start with, the texts in their order, and the options."""
+    """Of the encoding and the vectors to start with, the texts in their order, and the options."""
     digest = hashlib.sha256(repr((options, [(text.tokens, text.start) for text in texts])).encode())
     for name, one in sorted(trained.items()):
-        for key, value in one.tensors(name).items():
+        coded = {f"{name}.{key}": factor.detach().float().cpu().contiguous() for key, factor in (("b", one.b), ("a", one.a))}
+        for key, value in (one.tensors(name) | coded).items():
             digest.update(key.encode() + value.numpy().tobytes())
     return digest.hexdigest()
 
