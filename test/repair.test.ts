@@ -7,9 +7,15 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { allChunks } from "../src/core/container/types.ts";
-import { type ContainerIndex, isLqaError, type Repaired, repairLqa, validate } from "../src/core/index.ts";
+import {
+  type ContainerIndex,
+  isLqaError,
+  open,
+  type Repaired,
+  repairLqa,
+  validate,
+} from "../src/core/index.ts";
 import { fileBytes, smallInput } from "./container/fixtures.ts";
-import { openIndex } from "./container/open-index.ts";
 import { crc32 } from "./helpers/parts.ts";
 
 let original: Uint8Array;
@@ -19,7 +25,7 @@ let chunks: number;
 beforeAll(async () => {
   original = await fileBytes(smallInput());
   expect(await validate(original, { level: "canonical" })).toMatchObject({ valid: true });
-  const header = openIndex(original);
+  const header = await open(original);
   index = header.index;
   payloads = allChunks(index).map(({ chunk }) => [chunk.offset, chunk.offset + chunk.length - 4]);
   chunks = payloads[0]![0];

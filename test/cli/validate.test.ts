@@ -9,9 +9,8 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
-import { ERRORS } from "../../src/core/index.ts";
+import { ERRORS, open } from "../../src/core/index.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
-import { openIndex } from "../container/open-index.ts";
 import { floats } from "../dialects/build.ts";
 import { lqa, lqaIn, type Run } from "../helpers/cli.ts";
 import { crc32, writeSafetensors } from "../helpers/parts.ts";
@@ -62,7 +61,7 @@ beforeAll(async () => {
   variant("version.lqa", (_, view) => view.setUint16(8, 9, true));
   variant("magic.lqa", (bytes) => bytes.fill(0, 0, 4), false);
   variant("limit.lqa", (_, view) => view.setUint32(32, 2 ** 26 + 4, true));
-  const chunks = openIndex(small).index.modules.map(({ chunk }) => chunk.offset);
+  const chunks = (await open(small)).index.modules.map(({ chunk }) => chunk.offset);
   variant("crc.lqa", (bytes) => {
     bytes[chunks[1]!]! ^= 1;
   });

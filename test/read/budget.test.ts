@@ -71,6 +71,7 @@ it("an open file inflates nothing above its budget", async () => {
   await expect(file.tensor(record!)).rejects.toThrow(/LQA-L003 BUDGET/);
   await expect(file.verify()).rejects.toThrow(/LQA-L003 BUDGET/);
   const rich = await open(bytes, { budgetBytes: 2 * MIB });
-  expect((await rich.tensor(record!)).data).toEqual(data);
+  // Element by element a megabyte takes seconds on a busy machine.
+  expect(Buffer.compare((await rich.tensor(record!)).data, data)).toBe(0);
   await rich.verify();
 });

@@ -8,7 +8,6 @@ import { type Encoding, isLqaError, open, type Validation, validate } from "../.
 import { validateReader } from "../../src/core/validate/validate.ts";
 import { piecesReader } from "../../src/core/validate/window.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
-import { openIndex } from "../container/open-index.ts";
 import { crc32 } from "../helpers/parts.ts";
 
 /** What both ways must agree on. */
@@ -43,9 +42,9 @@ async function agree(bytes: Uint8Array, seed = 7): Promise<Validation> {
 }
 
 /** Makes the checksum of every chunk right again, so that what is in it is looked at. */
-function sealChunks(bytes: Uint8Array): Uint8Array {
+async function sealChunks(bytes: Uint8Array): Promise<Uint8Array> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const { modules, tensors } = openIndex(bytes).index;
+  const { modules, tensors } = (await open(bytes)).index;
   for (const { chunk } of [...modules, ...tensors]) {
     const end = chunk.offset + chunk.length - 4;
     view.setUint32(end, crc32(bytes.subarray(chunk.offset, end)), true);
@@ -69,7 +68,7 @@ beforeAll(async () => {
     { components: 20, b: RAW, a: { codec: "zero" } },
   ]);
   file = await fileBytes({ modules: [module], tensors: [], sections: [] });
-  const [record] = openIndex(file).index.modules;
+  const [record] = (await open(file)).index.modules;
   extents = [...planeExtents(record!, record!.bands)];
   chunk = record!.chunk;
   expect(chunk.length).toBeGreaterThan(4 * 2 ** 20);
@@ -89,7 +88,7 @@ describe("a large chunk", () => {
       // A byte in the middle, the last byte of the plane, and whatever stands behind it.
       for (const at of [begin + below(extent.length), begin + extent.length - 1]) bytes[at] = 0xff;
       if (extent.plane === "scales") bytes.set([0, 0, 0, 0], begin);
-      for (const { kind } of (await agree(sealChunks(bytes), extent.offset)).findings) kinds.add(kind);
+      for (const { kind } of (await agree(await sealChunks(bytes), extent.offset)).findings) kinds.add(kind);
     }
     expect([...kinds]).toEqual(
       expect.arrayContaining(["PADDING_NONZERO", "SCALE_VALUE", "NONFINITE_VALUE", "SPAN_DIGEST"]),
@@ -100,7 +99,7 @@ describe("a large chunk", () => {
     const bytes = file.slice();
     for (const { plane, offset, length } of extents)
       if (plane === "scales") bytes.fill(0, chunk.offset + offset, chunk.offset + offset + length);
-    const { findings, omitted } = await agree(sealChunks(bytes));
+    const { findings, omitted } = await agree(await sealChunks(bytes));
     expect(findings.some(({ kind }) => kind === "NONCANONICAL_CODES")).toBe(true);
     expect(findings).toHaveLength(1000);
     expect(omitted).toBeGreaterThan(0);
@@ -118,11 +117,11 @@ describe("a large chunk", () => {
       compressTensors: false,
     });
     expect(await agree(bytes)).toMatchObject({ valid: true });
-    const { tensors } = openIndex(bytes).index;
+    const { tensors } = (await open(bytes)).index;
     // Two in each, in other pieces: for a tensor the first is reported.
     for (const at of [5_000_000, 5_100_000, 5_242_000]) bytes[tensors[0]!.chunk.offset + at] = 2;
     for (const at of [4_000_000, 5_000_000]) bytes.set([0, 0, 0xc0, 0x7f], tensors[1]!.chunk.offset + at);
-    const { findings } = await agree(sealChunks(bytes));
+    const { findings } = await agree(await sealChunks(bytes));
     expect(findings.map(({ where }) => where)).toEqual(
       expect.arrayContaining(['tensor "flags", element 5000000', 'tensor "floats", element 1000000']),
     );
@@ -161,7 +160,7 @@ describe("a large compressed chunk", () => {
 
   it("is inflated in pieces, with the ids and the first error of a reader that holds it whole", async () => {
     const bytes = await make();
-    const [record] = openIndex(bytes).index.tensors;
+    const [record] = (await open(bytes)).index.tensors;
     expect(record!.compression).not.toBe("none");
     const { offset, length } = record!.chunk;
     const sound = await agree(bytes);
@@ -172,7 +171,7 @@ describe("a large compressed chunk", () => {
         // The last four bytes are the checksum itself.
         if (seal && at >= length - 4) continue;
         damaged[offset + at]! ^= 0x41;
-        if (seal) sealChunks(damaged);
+        if (seal) await sealChunks(damaged);
         const { error } = await agree(damaged);
         expect([error!.kind, error!.offset], `byte ${at}`).toEqual(await decoded(damaged));
       }
@@ -183,7 +182,7 @@ describe("a large compressed chunk", () => {
     const bytes = await make();
     data.fill(0, 8_000_000, 8_000_004);
     const { findings } = await agree(bytes);
-    const [record] = openIndex(bytes).index.tensors;
+    const [record] = (await open(bytes)).index.tensors;
     expect(findings[0]).toMatchObject({ kind: "NONFINITE_VALUE", offset: record!.chunk.offset });
     expect(findings[0]!.where).toContain("element 2000000");
   });
@@ -203,7 +202,7 @@ describe("a module of very many bands", () => {
   it("is scanned in memory too, and gives the same findings as one of few", async () => {
     const bytes = await fileBytes({ modules: [module], tensors: [], sections: [] });
     expect(await agree(bytes)).toMatchObject({ valid: true });
-    const [record] = openIndex(bytes).index.modules;
+    const [record] = (await open(bytes)).index.modules;
     const faults = bytes.slice();
     // A scale of minus zero, unused bits of a code, a group whose scale is 0.
     const place = (expert: number, plane: "scales" | "codes"): number => {
@@ -213,13 +212,13 @@ describe("a module of very many bands", () => {
     };
     faults.set([0, 0x80], place(0, "scales"));
     faults[place(5, "codes")] = 0xff;
-    const { findings } = await agree(sealChunks(faults));
+    const { findings } = await agree(await sealChunks(faults));
     expect(findings.map(({ kind }) => kind)).toEqual(
       expect.arrayContaining(["PADDING_NONZERO", "SPAN_DIGEST"]),
     );
     const scale = bytes.slice();
     scale.set([0, 0x80], place(0, "scales"));
-    expect((await agree(sealChunks(scale))).findings[0]).toMatchObject({
+    expect((await agree(await sealChunks(scale))).findings[0]).toMatchObject({
       kind: "SCALE_VALUE",
       where: 'module "m", expert 0, band 0, A\' scales, component 0, group 0',
     });

@@ -89,6 +89,9 @@ export function* interpretIndex(
       limits: options.limits,
     });
 
+  // Without their readers, plain tensors would be taken for sections.
+  if (rare === undefined && hasRareRecords(read, prologue))
+    throw new TypeError("an index with rare records, without their readers");
   const encodings = readEncodings(read, hasStarts(prologue));
   const plans = yield* readPlans(read, encodings, limit);
   const types = yield* readTypes(read, limit);

@@ -1,6 +1,6 @@
 /**
  * Turns the chunk of a module into its planes, after every check of step 4 of clause 15.2. Readers that go straight to a chunk use
- * this file; tensors are in `tensors.ts`, sections in `container/meta.ts`, and reading in file order is in `verify.ts`.
+ * this file; tensors and sections are in `other-chunks.ts`, and reading in file order is in `verify.ts`.
  *
  * Every function takes exactly the bytes of the chunk, and returns views on them.
  *
