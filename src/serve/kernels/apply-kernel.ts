@@ -98,7 +98,7 @@ export class ApplyKernel {
   readonly #kernel: Instance;
   readonly #memory: KernelMemory;
   readonly #prepared = new Set<number>();
-  /** Layouts for one row of modules without parents. Making one takes a twentieth of the time of such a row. */
+  /** Layouts for one row of modules without parents. They depend on the program alone. */
   readonly #forOneRow = new WeakMap<ApplyProgram, Layout>();
   /** The draws that its memory holds. */
   #draws: Int16Array | undefined;

@@ -309,19 +309,19 @@ def main(words: Sequence[str]) -> None:
         calibration, encoded = Path(folder, "calibration.safetensors"), Path(folder, "encoded.lqa")
 
         report: dict[str, Any] = {}
+        first = ""  # content id of the encoding without what is trained
 
         def encode(tensors: Mapping[str, torch.Tensor]) -> Source:
-            nonlocal report
+            nonlocal report, first
             metadata = {"content_id": first} if tensors else None
             calibration.write_bytes(save(figures | tensors, metadata))
             report = run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
+            first = first if tensors else report["contentId"]
             return encoded
 
         model, tokenizer = load_model(given.model, given.adapter)
         texts = read_texts(given.texts, tokenizer, given.limit)
         figures = figures or calibrate(model, texts[:64], seed=given.seed, progress=progress_line)
-        encode({})
-        first = report["contentId"]
         found = tune(model, encode, texts, epochs=given.epochs, rate=given.rate, code_rate=given.code_rate, seed=given.seed,
                      state=given.state, progress=progress_line)
         encode(found.tensors)
