@@ -10,7 +10,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Sensitivities, Sensitivity, TunedVectors, Tuning } from "../../model/calibration.ts";
-import { toFloat64 } from "../elements.ts";
+import { toFloat32, toFloat64 } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import { readSafetensors, type SafeTensor } from "../safetensors.ts";
 import { assertSquares, unfit } from "./entry.ts";
@@ -137,11 +137,11 @@ function readVectors(name: string, tensor: SafeTensor, module: ModuleShape, leng
   const [components = 0, own] = tensor.shape;
   if (tensor.shape.length !== 2 || own !== length) wrongShape(name, tensor, `[components, ${length}]`);
   assertComponents(name, components, module);
-  const values = Float32Array.from(toFloat64(tensor, `tensor "${name}"`));
+  const values = toFloat32(tensor, `tensor "${name}"`);
   const stray = values.findIndex((value) => !Number.isFinite(value));
   if (stray >= 0)
     unfit(name, {
-      expected: "finite weights in the range of F32",
+      expected: "finite weights",
       actual: `${values[stray]} at index ${stray}`,
     });
   return { components, values };
