@@ -14,6 +14,7 @@
 
 export type {
   Calibration,
+  Directions,
   Moments,
   Sensitivities,
   Sensitivity,

@@ -1,6 +1,6 @@
 /**
  * Measurements from running the base model on texts: how much each input channel of a module matters, how much an error of
- * each component matters, and what was trained for one encoding.
+ * each component matters, in which directions, and what was trained for one encoding.
  *
  * @module
  */
@@ -33,6 +33,18 @@ export interface Sensitivity {
 /** Name of a module to the sensitivities of its components, strongest first. */
 export type Sensitivities = ReadonlyMap<string, readonly Sensitivity[]>;
 
+/**
+ * How errors of several weights of a vector add up. An error e counts by eᵀ H e with H = d I + Vᵀ V, where d makes the mean of H's
+ * diagonal 1. The rows of V are the strongest directions of second moments, each with the root of its eigenvalue as its length.
+ * At most 64, for a module without experts.
+ */
+export interface Directions {
+  /** V for vectors of B', `[directions][out]`: of the gradients at the module's outputs. */
+  readonly b: Float32Array;
+  /** V for vectors of A', `[directions][in]`: of the module's inputs. */
+  readonly a: Float32Array;
+}
+
 /** Vectors of a module to code in place of its own: `b` is `[components][out]`, `a` is `[components][in]`, strongest first. */
 export interface TunedVectors {
   readonly b: Float32Array;
@@ -53,6 +65,8 @@ export interface Tuning {
 export interface Calibration {
   readonly moments: Moments;
   readonly sensitivities?: Sensitivities;
+  /** Name of a module to its directions. The encoder of `rd` shapes the noise of trellis codes by them. */
+  readonly directions?: ReadonlyMap<string, Directions>;
   readonly tuning?: Tuning;
   /** The file they were read from, or any other bytes that identify them; its SHA-256 goes into META. */
   readonly source: Uint8Array;

@@ -8,8 +8,8 @@ import {
   trellisSteps,
   trellisTable,
 } from "../../src/core/codecs/trellis.ts";
-import { encodeTrellis } from "../../src/core/codecs/viterbi.ts";
-import { BLOCK } from "../../src/core/codecs/viterbi-engine.ts";
+import { continueWindows, encodeTrellis, packWindows } from "../../src/core/codecs/viterbi.ts";
+import { BLOCK, type ViterbiEngine } from "../../src/core/codecs/viterbi-engine.ts";
 import { plainEngine } from "../../src/core/codecs/viterbi-plain.ts";
 import { random } from "../container/fixtures.ts";
 import { unpackCodes } from "../helpers/parts.ts";
@@ -79,6 +79,31 @@ describe("the Viterbi search", () => {
           expect(reference.cost).toBe(costOf(vector, reference.values, importance));
       }),
       { numRuns: 300 },
+    );
+  });
+
+  it("goes on from any window, with the kernel as without, to the best of the windows that can follow", () => {
+    fc.assert(
+      fc.property(tableArbitrary, values, fc.nat(), fc.nat(255), (table, vector, split, before) => {
+        const finite = vector.map((x) => Math.max(-4096, Math.min(x, 4096)));
+        const steps = trellisSteps(table, finite.length);
+        const from = (split % steps) * table.weightsPerStep;
+        const run = (engine: ViterbiEngine): Uint8Array => {
+          const windows = new Uint8Array(steps - from / table.weightsPerStep);
+          engine.begin(table, steps);
+          continueWindows(finite, table, engine, [from, finite.length], before, windows);
+          return windows;
+        };
+        const found = run(plain);
+        expect(run(kernel)).toEqual(found);
+        const mask = (1 << (8 - table.stepBits)) - 1;
+        for (const [j, window] of found.entries())
+          expect(window & mask).toBe((j === 0 ? before : found[j - 1]!) >> table.stepBits);
+        // From nothing, it is the search for a whole vector.
+        if (from === 0 && before >> table.stepBits === 0)
+          expect(packWindows(found, table)).toEqual(encodeTrellis(finite, table, undefined, plain).bits);
+      }),
+      { numRuns: 200 },
     );
   });
 

@@ -24,7 +24,7 @@ if not REASON:
 
     import lqa.calibrate
     import lqa.tune
-    from lqa.calibrate import TEMPERATURE, calibrate, log_likelihoods, lora_layers
+    from lqa.calibrate import DIRECTIONS, TEMPERATURE, calibrate, log_likelihoods, lora_layers
     from lqa.texts import Text, read_texts
     from lqa.tune import tune
 
@@ -67,8 +67,10 @@ class Calibration(unittest.TestCase):
         wanted = [(name, p.requires_grad) for name, p in self.model.named_parameters()]
         found = calibrate(self.model, self.texts, seed=1)
         self.assertEqual(sorted(found)[0], "model.layers.0.mlp.up_proj.components")
-        self.assertEqual(len(found), 6)
-        for name, figures in found.items():
+        self.assertEqual(len(found), 3 * 6)
+        components = {name: figures for name, figures in found.items() if name.endswith(".components")}
+        self.assertEqual(len(components), 6)
+        for name, figures in components.items():
             self.assertEqual((tuple(figures.shape), figures.dtype), ((RANK, 4), torch.float32))
             layer = lora_layers(self.model, "default")[name.removesuffix(".components")]
             delta = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
@@ -80,6 +82,37 @@ class Calibration(unittest.TestCase):
         self.assertEqual(wanted, [(name, p.requires_grad) for name, p in self.model.named_parameters()])
         again = calibrate(self.model, self.texts, seed=1)
         self.assertTrue(all(torch.equal(again[name], value) for name, value in found.items()))
+
+    def test_errors_count_most_along_the_directions(self) -> None:
+        found = calibrate(self.model, self.texts, seed=1)
+        with torch.no_grad():
+            wanted = [self.softened(text) for text in self.texts]
+        torch.manual_seed(3)
+        for factor in "ba":
+            along, elsewhere = 0.0, 0.0
+            for name, layer in lora_layers(self.model, "default").items():
+                weight = (layer.lora_B if factor == "b" else layer.lora_A)["default"].weight
+                vectors = weight.data.T if factor == "b" else weight.data  # a view, one vector a row
+                directions = found[f"{name}.directions_{factor}"]
+                self.assertEqual((directions.dtype, directions.shape[1]), (torch.float32, vectors.shape[1]))
+                self.assertLessEqual(len(directions), DIRECTIONS)
+                strengths = directions.square().sum(1)
+                self.assertTrue((strengths[1:] <= strengths[:-1] * 1.001).all())
+                # Second moments whose diagonal is 1 in the mean, of which these are a part.
+                self.assertLessEqual(float(strengths.sum()), 1.001 * vectors.shape[1])
+                unit = directions[:1] / directions[:1].norm()
+                other = torch.randn_like(unit)
+                other -= other @ torch.linalg.pinv(directions) @ directions
+                size = 0.1 * vectors.norm(dim=1, keepdim=True)
+                kept = vectors.clone()
+                for error in (unit, other / other.norm()):
+                    vectors += size * error
+                    if error is unit:
+                        along += self.divergence(wanted)
+                    else:
+                        elsewhere += self.divergence(wanted)
+                    vectors.copy_(kept)
+            self.assertGreater(along, 3 * elsewhere, factor)
 
     def test_the_unit_is_nats_per_token(self) -> None:
         found = calibrate(self.model, self.texts * 4, seed=2)

@@ -1,15 +1,16 @@
 /**
  * What `lqa calibrate` and `lqa tune` of the Python package measure for each component: safetensors with the tensors
- * `<module>.components` `[components, 4]` (strength, b, a and joint of each, see `Sensitivity`), `<module>.gains`
- * `[components]`, `<module>.tuned_b` `[components, out]` and `<module>.tuned_a` `[components, in]`. All but the first are trained
- * for the encoding that follows the sensitivities of the same file: its content id is in the metadata, under `content_id`.
+ * `<module>.components` `[components, 4]` (strength, b, a and joint of each, see `Sensitivity`), `<module>.directions_b`
+ * `[directions, out]` and `<module>.directions_a` `[directions, in]` (see `Directions`), `<module>.gains` `[components]`,
+ * `<module>.tuned_b` `[components, out]` and `<module>.tuned_a` `[components, in]`. The last three are trained for the encoding
+ * that follows the others of the same file: its content id is in the metadata, under `content_id`.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
-import type { Sensitivities, Sensitivity, TunedVectors, Tuning } from "../../model/calibration.ts";
+import type { Directions, Sensitivities, Sensitivity, Tuning } from "../../model/calibration.ts";
 import { toFloat32, toFloat64 } from "../elements.ts";
 import { quoteName } from "../json.ts";
 import { readSafetensors, type SafeTensor } from "../safetensors.ts";
@@ -18,12 +19,17 @@ import { byModuleName } from "./match.ts";
 
 const SENSITIVITIES = ".components";
 const GAINS = ".gains";
+const DIRECTIONS = { b: ".directions_b", a: ".directions_a" } as const;
 const TUNED = { b: ".tuned_b", a: ".tuned_a" } as const;
-const ENDINGS = [SENSITIVITIES, GAINS, TUNED.b, TUNED.a];
+const ENDINGS = [SENSITIVITIES, DIRECTIONS.b, DIRECTIONS.a, GAINS, TUNED.b, TUNED.a];
 /** Key of the metadata with the content id. */
 const CONTENT = "content_id";
 /** Figures of a component: strength, b, a, joint. */
 const FIGURES = 4;
+/** Most directions of a factor: memory of the encoder grows with them. */
+const MOST_DIRECTIONS = 64;
+/** Largest sum of their squares for each weight: they were measured in binary32. */
+const MOST_ENERGY = 1.001;
 /** Largest factor by which a gain may differ from 1. A gain beyond it corrects no encoding. */
 const MOST_GAIN = 16;
 
@@ -31,6 +37,7 @@ const MOST_GAIN = 16;
 export interface ComponentFigures {
   /** Undefined if the file has none; then it has no tuning either. */
   readonly sensitivities: Sensitivities | undefined;
+  readonly directions: ReadonlyMap<string, Directions> | undefined;
   readonly tuning: Tuning | undefined;
   /** Names of tensors that belong to no module of the adapter. */
   readonly unmatched: readonly string[];
@@ -42,9 +49,11 @@ export interface ComponentFigures {
 export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[]): ComponentFigures {
   const { tensors, metadata } = readSafetensors(bytes);
   const find = byModuleName(modules);
+  const known = new Map(modules.map((module) => [module.name, module]));
   const sensitivities = new Map<string, Sensitivity[]>();
   const gains = new Map<string, Float64Array>();
-  const tuned = { b: new Map<string, Vectors>(), a: new Map<string, Vectors>() };
+  const directed = { b: new Map<string, Float32Array>(), a: new Map<string, Float32Array>() };
+  const tuned = { b: new Map<string, Float32Array>(), a: new Map<string, Float32Array>() };
   const unmatched: string[] = [];
   const others = new Map<string, SafeTensor>();
   for (const [name, tensor] of tensors) {
@@ -65,6 +74,9 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       map.set(module.name, value);
     };
     if (ending === SENSITIVITIES) put(sensitivities, readSensitivities(name, tensor, module));
+    else if (ending === DIRECTIONS.b) put(directed.b, readDirections(name, tensor, module, module.out));
+    else if (ending === DIRECTIONS.a)
+      put(directed.a, readDirections(name, tensor, module, inputLength(module)));
     else if (ending === GAINS) put(gains, readGains(name, tensor, module));
     else if (ending === TUNED.b) put(tuned.b, readVectors(name, tensor, module, module.out));
     else put(tuned.a, readVectors(name, tensor, module, inputLength(module)));
@@ -73,20 +85,31 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
     if (!has) unfit(name + own, { expected: `a tensor ${quoteName(name + other)} too`, actual: "none" });
   };
   for (const name of gains.keys()) needs(name, GAINS, SENSITIVITIES, sensitivities.has(name));
-  const vectors = new Map<string, TunedVectors>();
-  for (const [name, b] of tuned.b) {
-    const a = tuned.a.get(name);
-    needs(name, TUNED.b, TUNED.a, a !== undefined);
-    needs(name, TUNED.b, GAINS, gains.has(name));
-    vectors.set(name, { b: b.values, a: a!.values });
+  // Vectors of both factors, of modules that have another tensor too.
+  const pairs = (
+    { b, a }: typeof tuned,
+    own: typeof TUNED | typeof DIRECTIONS,
+    other: string,
+    others: ReadonlyMap<string, unknown>,
+  ): ReadonlyMap<string, Readonly<Record<"b" | "a", Float32Array>>> => {
+    for (const name of b.keys()) {
+      needs(name, own.b, own.a, a.has(name));
+      needs(name, own.b, other, others.has(name));
+    }
+    for (const name of a.keys()) needs(name, own.a, own.b, b.has(name));
+    return new Map([...b].map(([name, values]) => [name, { b: values, a: a.get(name)! }]));
+  };
+  const directions = pairs(directed, DIRECTIONS, SENSITIVITIES, sensitivities);
+  const vectors = pairs(tuned, TUNED, GAINS, gains);
+  for (const [name, { b, a }] of vectors)
     for (const [ending, count] of [
       [GAINS, gains.get(name)!.length] as const,
-      [TUNED.a, a!.components] as const,
-    ])
-      if (count !== b.components)
-        unfit(name + ending, { expected: `as many as vectors of B': ${b.components}`, actual: count });
-  }
-  for (const name of tuned.a.keys()) needs(name, TUNED.a, TUNED.b, tuned.b.has(name));
+      [TUNED.a, a.length / inputLength(known.get(name)!)] as const,
+    ]) {
+      const wanted = b.length / known.get(name)!.out;
+      if (count !== wanted)
+        unfit(name + ending, { expected: `as many as vectors of B': ${wanted}`, actual: count });
+    }
   const contentId = metadata?.get(CONTENT) ?? "";
   if (gains.size > 0 && !/^[0-9a-f]{64}$/.test(contentId))
     fail(KIND.SOURCE_IMPORTANCE, {
@@ -96,6 +119,7 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
     });
   return {
     sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
+    directions: directions.size > 0 ? directions : undefined,
     tuning: gains.size > 0 ? { contentId, gains, vectors } : undefined,
     unmatched,
     others,
@@ -128,12 +152,17 @@ function readGains(name: string, tensor: SafeTensor, module: ModuleShape): Float
   return values;
 }
 
-interface Vectors {
-  readonly components: number;
-  readonly values: Float32Array;
+/** Directions of second moments whose diagonal has a mean of 1, of which they are a part. */
+function readDirections(name: string, tensor: SafeTensor, module: ModuleShape, length: number): Float32Array {
+  const values = readVectors(name, tensor, { ...module, rank: MOST_DIRECTIONS }, length);
+  const sum = values.reduce((total, value) => total + value * value, 0);
+  if (!(sum <= MOST_ENERGY * length))
+    unfit(name, { expected: `squares with a sum of at most ${length}`, actual: sum });
+  return values;
 }
 
-function readVectors(name: string, tensor: SafeTensor, module: ModuleShape, length: number): Vectors {
+/** Vectors of a module, at most as many as its rank. */
+function readVectors(name: string, tensor: SafeTensor, module: ModuleShape, length: number): Float32Array {
   const [components = 0, own] = tensor.shape;
   if (tensor.shape.length !== 2 || own !== length) wrongShape(name, tensor, `[components, ${length}]`);
   assertComponents(name, components, module);
@@ -144,7 +173,7 @@ function readVectors(name: string, tensor: SafeTensor, module: ModuleShape, leng
       expected: "finite weights",
       actual: `${values[stray]} at index ${stray}`,
     });
-  return { components, values };
+  return values;
 }
 
 function assertComponents(name: string, components: number, { rank, experts }: ModuleShape): void {

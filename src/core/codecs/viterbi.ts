@@ -116,6 +116,28 @@ export function findWindows(
   return windows;
 }
 
+/**
+ * The best windows of a part of a vector, where the bits before it are known. The engine must have begun, for as many steps.
+ *
+ * @param values finite, at most {@link LARGEST_VALUE} in magnitude
+ * @param from first weight; starts a step
+ * @param before the window of the step before, 0 for the first
+ * @param windows receives one for each step of the part
+ */
+export function continueWindows(
+  values: Float32Array,
+  shape: TrellisShape,
+  engine: ViterbiEngine,
+  [from, to]: readonly [from: number, to: number],
+  before: number,
+  windows: Uint8Array,
+): void {
+  const costs = new Float32Array(1 << (WINDOW_BITS - shape.stepBits)).fill(Number.POSITIVE_INFINITY);
+  costs[before >> shape.stepBits] = 0;
+  const decisions = engine.forward(costs, values, undefined, from, to);
+  follow(decisions, shape.stepBits, indexOfLowest(costs), windows);
+}
+
 /** Follows decisions back from `state` and writes the windows on the way. Returns the state before the first step. */
 function follow(decisions: Uint8Array, stepBits: number, state: number, windows: Uint8Array): number {
   const mask = (1 << (WINDOW_BITS - stepBits)) - 1;

@@ -13,7 +13,7 @@ import type { TrellisTable } from "../../core/codecs/trellis.ts";
 import { chooseScaleType, codeAffine, codeRaw, codeSign, dropIdleGroups } from "./code.ts";
 import { signFit } from "./fit.ts";
 import type { Bundle, Fit, Strided } from "./groups.ts";
-import { codeTrellis, TRELLIS_SCALE } from "./rd/code-trellis.ts";
+import { codeTrellis, type Manner, TRELLIS_SCALE } from "./rd/code-trellis.ts";
 
 /** Coded vectors: one encoding, and planes for each bundle or vector. */
 export interface Coded {
@@ -97,19 +97,18 @@ export const CODERS = {
   /**
    * Trellis codes with one scale per vector.
    *
-   * @param weights per vector, the weight of a squared error of each entry
+   * @param manners one for each vector, with one rotation
    * @throws LqaError SOURCE_RANGE if a scale overflows bf16
    */
   trellis(
     vectors: readonly Float32Array[],
     table: TrellisTable,
-    rotation: Rotation,
-    weights: readonly Float32Array[] | undefined,
+    manners: readonly Manner[],
     where: string,
   ): Coded {
     return {
-      encoding: ENCODINGS.trellis(table, rotation),
-      planes: vectors.map((vector, i) => codeTrellis(vector, table, rotation, weights?.[i], where)),
+      encoding: ENCODINGS.trellis(table, manners[0]!.rotation),
+      planes: vectors.map((vector, i) => codeTrellis(vector, table, manners[i]!, where)),
     };
   },
 };

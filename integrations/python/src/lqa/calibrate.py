@@ -6,6 +6,10 @@ log-likelihood goes back to B' and A'. Mean squares of these gradients are the s
 small errors cause (the Fisher information), of noise in B', of noise in A', and of a weaker component. One backward pass for each text;
 nothing of the size of a layer is kept.
 
+Besides, it finds how errors of several weights of a vector add up: the strongest directions of the second moments of each layer's
+inputs (weighted by the gradient at the layer's output there), and of the gradients at its outputs (a Kronecker-factored Fisher matrix,
+arXiv 1503.05671). With these the encoder shapes the noise of its codes.
+
 Why softened: where a model is certain, as on what it has learned by heart, its own distribution has next to no gradient, though a
 larger error changes the answer. Chosen on development items (docs/fidelity.md).
 """
@@ -22,6 +26,8 @@ from .model_command import load_model, output_file, parser, print_report, progre
 from .texts import Text, read_texts
 
 PREFIX = "base_model.model."
+# Kept of the directions of each factor. Half as many do nearly as well; twice as many do worse at half a bit (docs/fidelity.md).
+DIRECTIONS = 32
 # Of the softmax that tokens are drawn from and errors are measured in.
 TEMPERATURE = 2.0
 
@@ -40,6 +46,8 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
     Returns:
         `<module>.components`, float32 `[rank, 4]`, strongest component first: its strength (multiplier · singular value), and the nats per
         token of the softened distribution, times 2, for noise of the energy of its vector of B', of its vector of A', and for its loss.
+        `<module>.directions_b`, float32 `[directions, out]`, and `<module>.directions_a`, `[directions, in]`, at most 32, strongest first:
+        V, where an error e of a vector counts by d ‖e‖² + ‖V e‖², and d makes that ‖e‖² in the mean over all directions.
 
     Raises:
         LqaError: SOURCE_IMPORTANCE without texts, or for layers that are not linear.
@@ -50,7 +58,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
                        found=f"{len(layers)} layers, {len(texts)} texts")
     generator = torch.Generator().manual_seed(seed)
     count = 0
-    with _components(layers, adapter_name) as factors:
+    with _components(layers, adapter_name) as factors, _observed(layers) as directions:
         sums = {name: torch.zeros(3, len(strengths), dtype=torch.float64) for name, (_, _, strengths) in factors.items()}
         for done, text in enumerate(texts, 1):
             scores = torch.log_softmax(log_likelihoods(model, text) / TEMPERATURE, -1)
@@ -64,8 +72,64 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
                 total[2] += (gb * b).sum(0).square()
             if progress:
                 progress(done, len(texts))
-        return {f"{name}.components": torch.cat([strengths[None], sums[name] / count]).T.float().contiguous()
-                for name, (_, _, strengths) in factors.items()}
+        found = {f"{name}.components": torch.cat([strengths[None], sums[name] / count]).T.float().contiguous()
+                 for name, (_, _, strengths) in factors.items()}
+        # A layer that no text reached has none.
+        return found | {f"{name}.directions_{factor}": one.result() for name, own in directions.items()
+                        for factor, one in own.items() if one.rows is not None}
+
+
+class _Directions:
+    """The strongest directions of rows that come one after another: an approximate SVD that never holds more than a few of them."""
+
+    def __init__(self) -> None:
+        self.rows: torch.Tensor | None = None
+        self.energy = 0.0
+
+    def add(self, rows: torch.Tensor) -> None:
+        self.energy += float(rows.double().square().sum())
+        self.rows = rows if self.rows is None else torch.cat([self.rows, rows])
+        if len(self.rows) > 2 * DIRECTIONS:
+            self._shrink()
+
+    def _shrink(self) -> None:
+        # With R = U S Vᵀ, R Rᵀ = U S² Uᵀ and Uᵀ R = S Vᵀ.
+        _, u = torch.linalg.eigh((self.rows @ self.rows.T).double())
+        self.rows = u[:, -DIRECTIONS:].flip(1).T.to(self.rows) @ self.rows
+
+    def result(self) -> torch.Tensor:
+        """As `calibrate` returns them."""
+        assert self.rows is not None
+        self._shrink()
+        if not self.energy > 0:
+            return torch.zeros(1, self.rows.shape[1])
+        return (self.rows * (self.rows.shape[1] / self.energy) ** 0.5).float().cpu().contiguous()
+
+
+@contextmanager
+def _observed(layers: dict[str, Any]) -> Iterator[dict[str, dict[str, _Directions]]]:
+    """Collects directions while the model runs forward and back."""
+    found = {name: {"b": _Directions(), "a": _Directions()} for name in layers}
+
+    def watch(own: dict[str, _Directions]) -> Callable[..., None]:
+        def forward(_layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            x = inputs[0].detach()
+
+            def back(gradient: torch.Tensor) -> None:
+                g = gradient.detach().float().flatten(0, -2)
+                own["b"].add(g)
+                own["a"].add(x.float().flatten(0, -2) * g.norm(dim=1, keepdim=True))
+
+            output.register_hook(back)
+
+        return forward
+
+    handles = [layer.register_forward_hook(watch(found[name])) for name, layer in layers.items()]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def lora_layers(model: Any, adapter_name: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import type { Planes } from "../../../core/codecs/encoding.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { CODERS, type Coded } from "../coders.ts";
 import { restVectors } from "../parent/rest-vectors.ts";
+import type { Manner } from "./code-trellis.ts";
+import { metricsOf } from "./noise-shaping.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
 import type { Rotations } from "./survey.ts";
 import { type ModuleVectors, moduleVectors, type TaskWork, tunedComponents } from "./vectors.ts";
@@ -41,16 +43,22 @@ export function codeModule(
   cores: readonly Svd[],
 ): CodedSide[] {
   const { components, weights } = vectorsOf(work, cores);
+  const metrics = metricsOf(work);
   return wanted.map(({ component, factor, rate }) => {
-    const own = factor === "a" ? weights : undefined;
     const where = `module "${work.module.name}", factor ${factor.toUpperCase()}`;
     const [number, mixing] = splitRate(rate);
     const started = mixing === undefined ? undefined : components[component]!.started[mixing]!;
     const vectors = started === undefined ? components[component]![factor] : [started.rest];
-    const rotation = rotations[started === undefined ? factor : "rest"];
-    const coded =
-      number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, rotation, own, where);
-    const distortion = number === 0 ? 1 : lostShare(vectors, coded, own);
+    const kind = started === undefined ? factor : "rest";
+    const manners = vectors.map(
+      (_, expert): Manner => ({
+        rotation: rotations[kind],
+        weights: factor === "a" ? weights?.[expert] : undefined,
+        metric: metrics?.(kind, rotations[kind]),
+      }),
+    );
+    const coded = number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, manners, where);
+    const distortion = number === 0 ? 1 : lostShare(vectors, coded, manners);
     if (started === undefined)
       return { ...coded, distortion: components[component]!.left[factor] * distortion };
     const encoding = { ...coded.encoding, mix: started.bits };

@@ -16,12 +16,15 @@ import { largestInteger, type TrellisTable, trellisSteps } from "../../../core/c
 import { defaultEngine, findWindows, packWindows } from "../../../core/codecs/viterbi.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
+import type { ErrorMetric } from "./noise-shaping.ts";
 
 /** How to code a vector. */
 export interface Manner {
   readonly rotation: Rotation;
   /** Weight of the squared error of each entry; all equal if absent. Rotation mixes entries, so rotated ones count equally. */
   readonly weights: Float32Array | undefined;
+  /** How errors count together; then there are no weights. */
+  readonly metric?: ErrorMetric | undefined;
 }
 
 /** Storage type of the scales. */
@@ -33,18 +36,17 @@ const ROUNDS = 2;
 /**
  * Codes a vector with one scale.
  *
- * @param weights weight of the squared error of each entry
  * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */
 export function codeTrellis(
   values: Float32Array,
   table: TrellisTable,
-  rotation: Rotation,
-  weights: Float32Array | undefined,
+  manner: Manner,
   where: string,
 ): Planes {
+  const { rotation } = manner;
   const none = new Uint8Array(0);
-  const found = fitVector(values, table, { rotation, weights });
+  const found = fitVector(values, table, manner);
   const stored = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
   const pattern = numberToBits(found.scale, TRELLIS_SCALE);
   // A scale that underflows makes every weight 0; then the codes must be 0 too (spec 12.4).
@@ -72,9 +74,17 @@ function fitVector(
   manner: Manner,
 ): { scale: number; codes: Uint8Array } {
   const { values, weights } = prepared(vector, manner);
+  const { metric } = manner;
   let scale = table.unit * squares(values, weights).mean;
   let windows: Uint8Array = new Uint8Array(trellisSteps(table, vector.length));
   for (let round = 0; round < ROUNDS && scale > 0; round++) {
+    if (metric !== undefined) {
+      const shaped = metric.search(values, table, scale);
+      windows = shaped.windows;
+      // Codes are found again for what they aim at; the scale that is stored is for the vector.
+      scale = round < ROUNDS - 1 ? shaped.scale : metric.scaleOf(values, shaped.integers);
+      continue;
+    }
     windows = search(values, table, scale, weights);
     const { inner, square } = products(values, windows, table, weights);
     scale = square === 0 ? 0 : inner / square;

@@ -42,7 +42,7 @@ const SHRINKAGE: Readonly<Record<Fit, number>> = { unbiased: 5, "least-squares":
 /** A smaller stretch is omitted: bf16 scales are 2^-8 to 2^-7 apart. */
 const LEAST_CORRECTION = 2 ** -8;
 /** Largest stretch of a component. From 2 on its error would be above 1: worse than dropping it. */
-const MOST_STRETCH = 1.75;
+export const MOST_STRETCH = 1.75;
 
 /** Weight of the shrinkage of a whole module relative to noise. docs/fidelity.md has the figures behind the choice. */
 const MODULE_SHRINKAGE = 10;

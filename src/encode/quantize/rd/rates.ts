@@ -14,6 +14,7 @@ import { TRELLIS_TABLES, type TrellisTable, trellisRate } from "../../../core/co
 import { CODERS, type Coded, ENCODINGS } from "../coders.ts";
 import { searchFit } from "../fit.ts";
 import type { Bundle } from "../groups.ts";
+import type { Manner } from "./code-trellis.ts";
 
 /** One rate. Rates are numbered by their place in {@link RATES}, by ascending bits. */
 export interface Rate {
@@ -26,16 +27,10 @@ export interface Rate {
   /**
    * Codes vectors that are not all zero.
    *
-   * @param rotation for trellis codes
-   * @param weights per vector, the weight of the squared error of each entry; only unrotated trellis codes use it
+   * @param manners for trellis codes, one for each vector
    * @throws LqaError SOURCE_RANGE
    */
-  code(
-    vectors: readonly Float32Array[],
-    rotation: Rotation,
-    weights: readonly Float32Array[] | undefined,
-    where: string,
-  ): Coded;
+  code(vectors: readonly Float32Array[], manners: readonly Manner[], where: string): Coded;
 }
 
 const AFFINE_GROUP = 128;
@@ -63,7 +58,7 @@ export const RATES: readonly Rate[] = [
     nominal: 16,
     distortion: F16_DISTORTION,
     encoding: () => ENCODINGS.raw("f16"),
-    code: (vectors, _rotation, _weights, where) =>
+    code: (vectors, _manners, where) =>
       CODERS.raw(
         vectors.map((values) => ({
           ...{ values, components: 1, length: values.length },
@@ -91,7 +86,7 @@ function tableRate(table: TrellisTable): Rate {
     nominal: trellisRate(table),
     distortion: table.distortion,
     encoding: (rotation) => ENCODINGS.trellis(table, rotation),
-    code: (vectors, rotation, weights, where) => CODERS.trellis(vectors, table, rotation, weights, where),
+    code: (vectors, manners, where) => CODERS.trellis(vectors, table, manners, where),
   };
 }
 
@@ -101,7 +96,7 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
     nominal: bits,
     distortion,
     encoding: () => ENCODINGS.affine(bits, group, "f16"),
-    code(vectors, _rotation, _weights, where) {
+    code(vectors, _manners, where) {
       const bundles = vectors.map(
         (values): Bundle => ({
           values: Float64Array.from(values),
@@ -125,11 +120,11 @@ export function rateBits(rate: Rate, length: number): number {
 /** Shared memory for all measurements: separate arrays would be garbage of several times the adapter. */
 let scratch = new Float32Array(0);
 
-/** The lost share of the energy of the vectors, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x². */
+/** The lost share of the energy of the vectors, with x̂ as a decoder computes it: Σ w (x − x̂)² / Σ w x², or by their metric. */
 export function lostShare(
   vectors: readonly Float32Array[],
   { encoding, planes }: Coded,
-  weights: readonly Float32Array[] | undefined,
+  manners: readonly Manner[],
 ): number {
   let lost = 0;
   let energy = 0;
@@ -138,7 +133,13 @@ export function lostShare(
     const decoded = scratch.subarray(0, values.length);
     const at = { offset: 0, componentStride: values.length, weightStride: 1 };
     decodePlanes(encoding, planes[i]!, 1, values.length, decoded, at);
-    const own = weights?.[i];
+    const { weights: own, metric } = manners[i]!;
+    if (metric !== undefined) {
+      for (let k = 0; k < values.length; k++) decoded[k]! -= values[k]!;
+      lost += metric.energy(decoded);
+      energy += metric.energy(values);
+      return;
+    }
     for (let k = 0; k < values.length; k++) {
       const weight = own === undefined ? 1 : own[k]!;
       const difference = values[k]! - decoded[k]!;

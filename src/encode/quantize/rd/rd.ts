@@ -97,6 +97,7 @@ export async function quantizeRd(
   const {
     moments: weights,
     sensitivities,
+    directions,
     tuning,
   }: Omit<Calibration, "source"> = options.weighted ? calibration : { moments: new Map() };
   const { executor } = surroundings;
@@ -136,7 +137,12 @@ export async function quantizeRd(
       const { module, survey } = subjects[i]!;
       const { b, a, rest, cores } = survey;
       const rotations = { b: b.rotation, a: a.rotation, rest: rest.rotation };
-      return { ...work(module), rotations, wanted: wanted[i]!, cores, tuned: tuned?.get(module.name) };
+      const known = {
+        tuned: tuned?.get(module.name),
+        // Shaped noise has more energy; the least squared error of the weights is without it.
+        directions: fit === "least-squares" ? undefined : directions?.get(module.name),
+      };
+      return { ...work(module), ...known, rotations, wanted: wanted[i]!, cores };
     });
     const coded = await executor.run("code", inputs, phase(doing, inputs.length));
     const sides: CodedSide[][] = subjects.map(() => []);

@@ -12,7 +12,7 @@
 import { drawsOf } from "../../../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
-import type { TunedVectors } from "../../../model/calibration.ts";
+import type { Directions, TunedVectors } from "../../../model/calibration.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import { reparameterize } from "../reparameterize.ts";
@@ -27,6 +27,8 @@ export interface TaskWork {
   readonly start?: ModuleStart | undefined;
   /** The parent's factors, if the module has a parent; then it has no start. */
   readonly parent?: ParentFactors | undefined;
+  /** How errors of its vectors add up, if it is known; only for a module without experts and moments. */
+  readonly directions?: Directions | undefined;
   /** Vectors to code in place of the module's own; only for a module without experts and moments. */
   readonly tuned?: TunedVectors | undefined;
 }
