@@ -1,4 +1,4 @@
-"""What calibration and tuning do: python tuned.py NAME ... --bits 0.5 1.0 [--try epochs=2 code_rate=0], or without names the table
+"""What calibration and tuning do: python tuned.py NAME ... [--bits 0.5 1.0] [--kinds plain calibrated] [--try epochs=2 code_rate=0]; without names the table
 
 Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), and tuned (`lqa tune`, 512 training
 items, of which one in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else
@@ -30,11 +30,11 @@ KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "same", "nll_ke
 KINDS = ("plain", "calibrated", "tuned")
 
 
-def score(name: str, rates: list[str], tried: dict[str, float]) -> None:
+def score(name: str, rates: list[str], kinds: list[str], tried: dict[str, float]) -> None:
     adapter = references.load(name)
-    done = set() if tried else {(line["adapter"], line["bits"]) for line in lm.json_lines(PATH)}
-    rates = [bits for bits in rates if (adapter.digest, bits) not in done]
-    if not rates:
+    done = set() if tried else {(line["adapter"], line["bits"], line["kind"]) for line in lm.json_lines(PATH)}
+    wanted = {bits: [kind for kind in KINDS if kind in kinds and (adapter.digest, bits, kind) not in done] for bits in rates}
+    if not any(wanted.values()):
         print(f"{name}: nothing to do")
         return
     trial = begin(name, "dev" if tried else "heldout", TRAINING, "tuned")
@@ -42,17 +42,19 @@ def score(name: str, rates: list[str], tried: dict[str, float]) -> None:
     began = time.process_time()
     figures = calibrate(trial.model, trial.texts[:CALIBRATION])
     seconds = {"plain": 0.0, "calibrated": time.process_time() - began}
-    for bits in rates:
+    for bits, missing in wanted.items():
         options = ["--profile", "rd", "--bits", bits]
         calibrated = [*options, "--calibration", str(file)]
-        found, first = [], ""
+        found = []
+        save_file(figures, file)
+        first = encodings.round_trip(trial.folder, calibrated, trial.scratch)[1]["contentId"]
 
         def encode(tensors):
             save_file(figures | tensors, file, {"content_id": first} if tensors else None)
             encodings.lqa("encode", str(trial.folder), "-o", str(trial.scratch / "tuned.lqa"), "--force", *calibrated)
             return str(trial.scratch / "tuned.lqa")
 
-        for kind in KINDS:
+        for kind in missing:
             extra = {}
             if kind == "tuned":
                 began = sum(os.times()[:4])
@@ -63,7 +65,6 @@ def score(name: str, rates: list[str], tried: dict[str, float]) -> None:
             elif kind == "calibrated":
                 encode({})
             folder, report = encodings.round_trip(trial.folder, options if kind == "plain" else calibrated, trial.scratch)
-            first = report["contentId"] if kind == "calibrated" else first
             got = trial.score(folder)
             line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}
             line |= {k: got[k] for k in KEPT if k in got} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}
@@ -84,12 +85,12 @@ def show() -> None:
     for line in lm.json_lines(PATH):
         rows[line["name"], line["bits"]][line["kind"]] = line
     for (name, bits), kinds in sorted(rows.items()):
-        one = [kinds[kind] for kind in KINDS]
-        kl = " | ".join(f"{line['kl']:.4f}" for line in one)
-        right = " | ".join(str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
-        print(f"| {name} | {bits} | {kl} | {right} of {one[0]['items']} | {one[1]['estimate']:.4f} |")
+        one = [kinds.get(kind) for kind in KINDS]
+        kl = " | ".join(f"{line['kl']:.4f}" if line else "" for line in one)
+        right = " | ".join("" if line is None else str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
+        print(f"| {name} | {bits} | {kl} | {right} | {one[1]['estimate']:.4f} |")
     for kind in KINDS[1:]:
-        ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for kinds in rows.values()]
+        ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for kinds in rows.values() if kind in kinds]
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         print(f"\n{kind} / plain over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
 
@@ -98,11 +99,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score calibrated and tuned encodings.")
     parser.add_argument("names", metavar="NAME", nargs="*", help="kept adapters")
     parser.add_argument("--bits", nargs="+", default=["0.5", "1.0"], help="bits per weight of the file")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="which encodings are scored")
     parser.add_argument("--try", dest="tried", nargs="+", default=[], metavar="NAME=VALUE", help="arguments of tune")
     given = parser.parse_args()
     tried = {key: float(value) if "rate" in key else int(value) for key, value in (one.split("=") for one in given.tried)}
     for name in given.names:
-        score(name, given.bits, tried)
+        score(name, given.bits, given.kinds, tried)
     if not given.names:
         show()
 
