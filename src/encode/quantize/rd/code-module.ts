@@ -19,6 +19,8 @@ export interface CodedSide extends Coded {
   readonly mix?: Planes;
   /** Lost share of its energy, weighted. */
   readonly distortion: number;
+  /** How much an error along it counts, relative to other errors of its energy; absent if all count alike. */
+  readonly spread?: number | undefined;
 }
 
 /** One vector to code. */
@@ -59,10 +61,12 @@ export function codeModule(
     );
     const coded = number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, manners, where);
     const distortion = number === 0 ? 1 : lostShare(vectors, coded, manners);
+    const spread = metrics?.(kind, rotations[kind]).spread(components[component]![factor][0]!);
     if (started === undefined)
-      return { ...coded, distortion: components[component]!.left[factor] * distortion };
-    const encoding = { ...coded.encoding, mix: started.bits };
-    return { encoding, planes: coded.planes, mix: started.mix, distortion: started.share * distortion };
+      return { ...coded, distortion: components[component]!.left[factor] * distortion, spread };
+    const { bits, mix, share } = started;
+    const encoding = { ...coded.encoding, mix: bits };
+    return { encoding, planes: coded.planes, mix, distortion: share * distortion, spread };
   });
 }
 

@@ -84,6 +84,12 @@ export class ErrorMetric {
     return this.#product(own, own);
   }
 
+  /** That energy of a vector, relative to what errors of its squared length have in the mean. */
+  spread(vector: Float32Array): number {
+    const square = vector.reduce((sum, value) => sum + value * value, 0);
+    return square > 0 ? this.energy(vector) / square : 1;
+  }
+
   /** The scale s with the least energy of values − s · integers, both in the order of the codes. */
   scaleOf(values: Float32Array, integers: Float32Array): number {
     const square = this.#product(integers, integers);

@@ -169,9 +169,11 @@ export function divergenceOf(
 ): number | undefined {
   if (sensitivities === undefined) return undefined;
   return components.reduce((sum, { b, a }, i) => {
-    const lostB = b.coded.get(choices[i]!.b)!.distortion;
-    const lostA = a.coded.get(choices[i]!.a)!.distortion;
-    return sum + divergenceLoss(lostB, lostA, fit, sensitivities[i]!, 1);
+    const [ofB, ofA] = [b.coded.get(choices[i]!.b)!, a.coded.get(choices[i]!.a)!];
+    const own = sensitivities[i]!;
+    // The sensitivities are of errors that do not lie along the vectors.
+    const weighted = { ...own, b: own.b * (ofB.spread ?? 1), a: own.a * (ofA.spread ?? 1) };
+    return sum + divergenceLoss(ofB.distortion, ofA.distortion, fit, weighted, 1);
   }, 0);
 }
 
