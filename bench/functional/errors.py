@@ -95,6 +95,17 @@ def write_importance(inputs: dict[str, tuple[torch.Tensor, float]], path: Path) 
     save_file({name: square.diagonal().float().contiguous() for name, (square, _) in inputs.items()}, path)
 
 
+def restore_gain(before: Factors, folder: Path) -> None:
+    """Divides each module of a PEFT directory by its gain."""
+    path = folder / "adapter_model.safetensors"
+    tensors, after = load_file(path), factors(folder)
+    for name, (b, a) in before.items():
+        gain = inner(b, a, *after[name]) / energy(b, a) if energy(b, a) else 0.0
+        if gain > 0:
+            tensors[f"base_model.model.{name}.lora_B.weight"] /= gain
+    save_file(tensors, path)
+
+
 def compare(before: Factors, after: Factors, inputs: dict[str, tuple[torch.Tensor, float]]) -> dict:
     rows = []
     for name, (b, a) in before.items():

@@ -265,6 +265,8 @@ def main() -> None:
         except encodings.Refused as refused:
             write(encoding, {"options": options, "refused": str(refused)}, started)
             continue
+        if encoding.endswith(encodings.GAIN):
+            errors.restore_gain(begun.factors, folder)
         line = {
             "options": options,
             "errors": errors.compare(begun.factors, errors.factors(folder), begun.inputs),

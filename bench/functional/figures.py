@@ -29,7 +29,7 @@ TUNED = (
     ("calibrated", "#4b9cd3"),
     ("rd", "#444444"),
     ("rd of 2026-11-25", "#aaaaaa"),
-    ("LoRAQuant, the better of plain and refined", "#c8553d"),
+    ("LoRAQuant at its best", "#c8553d"),
 )
 WIDTH, HEIGHT, LEFT, BOTTOM = 300, 230, 52, 40
 
@@ -116,36 +116,60 @@ def rate(name: str, seeds: list[list[dict]]) -> Panel:
     return panel
 
 
+# The adapter of which every kind was made at several rates.
+SHOWN = "number-words-r8-qv-s0"
+LABELS = ("KL divergence, nats", "share of right answers lost")
+
+
+def groups(name: str) -> dict[str, list[dict]]:
+    """Scores of an adapter by what TUNED has."""
+    own = [line for line in lm.json_lines(lm.RESULTS / "tuned.jsonl") if line["name"] == name]
+    scored = {line["encoding"]: line for line in lm.json_lines(lm.RESULTS / f"{name}.jsonl")}
+    earlier = lm.json_lines(lm.RESULTS / "earlier" / f"{name}.jsonl")
+    best: dict[str, dict] = {}
+    for encoding, line in scored.items():
+        key = " ".join(encoding.split()[:2])
+        if encoding.startswith("loraquant") and (key not in best or line["kl"] < best[key]["kl"]):
+            best[key] = line
+    rd = [line for line in scored.values() if line["encoding"].startswith("rd ")]
+    old = [line for line in earlier if line["encoding"].startswith("rd ") and line["encoding"].endswith(" floor 0")]
+    found = {"rd": rd, "rd of 2026-11-25": old, "LoRAQuant at its best": list(best.values())}
+    found |= {kind: [line for line in own if line["kind"] == kind] for kind in ("tuned", "calibrated")}
+    right = scored["f16"].get("exact")
+    return {
+        group: [line | {"lost": 1 - line["exact"] / right if right else math.nan, "at": line.get("bits_on_disk") or float(line["bits"])} for line in lines]
+        for group, lines in found.items()
+    }
+
+
 def tuned() -> list[Panel]:
-    """For each adapter that was tuned at several rates: the divergence, and the right answers lost."""
-    lines = lm.json_lines(lm.RESULTS / "tuned.jsonl")
+    """The divergence and the right answers lost: of one adapter, and in the mean of all that were calibrated at the same rates."""
     panels = []
-    for name in sorted({line["name"] for line in lines}):
-        own = [line for line in lines if line["name"] == name]
-        if len({line["bits"] for line in own}) < 2:
-            continue
-        scored = {line["encoding"]: line for line in lm.json_lines(lm.RESULTS / f"{name}.jsonl")}
-        earlier = lm.json_lines(lm.RESULTS / "earlier" / f"{name}.jsonl")
-        best: dict[str, dict] = {}
-        for encoding, line in scored.items():
-            key = encoding.rsplit(" ", 1)[0]
-            if encoding.startswith("loraquant") and (key not in best or line["kl"] < best[key]["kl"]):
-                best[key] = line
-        rd = [line for line in scored.values() if line["encoding"].startswith("rd ")]
-        old = [line for line in earlier if line["encoding"].startswith("rd ") and line["encoding"].endswith(" floor 0")]
-        groups = {"rd": rd, "rd of 2026-11-25": old, "LoRAQuant, the better of plain and refined": list(best.values())}
-        groups |= {kind: [line for line in own if line["kind"] == kind] for kind in ("tuned", "calibrated")}
-        adapter = scored["f16"]["exact"]
-        for label, of, ends in (
-            ("KL divergence, nats", lambda line: line["kl"], (1e-4, 10.0)),
-            ("share of right answers lost", lambda line: 1 - line["exact"] / adapter, (1e-2, 1.0)),
-        ):
-            panel = Panel(name, (0.2, 2.6), ends, False, ("bits per weight on disk", label))
-            for group, color in reversed(TUNED):
-                bits = [(line.get("bits_on_disk") or float(line["bits"]), line) for line in groups[group]]
-                panel.add([(at, of(line)) for at, line in bits if at < 2.6], color, True)
-            panels.append(panel)
-    return panels
+    for label, key, ends in zip(LABELS, ("kl", "lost"), ((1e-4, 10.0), (1e-2, 1.0))):
+        panel = Panel(SHOWN, (0.2, 2.6), ends, False, ("bits per weight on disk", label))
+        found = groups(SHOWN)
+        for group, color in reversed(TUNED):
+            panel.add([(line["at"], line[key]) for line in found[group] if line["at"] < 2.6], color, True)
+        panels.append(panel)
+    rates: dict[str, set[str]] = {}
+    for line in lm.json_lines(lm.RESULTS / "tuned.jsonl"):
+        if line["kind"] == "calibrated":
+            rates.setdefault(line["name"], set()).add(line["bits"])
+    names = sorted(name for name in rates if len(rates[name]) == max(map(len, rates.values())))
+    everything = [groups(name) for name in names]
+    panel = Panel(f"geometric mean of {len(names)} adapters", (0.2, 2.6), (1e-4, 10.0), False, ("bits per weight on disk", LABELS[0]))
+    for group, color in reversed(TUNED):
+        points: dict[str, list[dict]] = {}
+        for own in everything:
+            for line in own[group]:
+                points.setdefault(" ".join(line.get("encoding", line.get("bits", "")).split()[:2]), []).append(line)
+        full = [lines for lines in points.values() if len(lines) == len(names)]
+        means = [
+            (sum(line["at"] for line in lines) / len(lines), math.exp(sum(math.log(max(line["kl"], 1e-9)) for line in lines) / len(lines)))
+            for lines in full
+        ]
+        panel.add([(at, kl) for at, kl in means if at < 2.6], color, True)
+    return [*panels, panel]
 
 
 def main() -> None:
@@ -166,7 +190,7 @@ def main() -> None:
             panel.add(points, color, False)
         panels.append(panel)
     (DOCS / "functional-error.svg").write_text(sheet(panels, 3), encoding="utf-8")
-    (DOCS / "functional-tuned.svg").write_text(sheet(tuned(), 2, TUNED), encoding="utf-8")
+    (DOCS / "functional-tuned.svg").write_text(sheet(tuned(), 3, TUNED), encoding="utf-8")
     print(*(DOCS / f"functional-{name}.svg" for name in ("rate", "error", "tuned")), sep="\n")
 
 

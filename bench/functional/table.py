@@ -17,6 +17,7 @@ CLI = shlex.split(os.environ.get("LQA_CLI", f"node {shlex.quote(str(ROOT / 'dist
 
 REFERENCE = "f16"  # what everything else is compared with
 MOMENTS = "{moments}"  # stands for the file of second moments among the options
+GAIN = " gain 1"  # ends names of encodings of which each decoded module is then stretched, so that <ΔŴ, ΔW> = ‖ΔW‖²
 RD_BITS = ("1.0", "1.25", "1.5", "2.0", "2.5", "0.75")
 RD_FLOORS = ("0", "1", "0.5")
 
@@ -38,6 +39,9 @@ def table() -> dict[str, list[str]]:
             rows[f"loraquant {variant} {rule} {refine}"] = [
                 "--profile", "loraquant", "--variant", variant, "--h-rule", rule, "--refine", refine,
             ]  # fmt: skip
+    for variant in ("2@0.9", "3@0.9"):  # as strong as the adapter, which they are not by themselves
+        for refine in ("search", "none"):
+            rows[f"loraquant {variant} code {refine}{GAIN}"] = rows[f"loraquant {variant} code {refine}"]
     for floor in RD_FLOORS:
         for bits in RD_BITS:
             rows[f"rd {bits} floor {floor}"] = rd(bits, floor)

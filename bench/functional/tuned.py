@@ -88,11 +88,19 @@ def show() -> None:
         one = [kinds.get(kind) for kind in KINDS]
         kl = " | ".join(f"{line['kl']:.4f}" if line else "" for line in one)
         right = " | ".join("" if line is None else str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
-        print(f"| {name} | {bits} | {kl} | {right} | {one[1]['estimate']:.4f} |")
+        estimate = f"{one[1]['estimate']:.4f}" if one[1] else ""
+        print(f"| {name} | {bits} | {kl} | {right} | {estimate} |")
     for kind in KINDS[1:]:
-        ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for kinds in rows.values() if kind in kinds]
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"\n{kind} / plain over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+        for rate in (*sorted({bits for _, bits in rows}), "all"):
+            ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for (_, bits), kinds in rows.items() if kind in kinds and rate in (bits, "all")]
+            if ratios:
+                mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+                print(f"\n{kind} / plain at {rate}, over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+    estimates = [kinds["calibrated"]["estimate"] / kinds["calibrated"]["kl"] for kinds in rows.values() if "calibrated" in kinds]
+    mean = math.exp(sum(map(math.log, estimates)) / len(estimates))
+    print(f"\nestimate / calibrated: geometric mean {mean:.2f}, {min(estimates):.2f} to {max(estimates):.2f}")
+    gains = [kinds["calibrated"]["nll_kept"] for kinds in rows.values() if "calibrated" in kinds]
+    print(f"\nshare of the gain kept by calibrated files: {100 * min(gains):.2f} % or more")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from .model_command import load_model, output_file, parser, print_report, progre
 from .texts import Text, read_texts
 
 PREFIX = "base_model.model."
-# Kept of the directions of each factor. Half as many do nearly as well; twice as many do worse at half a bit (docs/fidelity.md).
+# Kept of the directions of each factor. Half as many do nearly as well (docs/fidelity.md).
 DIRECTIONS = 32
 # Of the softmax that tokens are drawn from and errors are measured in.
 TEMPERATURE = 2.0
