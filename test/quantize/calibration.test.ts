@@ -51,6 +51,12 @@ const file = (tensors: Readonly<Record<string, Tensor>>, contentId?: string): Ui
   );
 const components = (m: LoraModule, cost: number): Tensor => ({ shape: [8, 4], values: figures(m, cost) });
 
+/** Vectors of equal entries. */
+const rows = (count: number, length: number, value: number): Tensor => ({
+  shape: [count, length],
+  values: Array(count * length).fill(value),
+});
+
 const read = (bytes: Uint8Array) => readCalibration(bytes, adapter.modules);
 const errorOf = async (work: () => unknown): Promise<string> => {
   try {
@@ -231,6 +237,30 @@ describe("directions", () => {
     expect(await energy(after.bytes)).toBeLessThan((await energy(before.bytes)) / 2);
   });
 
+  it("apply to vectors of any length", async () => {
+    const m: LoraModule = {
+      ...shape("long", { out: 40_000, in: 33, rank: 1, alpha: 1 }),
+      b: Float32Array.from(directionsOf(40_000, 7).slice(0, 40_000)),
+      a: Float32Array.from(directionsOf(33, 8).slice(0, 33)),
+    };
+    const own: Adapter = { ...adapter, modules: [m] };
+    const [wideB, wideA] = [directionsOf(m.out, 3), directionsOf(m.in, 4)];
+    const [strength] = strengths(m);
+    const only = { "long.components": { shape: [1, 4], values: [strength!, 1, 1, 1] } };
+    const both = {
+      ...only,
+      "long.directions_b": { shape: [COUNT, m.out], values: wideB },
+      "long.directions_a": { shape: [COUNT, m.in], values: wideA },
+    };
+    const energy = async (given: Readonly<Record<string, Tensor>>): Promise<number> => {
+      const calibration = readCalibration(file(given), own.modules);
+      const { bytes } = await encodeAdapter(own, { bits: 2, calibration });
+      const { b } = await (await open(bytes)).decode("long");
+      return along(across(b.data, componentsOf(m).b), wideB);
+    };
+    expect(await energy(both)).toBeLessThan((await energy(only)) / 10);
+  });
+
   it("do not serve the least squared error of the weights", async () => {
     const options = { bits: 2, fit: "least-squares" } as const;
     const before = await encodeAdapter(adapter, { ...options, calibration: read(file(known)) });
@@ -241,8 +271,8 @@ describe("directions", () => {
   it("of nothing leave the noise where it was", async () => {
     const none = {
       ...known,
-      [`${v.name}.directions_b`]: { shape: [1, v.out], values: Array(v.out).fill(0) },
-      [`${v.name}.directions_a`]: { shape: [1, v.in], values: Array(v.in).fill(0) },
+      [`${v.name}.directions_b`]: rows(1, v.out, 0),
+      [`${v.name}.directions_a`]: rows(1, v.in, 0),
     };
     const before = await encodeAdapter(adapter, { bits: 2, calibration: read(file(known)) });
     const after = await encodeAdapter(adapter, { bits: 2, calibration: read(file(none)) });
@@ -352,22 +382,22 @@ describe("files that fit no adapter", () => {
       {
         [name]: { shape: [8, 4], values: good },
         [`${q.name}.gains`]: { shape: [1], values: [1] },
-        [`${q.name}.tuned_b`]: { shape: [1, 320], values: Array(320).fill(1) },
+        [`${q.name}.tuned_b`]: rows(1, 320, 1),
       },
       /tuned_a.*too/s,
     ],
     "vectors of A' without those of B'": [
       {
         [name]: { shape: [8, 4], values: good },
-        [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1) },
+        [`${q.name}.tuned_a`]: rows(1, 256, 1),
       },
       /tuned_b.*too/s,
     ],
     "vectors without gains": [
       {
         [name]: { shape: [8, 4], values: good },
-        [`${q.name}.tuned_b`]: { shape: [1, 320], values: Array(320).fill(1) },
-        [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1) },
+        [`${q.name}.tuned_b`]: rows(1, 320, 1),
+        [`${q.name}.tuned_a`]: rows(1, 256, 1),
       },
       /gains.*too/s,
     ],
@@ -375,13 +405,13 @@ describe("files that fit no adapter", () => {
       {
         [name]: { shape: [8, 4], values: good },
         [`${q.name}.gains`]: { shape: [2], values: [1, 1] },
-        [`${q.name}.tuned_b`]: { shape: [2, 320], values: Array(640).fill(1) },
-        [`${q.name}.tuned_a`]: { shape: [1, 256], values: Array(256).fill(1) },
+        [`${q.name}.tuned_b`]: rows(2, 320, 1),
+        [`${q.name}.tuned_a`]: rows(1, 256, 1),
       },
       /vectors of B': 2.*1/s,
     ],
     "vectors of another length": [
-      { [`${q.name}.tuned_b`]: { shape: [1, 319], values: Array(319).fill(1) } },
+      { [`${q.name}.tuned_b`]: rows(1, 319, 1) },
       /\[components, 320\].*\[1,319\]/s,
     ],
     "a vector with a weight that is no number": [
@@ -391,36 +421,30 @@ describe("files that fit no adapter", () => {
     "directions of B' without those of A'": [
       {
         [name]: { shape: [8, 4], values: good },
-        [`${q.name}.directions_b`]: { shape: [1, 320], values: Array(320).fill(0.1) },
+        [`${q.name}.directions_b`]: rows(1, 320, 0.1),
       },
       /directions_a.*too/s,
     ],
     "directions of A' without those of B'": [
       {
         [name]: { shape: [8, 4], values: good },
-        [`${q.name}.directions_a`]: { shape: [1, 256], values: Array(256).fill(0.1) },
+        [`${q.name}.directions_a`]: rows(1, 256, 0.1),
       },
       /directions_b.*too/s,
     ],
     "directions without components": [
       {
-        [`${q.name}.directions_b`]: { shape: [1, 320], values: Array(320).fill(0.1) },
-        [`${q.name}.directions_a`]: { shape: [1, 256], values: Array(256).fill(0.1) },
+        [`${q.name}.directions_b`]: rows(1, 320, 0.1),
+        [`${q.name}.directions_a`]: rows(1, 256, 0.1),
       },
       /layers\.0\.q\.components.*too/s,
     ],
-    "too many directions": [
-      { [`${q.name}.directions_a`]: { shape: [65, 256], values: Array(65 * 256).fill(0) } },
-      /at most 64.*65/s,
-    ],
+    "too many directions": [{ [`${q.name}.directions_a`]: rows(65, 256, 0) }, /at most 64.*65/s],
     "directions with more energy than there is": [
-      { [`${q.name}.directions_a`]: { shape: [2, 256], values: Array(512).fill(0.8) } },
+      { [`${q.name}.directions_a`]: rows(2, 256, 0.8) },
       /at most 256.*327/s,
     ],
-    "directions that overflow": [
-      { [`${q.name}.directions_a`]: { shape: [1, 256], values: Array(256).fill(3e38) } },
-      /at most 256/s,
-    ],
+    "directions that overflow": [{ [`${q.name}.directions_a`]: rows(1, 256, 3e38) }, /at most 256/s],
     "moments beside components": [
       { [name]: { shape: [8, 4], values: good }, [v.name]: { shape: [256], values: Array(256).fill(1) } },
       /either moments.*both/s,

@@ -114,6 +114,23 @@ class Calibration(unittest.TestCase):
                     vectors.copy_(kept)
             self.assertGreater(along, 3 * elsewhere, factor)
 
+    def test_directions_are_the_strongest_of_many_rows(self) -> None:
+        torch.manual_seed(4)
+        rows = torch.randn(2000, 200) * 0.95 ** torch.arange(200)
+        rows = rows @ torch.linalg.qr(torch.randn(200, 200))[0]
+        found = lqa.calibrate.Directions()
+        for part in rows.split(50):
+            found.add(part)
+            # A calibration of a large model must fit beside it.
+            self.assertLessEqual(found.rows.nbytes, 2 * DIRECTIONS * 4 * 200)
+        kept = found.result()
+        self.assertEqual(tuple(kept.shape), (DIRECTIONS, 200))
+        moments = rows.T @ rows / rows.square().sum() * 200
+        best = torch.linalg.eigvalsh(moments)[-DIRECTIONS:].sum()
+        captured = torch.linalg.eigvalsh(kept @ kept.T).sum()
+        self.assertLessEqual(float(captured), float(best) * 1.001)
+        self.assertGreater(float(captured), 0.97 * float(best))
+
     def test_the_unit_is_nats_per_token(self) -> None:
         found = calibrate(self.model, self.texts * 4, seed=2)
         with torch.no_grad():

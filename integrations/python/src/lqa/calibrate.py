@@ -79,7 +79,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
                         for factor, one in own.items() if one.rows is not None}
 
 
-class _Directions:
+class Directions:
     """The strongest directions of rows that come one after another: an approximate SVD that never holds more than a few of them."""
 
     def __init__(self) -> None:
@@ -107,11 +107,11 @@ class _Directions:
 
 
 @contextmanager
-def _observed(layers: dict[str, Any]) -> Iterator[dict[str, dict[str, _Directions]]]:
+def _observed(layers: dict[str, Any]) -> Iterator[dict[str, dict[str, Directions]]]:
     """Collects directions while the model runs forward and back."""
-    found = {name: {"b": _Directions(), "a": _Directions()} for name in layers}
+    found = {name: {"b": Directions(), "a": Directions()} for name in layers}
 
-    def watch(own: dict[str, _Directions]) -> Callable[..., None]:
+    def watch(own: dict[str, Directions]) -> Callable[..., None]:
         def forward(_layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
             x = inputs[0].detach()
 

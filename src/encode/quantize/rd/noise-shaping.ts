@@ -19,8 +19,10 @@ import { inputLength } from "../../../model/adapter.ts";
 import { MOST_STRETCH } from "./gain.ts";
 import type { TaskWork } from "./vectors.ts";
 
-/** Weights of a block; a multiple of the weights of a step of every table. */
+/** Weights of a block; a multiple of the weights of a step of every table. Those of a very long vector are larger. */
 const BLOCK = 32;
+/** Most blocks of a vector: each takes k² numbers of memory for each rate. */
+const MOST_BLOCKS = 512;
 /** Weights after a block that its codes take into account, because bits of a code also belong to the next ones. */
 const AHEAD = 16;
 
@@ -49,6 +51,8 @@ const shared = {
 /** H of the vectors of a factor, in the order in which their weights are coded. */
 export class ErrorMetric {
   readonly #count: number;
+  /** Weights of a block. */
+  readonly #block: number;
   readonly #rotation: Rotation;
   /** V, `[weights][k]`. */
   readonly #directions: Float64Array;
@@ -74,7 +78,9 @@ export class ErrorMetric {
     this.#count = count;
     this.#rotation = rotation;
     this.#directions = columns;
-    this.#after = sumsAfter(columns, count);
+    this.#block = BLOCK;
+    while (length > MOST_BLOCKS * this.#block) this.#block *= 2;
+    this.#after = sumsAfter(columns, count, this.#block);
     this.#rest = Math.max(1 - known / length, DAMPING);
   }
 
@@ -107,17 +113,18 @@ export class ErrorMetric {
     // V e so far, and how much of each direction the next weights take.
     const [left, taken] = [new Float64Array(count), new Float64Array(count)];
     const windows = new Uint8Array(trellisSteps(table, n));
-    const found = new Uint8Array((BLOCK + AHEAD) / weightsPerStep);
+    const size = this.#block;
+    const found = new Uint8Array((size + AHEAD) / weightsPerStep);
     const engine = defaultEngine();
     engine.begin(table, found.length);
     // What counts are errors after the codes, which are shorter than what they stand for, have been stretched (see gain.ts).
     const later = scale * Math.min(1 / (1 - table.distortion), MOST);
     let [before, inner, square] = [0, 0, 0];
-    for (let from = 0; from < n; from += BLOCK) {
-      const end = Math.min(from + BLOCK, n);
+    for (let from = 0; from < n; from += size) {
+      const end = Math.min(from + size, n);
       const to = Math.min(end + AHEAD, n);
       taken.set(left);
-      const block = (from / BLOCK) * count * count;
+      const block = (from / size) * count * count;
       solve(factors.subarray(block, block + count * count), taken);
       for (let j = from; j < to; j++) {
         let target = values[j]!;
@@ -176,15 +183,15 @@ export class ErrorMetric {
 }
 
 /** Σ v_j v_jᵀ over the weights from each block on: a k × k matrix for each block, of which the lower half is filled. */
-function sumsAfter(v: Float64Array, count: number): Float64Array {
+function sumsAfter(v: Float64Array, count: number, weights: number): Float64Array {
   const length = v.length / count;
-  const blocks = Math.ceil(length / BLOCK);
+  const blocks = Math.ceil(length / weights);
   const size = count * count;
   const sums = new Float64Array(blocks * size);
   for (let block = blocks - 1; block >= 0; block--) {
     const sum = sums.subarray(block * size, (block + 1) * size);
     if (block < blocks - 1) sum.set(sums.subarray((block + 1) * size, (block + 2) * size));
-    for (let j = block * BLOCK; j < Math.min((block + 1) * BLOCK, length); j++)
+    for (let j = block * weights; j < Math.min((block + 1) * weights, length); j++)
       for (let i = 0, at = j * count; i < count; i++)
         for (let k = 0; k <= i; k++) sum[i * count + k]! += v[at + i]! * v[at + k]!;
   }
