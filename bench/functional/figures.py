@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import estimate
 import lm
 import predictors
+import summarize
 
 DOCS = lm.HERE.parents[1] / "docs"
 
@@ -124,8 +125,8 @@ LABELS = ("KL divergence, nats", "share of right answers lost")
 def groups(name: str) -> dict[str, list[dict]]:
     """Scores of an adapter by what TUNED has."""
     own = [line for line in lm.json_lines(lm.RESULTS / "tuned.jsonl") if line["name"] == name]
-    scored = {line["encoding"]: line for line in lm.json_lines(lm.RESULTS / f"{name}.jsonl")}
-    earlier = lm.json_lines(lm.RESULTS / "earlier" / f"{name}.jsonl")
+    scored = summarize.read(lm.RESULTS / f"{name}.jsonl")
+    earlier = lm.json_lines(summarize.EARLIER / f"{name}.jsonl")
     best: dict[str, dict] = {}
     for encoding, line in scored.items():
         key = " ".join(encoding.split()[:2])

@@ -7,7 +7,6 @@ there is not made again. Needs what tuned.py needs.
 """
 
 import argparse
-import json
 import shutil
 from collections import defaultdict
 
@@ -15,7 +14,7 @@ import lm
 import lqa.calibrate
 import references
 import table as encodings
-from trial import begin
+from trial import begin, keep
 
 from safetensors.torch import save_file
 
@@ -51,9 +50,7 @@ def score(name: str) -> None:
         got = trial.score(folder)
         line = {"name": name, "adapter": adapter.digest, "temperature": temperature, "count": count, "items": got["items"]}
         line |= {"kl": got["kl"], "exact": got["exact"], "estimate": report.get("divergence"), "content": report["contentId"]}
-        print(*(f"{k} {v}" for k, v in line.items()), flush=True)
-        with PATH.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
+        keep(PATH, line)
     shutil.rmtree(trial.scratch, ignore_errors=True)
 
 

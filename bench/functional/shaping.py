@@ -7,7 +7,6 @@ each is appended to results/shaping.jsonl.
 """
 
 import argparse
-import json
 import math
 import shutil
 from collections import defaultdict
@@ -15,10 +14,9 @@ from collections import defaultdict
 import lm
 import table as encodings
 import tasks
-from trial import begin
+from trial import begin, keep, read_texts
 
 from lqa.calibrate import DIRECTIONS, calibrate
-from lqa.texts import Text
 from safetensors.torch import save_file
 
 TEXTS = 64
@@ -40,26 +38,22 @@ WAYS = {
 
 def score(name: str, rates: list[str]) -> None:
     trial = begin(name, "dev", TEXTS, "shaping")
-    others = lm.examples(trial.scorer.tokenizer, tasks.load(OTHER).build().train[:TEXTS])
-    texts = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in others]
-    measured = {other: calibrate(trial.model, texts if other else trial.texts) for other in (False, True)}
+    others = read_texts(trial.scorer, tasks.load(OTHER).build().train[:TEXTS])
+    measured = {other: calibrate(trial.model, others if other else trial.texts) for other in (False, True)}
     file = trial.scratch / "calibration.safetensors"
     for bits in rates:
         for way, chosen in WAYS.items():
             options = ["--profile", "rd", "--bits", bits]
             if chosen:
                 count_b, count_a, other = chosen
-                counts = {".directions_b": count_b, ".directions_a": count_a}
-                figures = {key: value[: next((n for end, n in counts.items() if key.endswith(end)), None)].contiguous() for key, value in measured[other].items()}
-                save_file(figures, file)
+                counts = {"directions_b": count_b, "directions_a": count_a}  # of figures that are not named all are taken
+                save_file({key: value[: counts.get(key.rsplit(".", 1)[1])] for key, value in measured[other].items()}, file)
                 options += ["--calibration", str(file)]
             folder, report = encodings.round_trip(trial.folder, options, trial.scratch)
             got = trial.score(folder)
             line = {"name": name, "bits": bits, "way": way, "kl": got["kl"], "exact": got.get("exact"), "estimate": report.get("divergence")}
             line |= {"error": report["relativeError"], "content": report["contentId"]}
-            print(*(f"{k} {v}" for k, v in line.items()), flush=True)
-            with PATH.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(line) + "\n")
+            keep(PATH, line)
     shutil.rmtree(trial.scratch, ignore_errors=True)
 
 

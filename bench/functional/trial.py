@@ -1,5 +1,6 @@
 """What the programs share that encode kept adapters with the model at hand: their items and their model."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,17 @@ class Trial:
         return summary(self.scorer.score(folder), self.begun.base, self.begun.reference, self.scorer.tokens, self.exact)
 
 
+def read_texts(scorer: Scorer, items: list[tasks.Item]) -> list[Text]:
+    return [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in lm.examples(scorer.tokenizer, items)]
+
+
+def keep(path: Path, line: dict) -> None:
+    """Prints a result, and appends it to a file."""
+    print(*(f"{k} {v}" for k, v in line.items()), flush=True)
+    with path.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(line) + "\n")
+
+
 def begin(name: str, items: str, texts: int, program: str) -> Trial:
     """
     Args:
@@ -43,8 +55,6 @@ def begin(name: str, items: str, texts: int, program: str) -> Trial:
     scorer = Scorer(getattr(split, items), split.train)
     scratch = lm.WORK / "scratch" / f"{program}-{name}"
     begun = start(scorer, adapter.folder, scratch)
-    examples = lm.examples(scorer.tokenizer, split.train[:texts])
     base, _ = lm.load_base(scorer.model.dtype)
     model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
-    read = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in examples]
-    return Trial(adapter.folder, scratch, model, read, scorer, begun, getattr(task, "EXACT", True))
+    return Trial(adapter.folder, scratch, model, read_texts(scorer, split.train[:texts]), scorer, begun, getattr(task, "EXACT", True))
