@@ -16,11 +16,10 @@
 export type Moments = ReadonlyMap<string, Float64Array>;
 
 /**
- * How much small errors of one component change the model's answers, in nats of Kullback-Leibler divergence for each token
- * (as `lqa calibrate` measures it, between distributions softened by a temperature of 2). To the second order the change is
- * ½ (b · n_b + a · n_a + joint · (1 − g)²). There, n_b (n_a) is the energy of the noise in the component's vector of B' (of
- * A') over the energy of that vector, and the component is g times as strong as before. Each figure is the mean square of a
- * gradient.
+ * How much small errors of one component change the model's answers, in nats of Kullback-Leibler divergence for each token.
+ * To the second order the change is ½ (b · n_b + a · n_a + joint · (1 − g)²). There, n_b (n_a) is the energy of the noise in
+ * the component's vector of B' (of A') over the energy of that vector, and the component is g times as strong as before.
+ * `lqa calibrate` measures the figures as mean squares of gradients, up to one factor that it finds with random noise.
  */
 export interface Sensitivity {
   /** |multiplier| · singular value of the component. It identifies the adapter for which the figures hold. */

@@ -43,7 +43,6 @@ export interface ShapedCodes {
 
 /** Shared arrays for all searches. */
 const shared = {
-  targets: new Float32Array(0),
   scaled: new Float32Array(0),
   integers: new Float32Array(0),
 };
@@ -87,7 +86,8 @@ export class ErrorMetric {
   /** eᵀ H e of an error of the vector before rotation. */
   energy(error: Float32Array): number {
     const own = this.#rotation === "none" ? error : rotateWeights(error);
-    return this.#product(own, own);
+    const along = this.#along(own);
+    return this.#product(along, along, innerProduct(own, own));
   }
 
   /** That energy of a vector, relative to what errors of its squared length have in the mean. */
@@ -98,22 +98,26 @@ export class ErrorMetric {
 
   /** The scale s with the least energy of values − s · integers, both in the order of the codes. */
   scaleOf(values: Float32Array, integers: Float32Array): number {
-    const square = this.#product(integers, integers);
-    return square > 0 ? this.#product(values, integers) / square : 0;
+    const along = this.#along(integers);
+    const energy = this.#product(along, along, innerProduct(integers, integers));
+    return energy > 0
+      ? this.#product(this.#along(values), along, innerProduct(values, integers)) / energy
+      : 0;
   }
 
   /** Finds codes at a scale. @param values in the order of the codes */
   search(values: Float32Array, table: TrellisTable, scale: number): ShapedCodes {
     const { weightsPerStep, entries } = table;
     const [n, count, v] = [values.length, this.#count, this.#directions];
-    for (const use of ["targets", "scaled", "integers"] as const)
+    for (const use of ["scaled", "integers"] as const)
       if (shared[use].length < n) shared[use] = new Float32Array(n);
-    const { targets, scaled, integers } = shared;
+    const { scaled, integers } = shared;
     const factors = this.#factorsFor(this.#rest + CAUTION * table.distortion);
     // V e so far, and how much of each direction the next weights take.
     const [left, taken] = [new Float64Array(count), new Float64Array(count)];
     const windows = new Uint8Array(trellisSteps(table, n));
     const size = this.#block;
+    const [targets, errors] = [new Float64Array(size + AHEAD), new Float64Array(size)];
     const found = new Uint8Array((size + AHEAD) / weightsPerStep);
     const engine = defaultEngine();
     engine.begin(table, found.length);
@@ -126,12 +130,10 @@ export class ErrorMetric {
       taken.set(left);
       const block = (from / size) * count * count;
       solve(factors.subarray(block, block + count * count), taken);
-      for (let j = from; j < to; j++) {
-        let target = values[j]!;
-        for (let i = 0, at = j * count; i < count; i++, at++) target -= v[at]! * taken[i]!;
-        targets[j] = target;
-        scaled[j] = Math.max(-LARGEST_VALUE, Math.min(target / scale, LARGEST_VALUE));
-      }
+      targets.set(values.subarray(from, to));
+      takeAlong(v.subarray(from * count), taken, to - from, targets);
+      for (let j = from; j < to; j++)
+        scaled[j] = Math.max(-LARGEST_VALUE, Math.min(targets[j - from]! / scale, LARGEST_VALUE));
       const steps = found.subarray(0, Math.ceil((to - from) / weightsPerStep));
       continueWindows(scaled, table, engine, [from, to], before, steps);
       const own = steps.subarray(0, Math.ceil((end - from) / weightsPerStep));
@@ -140,30 +142,27 @@ export class ErrorMetric {
       for (let j = from; j < end; j++) {
         const integer =
           entries[windows[Math.floor(j / weightsPerStep)]! * weightsPerStep + (j % weightsPerStep)]!;
-        const error = later * integer - values[j]!;
-        for (let i = 0, at = j * count; i < count; i++, at++) left[i]! += error * v[at]!;
+        errors[j - from] = later * integer - values[j]!;
         integers[j] = integer;
-        inner += targets[j]! * integer;
+        inner += Math.fround(targets[j - from]!) * integer;
         square += integer * integer;
       }
+      addAlong(v.subarray(from * count), errors, end - from, left);
     }
     return { windows, integers: integers.subarray(0, n), scale: square === 0 ? 0 : inner / square };
   }
 
-  /** eᵀ H f, in the order of the codes. */
-  #product(error: ArrayLike<number>, other: ArrayLike<number>): number {
-    const count = this.#count;
-    const sums = new Float64Array(2 * count);
-    let inner = 0;
-    for (let j = 0, at = 0; j < error.length; j++) {
-      inner += error[j]! * other[j]!;
-      for (let i = 0; i < count; i++, at++) {
-        sums[i]! += error[j]! * this.#directions[at]!;
-        sums[count + i]! += other[j]! * this.#directions[at]!;
-      }
-    }
+  /** V e. */
+  #along(error: Float32Array): Float64Array {
+    const sums = new Float64Array(this.#count);
+    addAlong(this.#directions, error, error.length, sums);
+    return sums;
+  }
+
+  /** eᵀ H f of V e, V f and eᵀ f. */
+  #product(ofE: Float64Array, ofF: Float64Array, inner: number): number {
     let product = this.#rest * inner;
-    for (let i = 0; i < count; i++) product += sums[i]! * sums[count + i]!;
+    for (let i = 0; i < ofE.length; i++) product += ofE[i]! * ofF[i]!;
     return product;
   }
 
@@ -180,6 +179,46 @@ export class ErrorMetric {
     this.#factors.set(d, factors);
     return factors;
   }
+}
+
+/** eᵀ f */
+function innerProduct(e: Float32Array, f: Float32Array): number {
+  let sum = 0;
+  for (let j = 0; j < e.length; j++) sum += e[j]! * f[j]!;
+  return sum;
+}
+
+/** Adds V e to sums. @param v V, `[weights][k]` @param length of e */
+function addAlong(v: Float64Array, e: Float32Array | Float64Array, length: number, sums: Float64Array): void {
+  const count = sums.length;
+  let j = 0;
+  // Four weights at a time, in the same order.
+  for (; j + 4 <= length; j += 4) {
+    const [e0, e1, e2, e3] = [e[j]!, e[j + 1]!, e[j + 2]!, e[j + 3]!];
+    const [at0, at1, at2, at3] = [j * count, (j + 1) * count, (j + 2) * count, (j + 3) * count];
+    for (let i = 0; i < count; i++)
+      sums[i] = sums[i]! + e0 * v[at0 + i]! + e1 * v[at1 + i]! + e2 * v[at2 + i]! + e3 * v[at3 + i]!;
+  }
+  for (; j < length; j++) for (let i = 0; i < count; i++) sums[i]! += e[j]! * v[j * count + i]!;
+}
+
+/** Subtracts Vᵀ x from targets. @param v V, `[weights][k]` @param length of the targets */
+function takeAlong(v: Float64Array, x: Float64Array, length: number, targets: Float64Array): void {
+  const count = x.length;
+  let j = 0;
+  for (; j + 4 <= length; j += 4) {
+    let [t0, t1, t2, t3] = [targets[j]!, targets[j + 1]!, targets[j + 2]!, targets[j + 3]!];
+    const [at0, at1, at2, at3] = [j * count, (j + 1) * count, (j + 2) * count, (j + 3) * count];
+    for (let i = 0; i < count; i++) {
+      const own = x[i]!;
+      t0 -= v[at0 + i]! * own;
+      t1 -= v[at1 + i]! * own;
+      t2 -= v[at2 + i]! * own;
+      t3 -= v[at3 + i]! * own;
+    }
+    [targets[j], targets[j + 1], targets[j + 2], targets[j + 3]] = [t0, t1, t2, t3];
+  }
+  for (; j < length; j++) for (let i = 0; i < count; i++) targets[j]! -= v[j * count + i]! * x[i]!;
 }
 
 /** Σ v_j v_jᵀ over the weights from each block on: a k × k matrix for each block, of which the lower half is filled. */
