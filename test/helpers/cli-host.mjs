@@ -1,5 +1,5 @@
-// Runs the built program again and again in one process, for cli.ts: a line of JSON in, { cwd, words }, and one out, { code, out,
-// err }, through two named pipes. What a start of Node and the loading of modules cost is paid once for each test file.
+// Runs the built program again and again in one process, for cli-shared.mjs: a line of JSON in, { cwd, words }, and one out, { code, out,
+// err }, through two named pipes. What a start of Node and the loading of modules cost is paid once.
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { run } from "../../dist/cli/run.js";
 

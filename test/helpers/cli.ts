@@ -1,17 +1,14 @@
 /**
  * Runs the built program as a user would: in a process that is not that of the tests. Runs of one test file share a process
- * (`cli-host.mjs`), because a start costs more than most commands; a run that needs a process of its own has one.
+ * (`cli-shared.mjs`); a run that needs a process of its own has one.
  *
  * @module
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { runShared } from "./cli-shared.mjs";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const HOST = fileURLToPath(new URL("cli-host.mjs", import.meta.url));
 
 /** What a run left behind. */
 export interface Run {
@@ -40,7 +37,7 @@ export function lqaIn(
   ...words: string[]
 ): Run {
   const own = options.env !== undefined || process.platform === "win32" || words.some(isStream);
-  const ended = own ? alone(options, words) : shared(options.cwd ?? process.cwd(), words);
+  const ended = own ? alone(options, words) : runShared(options.cwd ?? process.cwd(), words, environment());
   return { ...ended, json: <T>() => JSON.parse(ended.out) as T };
 }
 
@@ -70,36 +67,4 @@ function alone(options: Parameters<typeof lqaIn>[0], words: readonly string[]): 
     stdio: ["ignore", "pipe", "pipe"],
   });
   return { code: status, out: stdout, err: stderr };
-}
-
-let host: { readonly requests: number; readonly answers: number } | undefined;
-
-/** Two named pipes to a process, which can be waited for without an event loop. */
-function start(): NonNullable<typeof host> {
-  const folder = mkdtempSync(join(tmpdir(), "lqa-host-"));
-  const [requests, answers] = [join(folder, "requests"), join(folder, "answers")];
-  execFileSync("mkfifo", [requests, answers]);
-  spawn(process.execPath, [HOST, requests, answers], {
-    env: environment(),
-    stdio: ["ignore", "ignore", "inherit"],
-  }).unref();
-  const pipes = { requests: openSync(requests, "w"), answers: openSync(answers, "r") };
-  rmSync(folder, { recursive: true });
-  return pipes;
-}
-
-function shared(cwd: string, words: readonly string[]): Ended {
-  host ??= start();
-  writeSync(host.requests, `${JSON.stringify({ cwd, words })}\n`);
-  const pieces: Buffer[] = [];
-  for (;;) {
-    const piece = Buffer.alloc(65536);
-    const read = readSync(host.answers, piece);
-    if (read === 0) {
-      host = undefined;
-      throw new Error(`lqa ${words.join(" ")} ended its process`);
-    }
-    pieces.push(piece.subarray(0, read));
-    if (piece[read - 1] === 10) return JSON.parse(Buffer.concat(pieces).toString()) as Ended;
-  }
 }

@@ -23,6 +23,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { runShared } from "../helpers/cli-shared.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = join(here, "..", "..");
@@ -83,16 +84,23 @@ function assert(holds, message) {
   if (!holds) throw new Error(message);
 }
 
-/** Runs `lqa … --json` and returns exit code and document. */
-function lqa(words, node = process.execPath) {
-  const run = spawnSync(node, [program, ...words, "--json"], { encoding: "utf8", maxBuffer: 2 ** 28 });
+/** Runs `lqa … --json`, with another Node in a process of its own, and returns exit code and document. */
+function lqa(words, node = undefined) {
+  const all = [...words, "--json"];
+  const { code, out, err } =
+    node === undefined ? runShared(process.cwd(), all, process.env) : runAlone(node, [program, ...all]);
   try {
-    return { code: run.status, json: JSON.parse(run.stdout) };
+    return { code, json: JSON.parse(out) };
   } catch {
     throw new Error(
-      `lqa ${words[0]} printed no JSON (code ${run.status}): ${run.stdout.slice(0, 200)}${run.stderr.slice(0, 500)}`,
+      `lqa ${words[0]} printed no JSON (code ${code}): ${out.slice(0, 200)}${err.slice(0, 500)}`,
     );
   }
+}
+
+function runAlone(node, words) {
+  const { status, stdout, stderr } = spawnSync(node, words, { encoding: "utf8", maxBuffer: 2 ** 28 });
+  return { code: status, out: stdout, err: stderr };
 }
 
 function run(command, words) {

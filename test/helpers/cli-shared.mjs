@@ -1,0 +1,43 @@
+/**
+ * Runs the built program again and again in one process that is not that of the caller (`cli-host.mjs`), because a start costs more
+ * than most commands.
+ *
+ * @module
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const HOST = fileURLToPath(new URL("cli-host.mjs", import.meta.url));
+
+let host;
+
+/** Two named pipes to a process, which can be waited for without an event loop. */
+function start(env) {
+  const folder = mkdtempSync(join(tmpdir(), "lqa-host-"));
+  const [requests, answers] = [join(folder, "requests"), join(folder, "answers")];
+  execFileSync("mkfifo", [requests, answers]);
+  spawn(process.execPath, [HOST, requests, answers], { env, stdio: ["ignore", "ignore", "inherit"] }).unref();
+  const pipes = { requests: openSync(requests, "w"), answers: openSync(answers, "r") };
+  rmSync(folder, { recursive: true });
+  return pipes;
+}
+
+/** Runs `lqa` with these words, and this environment if it is the first. */
+export function runShared(cwd, words, env) {
+  host ??= start(env);
+  writeSync(host.requests, `${JSON.stringify({ cwd, words })}\n`);
+  const pieces = [];
+  for (;;) {
+    const piece = Buffer.alloc(65536);
+    const read = readSync(host.answers, piece);
+    if (read === 0) {
+      host = undefined;
+      throw new Error(`lqa ${words.join(" ")} ended its process`);
+    }
+    pieces.push(piece.subarray(0, read));
+    if (piece[read - 1] === 10) return JSON.parse(Buffer.concat(pieces).toString());
+  }
+}
