@@ -146,6 +146,20 @@ def main() -> None:
         for encoding in (e for e in table.table() if e.startswith("loraquant")):
             compare(f"{shape}, rd 1.0 against {encoding}, gain", members, [("rd 1.0 floor 0", encoding)], "nll_kept")
 
+    print("\n## LoRAQuant at its best: of each variant the rule, refinement and gain with the smallest divergence\n")
+    everything = {name: summarize.read(path) for members in summarize.results().values() for name, path in members.items()}
+    for title, tasks_of in (("first", tasks.FIRST), ("later", tasks.LATER)):
+        starts = summarize.adapters_of(tasks_of)
+        for variant in ("2@0.9", "3@0.9"):
+            for rate in ("0.5", "1.0"):
+                ratios = {}
+                for name, a in everything.items():
+                    ways = [line for e, line in a.items() if e.startswith(f"loraquant {variant} ")]
+                    if name.startswith(starts) and any(table.GAIN in line["encoding"] for line in ways) and f"rd {rate} floor 0" in a:
+                        ratios[name] = a[f"rd {rate} floor 0"]["kl"] / min(line["kl"] for line in ways)
+                ends = f"{min(ratios.values()):.3f} to {max(ratios.values()):.3f}; {len(ratios)} adapters"
+                print(f"- {title} tasks, rd {rate} / {variant}: {geometric_mean(list(ratios.values())):.3f} ({ends})")
+
     print("\n## With the encoder of 2026-11-25\n")
     before = {path.stem: summarize.read(path) for path in sorted(summarize.EARLIER.glob("*.jsonl"))}
     for shape, belongs in (("r16", lambda name: "r16" in name), ("small", lambda name: "r16" not in name)):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 import lm
 import summarize
+import table
 import tasks
 
 import numpy
@@ -50,7 +51,8 @@ def lines() -> list[dict]:
             adapter = summarize.read(path)
             right = adapter["f16"].get("exact_items")
             for encoding, line in adapter.items():
-                if encoding in summarize.FIRST:
+                # Those with restored gain are none that `lqa encode` writes.
+                if encoding in summarize.FIRST or encoding.endswith(table.GAIN):
                     continue
                 found.append({
                     "name": name,

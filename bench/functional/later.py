@@ -11,6 +11,7 @@ import math
 import estimate
 import lm
 import summarize
+import table as encodings
 import tasks
 from evaluate import bootstrap
 
@@ -69,7 +70,7 @@ def lines(adapters: dict[str, Adapter]) -> list[dict]:
     found = []
     for name, a in adapters.items():
         for encoding, line in a.items():
-            if encoding in summarize.FIRST:
+            if encoding in summarize.FIRST or encoding.endswith(encodings.GAIN):
                 continue
             shrinkage, divergence = FITTED
             parts = estimate.losses(line)

@@ -40,8 +40,9 @@ def table() -> dict[str, list[str]]:
                 "--profile", "loraquant", "--variant", variant, "--h-rule", rule, "--refine", refine,
             ]  # fmt: skip
     for variant in ("2@0.9", "3@0.9"):  # as strong as the adapter, which they are not by themselves
-        for refine in ("search", "none"):
-            rows[f"loraquant {variant} code {refine}{GAIN}"] = rows[f"loraquant {variant} code {refine}"]
+        for rule in ("code", "text"):
+            for refine in ("search", "none"):
+                rows[f"loraquant {variant} {rule} {refine}{GAIN}"] = rows[f"loraquant {variant} {rule} {refine}"]
     for floor in RD_FLOORS:
         for bits in RD_BITS:
             rows[f"rd {bits} floor {floor}"] = rd(bits, floor)

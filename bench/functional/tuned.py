@@ -2,23 +2,28 @@
 
 Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), and tuned (`lqa tune`, 512 training
 items, of which one in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else
-(see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --try
-it is scored on development items with other arguments of `lqa.tune.tune`, and only printed. The `lqa`
-package of integrations/python must be installed, with the command line or LQA_CLI.
+(see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --again
+it is: an encoding whose content has a score keeps it, and gets its new estimate (the last line of an encoding holds). With --unseen
+the calibration is of 64 development items, which no training saw. With --try encodings are scored on development items with other
+arguments of `lqa.tune.tune`, and only printed. The `lqa` package of integrations/python must be installed, with the command line or
+LQA_CLI.
 """
 
 import argparse
 import json
 import math
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
 
+import estimate
 import lm
 import references
 import table as encodings
-from trial import begin
+import tasks
+from trial import begin, read_texts
 
 from lqa.calibrate import calibrate
 from lqa.tune import tune
@@ -28,20 +33,26 @@ CALIBRATION, TRAINING = 64, 512
 PATH = lm.RESULTS / "tuned.jsonl"
 KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "same", "nll_kept")
 KINDS = ("plain", "calibrated", "tuned")
+UNSEEN = "unseen"  # calibrated with development items, which no training saw
 
 
-def score(name: str, rates: list[str], kinds: list[str], tried: dict[str, float]) -> None:
+def score(name: str, rates: list[str], kinds: list[str], again: bool, tried: dict[str, float]) -> None:
     adapter = references.load(name)
-    done = set() if tried else {(line["adapter"], line["bits"], line["kind"]) for line in lm.json_lines(PATH)}
-    wanted = {bits: [kind for kind in KINDS if kind in kinds and (adapter.digest, bits, kind) not in done] for bits in rates}
+    known = [] if tried else lm.json_lines(PATH)
+    done = set() if again else {(line["adapter"], line["bits"], line["kind"]) for line in known}
+    scores = {(line["adapter"], line["content"]): line for line in known}
+    wanted = {bits: [kind for kind in (*KINDS, UNSEEN) if kind in kinds and (adapter.digest, bits, kind) not in done] for bits in rates}
     if not any(wanted.values()):
         print(f"{name}: nothing to do")
         return
     trial = begin(name, "dev" if tried else "heldout", TRAINING, "tuned")
     file = trial.scratch / "calibration.safetensors"
+    items = tasks.load(adapter.task).build().dev
     began = time.process_time()
-    figures = calibrate(trial.model, trial.texts[:CALIBRATION])
-    seconds = {"plain": 0.0, "calibrated": time.process_time() - began}
+    texts = read_texts(trial.scorer, items[:CALIBRATION]) if UNSEEN in kinds else trial.texts[:CALIBRATION]
+    figures = calibrate(trial.model, texts)
+    taken = time.process_time() - began
+    seconds = {"plain": 0.0, "calibrated": taken, UNSEEN: taken}
     for bits, missing in wanted.items():
         options = ["--profile", "rd", "--bits", bits]
         calibrated = [*options, "--calibration", str(file)]
@@ -62,10 +73,10 @@ def score(name: str, rates: list[str], kinds: list[str], tried: dict[str, float]
                 seconds[kind] = sum(os.times()[:4]) - began
                 extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
                 encode(tuned.tensors)
-            elif kind == "calibrated":
+            elif kind != "plain":
                 encode({})
             folder, report = encodings.round_trip(trial.folder, options if kind == "plain" else calibrated, trial.scratch)
-            got = trial.score(folder)
+            got = scores.get((adapter.digest, report["contentId"])) or trial.score(folder)
             line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}
             line |= {k: got[k] for k in KEPT if k in got} | {"bytes": report["outputBytes"], "error": round(report["relativeError"], 6)}
             line |= {"estimate": report.get("divergence"), "seconds": round(seconds[kind], 1)} | extra
@@ -88,17 +99,36 @@ def show() -> None:
         one = [kinds.get(kind) for kind in KINDS]
         kl = " | ".join(f"{line['kl']:.4f}" if line else "" for line in one)
         right = " | ".join("" if line is None else str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
-        estimate = f"{one[1]['estimate']:.4f}" if one[1] else ""
-        print(f"| {name} | {bits} | {kl} | {right} | {estimate} |")
+        said = f"{one[1]['estimate']:.4f}" if one[1] else ""
+        print(f"| {name} | {bits} | {kl} | {right} | {said} |")
     for kind in KINDS[1:]:
         for rate in (*sorted({bits for _, bits in rows}), "all"):
             ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for (_, bits), kinds in rows.items() if kind in kinds and rate in (bits, "all")]
             if ratios:
                 mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
                 print(f"\n{kind} / plain at {rate}, over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
-    estimates = [kinds["calibrated"]["estimate"] / kinds["calibrated"]["kl"] for kinds in rows.values() if "calibrated" in kinds]
-    mean = math.exp(sum(map(math.log, estimates)) / len(estimates))
-    print(f"\nestimate / calibrated: geometric mean {mean:.2f}, {min(estimates):.2f} to {max(estimates):.2f}")
+    intervals = [[kinds[kind]["kl_interval"] for kind in ("calibrated", "plain")] for kinds in rows.values() if "calibrated" in kinds]
+    apart = sum(one[1] < other[0] for one, other in intervals)
+    print(f"\ncalibrated below plain, with intervals over items apart: {apart} of {len(intervals)}")
+    estimated = [(name, kinds["calibrated"]["estimate"] / kinds["calibrated"]["kl"]) for (name, _), kinds in rows.items() if "calibrated" in kinds]
+    ratios = [ratio for _, ratio in estimated]
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    print(f"\nestimate / calibrated: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+    print("\n| constant fitted without | root mean square | nine of ten | worst |\n|---|--:|--:|--:|")
+    for title, of in (("nothing", None), ("an adapter", str), ("a task", lambda name: re.sub("^example-|-r[0-9]+-.*", "", name))):
+        parts = []
+        for name, ratio in estimated:
+            others = [math.log(other) for one, other in estimated if of is None or of(one) != of(name)]
+            parts.append(ratio / math.exp(sum(others) / len(others)))
+        print(f"| {title} | {estimate.factors(parts)} |")
+    both = [kinds for kinds in rows.values() if UNSEEN in kinds and "calibrated" in kinds]
+    parts = {
+        "divergence, of the calibrated": [kinds[UNSEEN]["kl"] / kinds["calibrated"]["kl"] for kinds in both],
+        "estimate, of the divergence": [kinds[UNSEEN]["estimate"] / kinds[UNSEEN]["kl"] for kinds in both],
+    }
+    for title, ratios in parts.items():
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        print(f"\ncalibrated with unseen items, {title}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)}")
     gains = [kinds["calibrated"]["nll_kept"] for kinds in rows.values() if "calibrated" in kinds]
     print(f"\nshare of the gain kept by calibrated files: {100 * min(gains):.2f} % or more")
 
@@ -108,11 +138,13 @@ def main() -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help="kept adapters")
     parser.add_argument("--bits", nargs="+", default=["0.5", "1.0"], help="bits per weight of the file")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS, help="which encodings are scored")
+    parser.add_argument("--unseen", dest="kinds", action="store_const", const=[UNSEEN], help="calibrate with development items instead")
+    parser.add_argument("--again", action="store_true", help="also what has results; equal encodings keep their scores")
     parser.add_argument("--try", dest="tried", nargs="+", default=[], metavar="NAME=VALUE", help="arguments of tune")
     given = parser.parse_args()
     tried = {key: float(value) if "rate" in key else int(value) for key, value in (one.split("=") for one in given.tried)}
     for name in given.names:
-        score(name, given.bits, given.kinds, tried)
+        score(name, given.bits, given.kinds, given.again, tried)
     if not given.names:
         show()
 

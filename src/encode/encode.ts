@@ -141,7 +141,7 @@ export interface EncodeReport {
   readonly divergence?: number;
   /**
    * The source of `divergence`: sensitivities of the calibration, for texts like those that it used, or only the
-   * weights. Nine of ten estimates from weights were off by a factor below `ESTIMATE_FACTOR`.
+   * weights. Nine of ten estimates were off by a factor below its `ESTIMATE_FACTOR`.
    */
   readonly divergenceFrom?: "calibration" | "weights";
   /** Estimated share of the adapter's right answers that change: {@link changedAnswers} of `divergence`. */

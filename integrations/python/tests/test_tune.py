@@ -24,7 +24,7 @@ if not REASON:
 
     import lqa.calibrate
     import lqa.tune
-    from lqa.calibrate import DIRECTIONS, TEMPERATURE, calibrate, log_likelihoods, lora_layers
+    from lqa.calibrate import DIRECTIONS, calibrate, log_likelihoods, lora_layers
     from lqa.texts import Text, read_texts
     from lqa.tune import tune
 
@@ -54,12 +54,12 @@ class Calibration(unittest.TestCase):
     def state(self) -> dict[str, "torch.Tensor"]:
         return {name: value.clone() for name, value in self.model.state_dict().items()}
 
-    def softened(self, text: "Text") -> "torch.Tensor":
-        return torch.log_softmax(log_likelihoods(self.model, text) / TEMPERATURE, -1)
-
     @torch.no_grad()
+    def said(self) -> list["torch.Tensor"]:
+        return [log_likelihoods(self.model, text) for text in self.texts]
+
     def divergence(self, wanted: list["torch.Tensor"]) -> float:
-        rows = [(w.exp() * (w - self.softened(t))).sum(-1) for w, t in zip(wanted, self.texts, strict=True)]
+        rows = [(w.exp() * (w - found)).sum(-1) for w, found in zip(wanted, self.said(), strict=True)]
         return float(torch.cat(rows).double().mean())
 
     def test_figures_of_components(self) -> None:
@@ -85,8 +85,7 @@ class Calibration(unittest.TestCase):
 
     def test_errors_count_most_along_the_directions(self) -> None:
         found = calibrate(self.model, self.texts, seed=1)
-        with torch.no_grad():
-            wanted = [self.softened(text) for text in self.texts]
+        wanted = self.said()
         torch.manual_seed(3)
         for factor in "ba":
             along, elsewhere = 0.0, 0.0
@@ -132,9 +131,8 @@ class Calibration(unittest.TestCase):
         self.assertGreater(float(captured), 0.97 * float(best))
 
     def test_the_unit_is_nats_per_token(self) -> None:
-        found = calibrate(self.model, self.texts * 4, seed=2)
-        with torch.no_grad():
-            wanted = [self.softened(text) for text in self.texts]
+        found = calibrate(self.model, [text for text in self.texts for _ in range(4)], seed=2)
+        wanted = self.said()
         layers = lora_layers(self.model, "default")
         for column, noise in ((1, 0.02), (3, None)):
             expected, measured = 0.0, 0.0

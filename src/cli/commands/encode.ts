@@ -245,11 +245,9 @@ function calibrationText({ calibration }: EncodedFile): string | undefined {
 function answersText({ changedAnswers, divergence, divergenceFrom }: EncodedFile): string | undefined {
   if (changedAnswers === undefined || divergence === undefined) return undefined;
   const nats = `${divergence.toPrecision(2)} nats per token`;
-  const source =
-    divergenceFrom === "calibration"
-      ? `${nats}, by the calibration`
-      : `${nats}: a guess from the weights, within ${ESTIMATE_FACTOR}× for 9 of 10 measured`;
-  return `about ${percent(changedAnswers)} of the right ones should change (${source})`;
+  const source = divergenceFrom === "calibration" ? "by the calibration" : "a guess from the weights";
+  const sure = `within ${ESTIMATE_FACTOR[divergenceFrom ?? "weights"]}× for 9 of 10 measured`;
+  return `about ${percent(changedAnswers)} of the right ones should change (${nats}: ${source}, ${sure})`;
 }
 
 /** Compares the estimate with what adapters lost in the benchmarks. */

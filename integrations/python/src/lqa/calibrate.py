@@ -11,7 +11,9 @@ inputs (weighted by the gradient at the layer's output there), and of the gradie
 arXiv 1503.05671). With these the encoder shapes the noise of its codes.
 
 Why softened: where a model is certain, as on what it has learned by heart, its own distribution has next to no gradient, though a
-larger error changes the answer. Chosen on development items (docs/fidelity.md).
+larger error changes the answer. Chosen on development items (docs/fidelity.md). What the softened distribution loses is not what the
+model's own loses, so in the end all sensitivities are multiplied by one factor: the divergence that random noise causes, measured
+with the model, over what they say of it.
 """
 from __future__ import annotations
 
@@ -30,6 +32,11 @@ PREFIX = "base_model.model."
 DIRECTIONS = 32
 # Of the softmax that tokens are drawn from and errors are measured in.
 TEMPERATURE = 2.0
+# Of the energy of each vector: the noise that the sensitivities are compared with the model by, on about so many of the texts.
+NOISE = 0.02
+NOISY_TEXTS = 32
+# Largest factor between what they say and what the model says: beyond it the measurement is rounding.
+MOST_OFF = 64.0
 
 
 def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default", seed: int = 0,
@@ -45,7 +52,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
 
     Returns:
         `<module>.components`, float32 `[rank, 4]`, strongest component first: its strength (multiplier · singular value), and the nats per
-        token of the softened distribution, times 2, for noise of the energy of its vector of B', of its vector of A', and for its loss.
+        token, times 2, for noise of the energy of its vector of B', of its vector of A', and for its loss.
         `<module>.directions_b`, float32 `[directions, out]`, and `<module>.directions_a`, `[directions, in]`, at most 32, strongest first:
         V, where an error e of a vector counts by d ‖e‖² + ‖V e‖², and d makes that ‖e‖² in the mean over all directions.
 
@@ -58,25 +65,51 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
                        found=f"{len(layers)} layers, {len(texts)} texts")
     generator = torch.Generator().manual_seed(seed)
     count = 0
-    with _components(layers, adapter_name) as factors, _observed(layers) as directions:
+    with _components(layers, adapter_name) as factors:
         sums = {name: torch.zeros(3, len(strengths), dtype=torch.float64) for name, (_, _, strengths) in factors.items()}
-        for done, text in enumerate(texts, 1):
-            scores = torch.log_softmax(log_likelihoods(model, text) / TEMPERATURE, -1)
-            drawn = torch.multinomial(scores.detach().exp().cpu(), 1, generator=generator).to(scores.device)
-            count += len(drawn)
-            gradients = torch.autograd.grad(-scores.gather(1, drawn).sum(), [f for b, a, _ in factors.values() for f in (b, a)])
-            for (b, a, _), total, gb, ga in zip(factors.values(), sums.values(), gradients[::2], gradients[1::2], strict=True):
-                gb, ga, b, a = (x.detach().double().cpu() for x in (gb, ga, b, a))
-                total[0] += gb.square().sum(0) * b.square().sum(0) / b.shape[0]
-                total[1] += ga.square().sum(1) * a.square().sum(1) / a.shape[1]
-                total[2] += (gb * b).sum(0).square()
-            if progress:
-                progress(done, len(texts))
-        found = {f"{name}.components": torch.cat([strengths[None], sums[name] / count]).T.float().contiguous()
+        with _observed(layers) as directions:
+            for done, text in enumerate(texts, 1):
+                scores = torch.log_softmax(log_likelihoods(model, text) / TEMPERATURE, -1)
+                drawn = torch.multinomial(scores.detach().exp().cpu(), 1, generator=generator).to(scores.device)
+                count += len(drawn)
+                gradients = torch.autograd.grad(-scores.gather(1, drawn).sum(), [f for b, a, _ in factors.values() for f in (b, a)])
+                for (b, a, _), total, gb, ga in zip(factors.values(), sums.values(), gradients[::2], gradients[1::2], strict=True):
+                    gb, ga, b, a = (x.detach().double().cpu() for x in (gb, ga, b, a))
+                    total[0] += gb.square().sum(0) * b.square().sum(0) / b.shape[0]
+                    total[1] += ga.square().sum(1) * a.square().sum(1) / a.shape[1]
+                    total[2] += (gb * b).sum(0).square()
+                if progress:
+                    progress(done, len(texts))
+        said = sum(float(total[:2].sum()) for total in sums.values()) / count
+        scale = _noise_ratio(model, texts[:: max(1, len(texts) // NOISY_TEXTS)], factors, said, generator)
+        found = {f"{name}.components": torch.cat([strengths[None], scale * sums[name] / count]).T.float().contiguous()
                  for name, (_, _, strengths) in factors.items()}
         # A layer that no text reached has none.
         return found | {f"{name}.directions_{factor}": one.result() for name, own in directions.items()
                         for factor, one in own.items() if one.rows is not None}
+
+
+def _noise_ratio(model: Any, texts: Sequence[Text], factors: dict[str, tuple[torch.nn.Parameter, torch.nn.Parameter, torch.Tensor]],
+                 said: float, generator: torch.Generator) -> float:
+    """The divergence that random noise in all vectors causes, over what their sensitivities, `said` in sum, say of it."""
+    clean, noisy = {}, {}
+    for b, a, _ in factors.values():
+        for factor, dim in ((b, 0), (a, 1)):
+            clean[factor] = factor.detach().clone()
+            size = (NOISE * clean[factor].float().square().mean(dim, keepdim=True)).sqrt()
+            noisy[factor] = clean[factor] + (torch.randn(factor.shape, generator=generator).to(size) * size).to(factor.dtype)
+    nats = places = 0.0
+    with torch.no_grad():
+        for text in texts:
+            own = log_likelihoods(model, text)
+            for factor, value in noisy.items():
+                factor.copy_(value)
+            found = log_likelihoods(model, text)
+            for factor, value in clean.items():
+                factor.copy_(value)
+            nats += float((own.exp() * (own - found)).sum())
+            places += len(own)
+    return min(max(nats / places / (NOISE * said / 2), 1 / MOST_OFF), MOST_OFF) if said > 0 else 1.0
 
 
 class Directions:

@@ -14,6 +14,7 @@ import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
 import { inputLength } from "../../../model/adapter.ts";
 import type { Sensitivity } from "../../../model/calibration.ts";
+import { CALIBRATED } from "../answers.ts";
 import { CODERS } from "../coders.ts";
 import type { Candidate, Choice, RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
@@ -173,7 +174,7 @@ export function divergenceOf(
     const own = sensitivities[i]!;
     // The sensitivities are of errors that do not lie along the vectors.
     const weighted = { ...own, b: own.b * (ofB.spread ?? 1), a: own.a * (ofA.spread ?? 1) };
-    return sum + divergenceLoss(ofB.distortion, ofA.distortion, fit, weighted, 1);
+    return sum + CALIBRATED * divergenceLoss(ofB.distortion, ofA.distortion, fit, weighted, 1);
   }, 0);
 }
 
