@@ -160,6 +160,10 @@ def main() -> None:
                 ends = f"{min(ratios.values()):.3f} to {max(ratios.values()):.3f}; {len(ratios)} adapters"
                 print(f"- {title} tasks, rd {rate} / {variant}: {geometric_mean(list(ratios.values())):.3f} ({ends})")
 
+    for gain in ("", table.GAIN):
+        pairs = [(f"loraquant {variant} code sgd{gain}", f"loraquant {variant} code search{gain}") for variant in ("2@0.9", "3@0.9")]
+        compare(f"refined by the authors' steps against our search{gain}, KL", everything, pairs, "kl")
+
     print("\n## With the encoder of 2026-11-25\n")
     before = {path.stem: summarize.read(path) for path in sorted(summarize.EARLIER.glob("*.jsonl"))}
     for shape, belongs in (("r16", lambda name: "r16" in name), ("small", lambda name: "r16" not in name)):

@@ -39,10 +39,11 @@ def table() -> dict[str, list[str]]:
             rows[f"loraquant {variant} {rule} {refine}"] = [
                 "--profile", "loraquant", "--variant", variant, "--h-rule", rule, "--refine", refine,
             ]  # fmt: skip
-    for variant in ("2@0.9", "3@0.9"):  # as strong as the adapter, which they are not by themselves
-        for rule in ("code", "text"):
-            for refine in ("search", "none"):
-                rows[f"loraquant {variant} {rule} {refine}{GAIN}"] = rows[f"loraquant {variant} {rule} {refine}"]
+    for variant in ("2@0.9", "3@0.9"):
+        rows[f"loraquant {variant} code sgd"] = [*rows[f"loraquant {variant} code search"][:-1], "sgd"]
+        for rule, refine in (("code", "search"), ("code", "none"), ("text", "search"), ("text", "none"), ("code", "sgd")):
+            # As strong as the adapter, which they are not by themselves.
+            rows[f"loraquant {variant} {rule} {refine}{GAIN}"] = rows[f"loraquant {variant} {rule} {refine}"]
     for floor in RD_FLOORS:
         for bits in RD_BITS:
             rows[f"rd {bits} floor {floor}"] = rd(bits, floor)
