@@ -6,6 +6,7 @@ Everything is from results/, as summarize.py reads it. Adapters are of rank 16 o
 
 import math
 from collections.abc import Callable, Iterable
+from statistics import geometric_mean
 
 import lm
 import summarize
@@ -20,10 +21,6 @@ LORAQUANT = ("2@0.8", "2@0.9", "3@0.9", "3@0.8")
 def percent(values: Iterable[float], digits: int = 2) -> str:
     found = sorted(values)
     return f"{100 * found[0]:.{digits}f} to {100 * found[-1]:.{digits}f} % ({len(found)})"
-
-
-def geometric_mean(values: list[float]) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def compare(title: str, adapters: dict[str, Adapter], pairs: list[tuple[str, str]], figure: str) -> None:
@@ -148,17 +145,19 @@ def main() -> None:
 
     print("\n## LoRAQuant at its best: of each variant the rule, refinement and gain with the smallest divergence\n")
     everything = {name: summarize.read(path) for members in summarize.results().values() for name, path in members.items()}
+    for (name, bits), line in summarize.calibrated().items():
+        everything[name][f"calibrated {bits}"] = line
     for title, tasks_of in (("first", tasks.FIRST), ("later", tasks.LATER)):
         starts = summarize.adapters_of(tasks_of)
         for variant in ("2@0.9", "3@0.9"):
-            for rate in ("0.5", "1.0"):
-                ratios = {}
+            for ours in ("rd 0.5 floor 0", "rd 1.0 floor 0", "calibrated 0.5", "calibrated 1.0"):
+                ratios = []
                 for name, a in everything.items():
                     ways = [line for e, line in a.items() if e.startswith(f"loraquant {variant} ")]
-                    if name.startswith(starts) and any(table.GAIN in line["encoding"] for line in ways) and f"rd {rate} floor 0" in a:
-                        ratios[name] = a[f"rd {rate} floor 0"]["kl"] / min(line["kl"] for line in ways)
-                ends = f"{min(ratios.values()):.3f} to {max(ratios.values()):.3f}; {len(ratios)} adapters"
-                print(f"- {title} tasks, rd {rate} / {variant}: {geometric_mean(list(ratios.values())):.3f} ({ends})")
+                    if name.startswith(starts) and any(table.GAIN in line["encoding"] for line in ways) and ours in a:
+                        ratios.append(a[ours]["kl"] / min(line["kl"] for line in ways))
+                ends = f"{min(ratios):.3f} to {max(ratios):.3f}; {len(ratios)} adapters"
+                print(f"- {title} tasks, {ours} / {variant}: {geometric_mean(ratios):.3f} ({ends})")
 
     for gain in ("", table.GAIN):
         pairs = [(f"loraquant {variant} code sgd{gain}", f"loraquant {variant} code search{gain}") for variant in ("2@0.9", "3@0.9")]

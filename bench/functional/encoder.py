@@ -19,6 +19,7 @@ import random
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import geometric_mean
 
 import lm
 import table as encodings
@@ -232,7 +233,7 @@ def show() -> None:
                 low, high = bootstrap(lambda i: one[i].mean() / two[i].mean(), len(one))
                 ratios.append(one.mean() / two.mean())
                 print(f"  {name}: {ratios[-1]:.3f} ({low:.3f} to {high:.3f})")
-            print(f"  geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.3f}")
+            print(f"  geometric mean {geometric_mean(ratios):.3f}")
 
 
 def main() -> None:

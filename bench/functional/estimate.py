@@ -12,6 +12,7 @@ Only measured divergences between LEAST and MOST count: below, hardly an answer 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from statistics import geometric_mean
 
 import lm
 import summarize
@@ -29,6 +30,11 @@ LEFT_OUT: dict[str, Callable[[dict], str]] = {
     "a task": lambda line: line["task"],
     "a shape": lambda line: line["shape"],
 }
+
+
+def written(encoding: str) -> bool:
+    """Whether `lqa encode` writes it, and loses something: it does not restore the gain of others."""
+    return encoding not in summarize.FIRST and not encoding.endswith(table.GAIN)
 
 
 def losses(line: dict) -> dict[str, float]:
@@ -51,8 +57,7 @@ def lines() -> list[dict]:
             adapter = summarize.read(path)
             right = adapter["f16"].get("exact_items")
             for encoding, line in adapter.items():
-                # Those with restored gain are none that `lqa encode` writes.
-                if encoding in summarize.FIRST or encoding.endswith(table.GAIN):
+                if not written(encoding):
                     continue
                 found.append({
                     "name": name,
@@ -129,7 +134,7 @@ def by_series(chosen: list[dict]) -> None:
     for task, shape in sorted({(line["task"], line["shape"]) for line in chosen}):
         some = [line for line in chosen if (line["task"], line["shape"]) == (task, shape)]
         ratios = [line["kl"] / DIVERGENCE / (line["noise"] + SHRINKAGE * line["shrinkage"]) for line in some]
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        mean = geometric_mean(ratios)
         print(f"| {task} | {shape} | {len(some)} | {mean:.2f} | {min(ratios):.2f} to {max(ratios):.2f} |")
 
 

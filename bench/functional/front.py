@@ -45,8 +45,7 @@ def means() -> dict[str, tuple[float, float]]:
         for name, line in adapter.items():
             if "bits_on_disk" in line:
                 found[name].append((line["bits_on_disk"], line["exact_kept"]))
-    calibrated = {(line["name"], line["bits"]): line for line in lm.json_lines(lm.RESULTS / "tuned.jsonl") if line["kind"] == "calibrated"}
-    for (name, bits), line in calibrated.items():
+    for (name, bits), line in summarize.calibrated().items():
         if name in adapters:
             found[f"calibrated {bits}"].append((float(bits), line["exact"] / adapters[name]["f16"]["exact"]))
     most = max(map(len, found.values()))

@@ -7,11 +7,11 @@ with the tasks in tasks.LATER, or with the adapters of encoder.py and terrain.py
 
 import json
 import math
+from statistics import geometric_mean
 
 import estimate
 import lm
 import summarize
-import table as encodings
 import tasks
 from evaluate import bootstrap
 
@@ -70,7 +70,7 @@ def lines(adapters: dict[str, Adapter]) -> list[dict]:
     found = []
     for name, a in adapters.items():
         for encoding, line in a.items():
-            if encoding in summarize.FIRST or encoding.endswith(encodings.GAIN):
+            if not estimate.written(encoding):
                 continue
             shrinkage, divergence = FITTED
             parts = estimate.losses(line)
@@ -92,7 +92,7 @@ def estimates(found: list[dict]) -> None:
         ratios = [line["kl"] / line["predicted"] for line in some]
         if not ratios:
             return "- | -"
-        return f"{math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f} | {min(ratios):.2f} to {max(ratios):.2f} ({len(ratios)})"
+        return f"{geometric_mean(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} ({len(ratios)})"
 
     for name in dict.fromkeys(line["name"] for line in counted):
         some = [line for line in counted if line["name"] == name]

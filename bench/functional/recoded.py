@@ -4,15 +4,15 @@ Encodings that were scored with the encoder of 2026-11-25 (results/earlier/) and
 the ratio of the KL divergences over the adapters that have both, and the right answers of all of them together.
 """
 
-import math
 from collections import defaultdict
+from statistics import geometric_mean
 
 import summarize
 
 
 def row(name: str, pairs: list[tuple[dict, dict]]) -> str:
     ratios = [new["kl"] / old["kl"] for old, new in pairs]
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    mean = geometric_mean(ratios)
     right = [sum(line["exact_items"].count("1") for line in lines) for lines in zip(*pairs)]
     total = sum(new["items"] for _, new in pairs)
     return f"| {name} | {len(pairs)} | {mean:.2f} | {min(ratios):.2f} to {max(ratios):.2f} | {right[0]} | {right[1]} of {total} |"

@@ -7,9 +7,9 @@ each is appended to results/shaping.jsonl.
 """
 
 import argparse
-import math
 import shutil
 from collections import defaultdict
+from statistics import geometric_mean
 
 import lm
 import table as encodings
@@ -67,7 +67,7 @@ def show() -> None:
     print(f"| calibration | {' | '.join(f'{name}, {bits}' for name, bits in columns)} | mean |\n|---|{'---|' * (len(columns) + 1)}")
     for way in list(WAYS)[1:]:
         ratios = [rows[way][at] / first[at] for at in columns]
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        mean = geometric_mean(ratios)
         print(f"| {way} | {' | '.join(f'{ratio:.2f}' for ratio in [*ratios, mean])} |")
 
 

@@ -108,6 +108,11 @@ def in_full() -> dict[str, dict[str, dict]]:
     return {name: lines for name, lines in adapters.items() if "rd 0.5 floor 0" in lines}
 
 
+def calibrated() -> dict[tuple[str, str], dict]:
+    """The calibrated encodings that tuned.py scored, by adapter and rate."""
+    return {(line["name"], line["bits"]): line for line in lm.json_lines(lm.RESULTS / "tuned.jsonl") if line["kind"] == "calibrated"}
+
+
 def summary() -> str:
     """Gain and right answers kept, of encodings that all these adapters have."""
     adapters = in_full()

@@ -11,12 +11,12 @@ LQA_CLI.
 
 import argparse
 import json
-import math
 import os
 import re
 import shutil
 import time
 from collections import defaultdict
+from statistics import geometric_mean
 
 import estimate
 import lm
@@ -97,40 +97,38 @@ def show() -> None:
         rows[line["name"], line["bits"]][line["kind"]] = line
     for (name, bits), kinds in sorted(rows.items()):
         one = [kinds.get(kind) for kind in KINDS]
-        kl = " | ".join(f"{line['kl']:.4f}" if line else "" for line in one)
+        kl = " | ".join(f"{line['kl']:.5f}" if line else "" for line in one)
         right = " | ".join("" if line is None else str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
-        said = f"{one[1]['estimate']:.4f}" if one[1] else ""
+        said = f"{one[1]['estimate']:.5f}" if one[1] else ""
         print(f"| {name} | {bits} | {kl} | {right} | {said} |")
     for kind in KINDS[1:]:
         for rate in (*sorted({bits for _, bits in rows}), "all"):
             ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for (_, bits), kinds in rows.items() if kind in kinds and rate in (bits, "all")]
-            if ratios:
-                mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-                print(f"\n{kind} / plain at {rate}, over {len(ratios)}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+            ends(f"{kind} / plain at {rate}", ratios)
     intervals = [[kinds[kind]["kl_interval"] for kind in ("calibrated", "plain")] for kinds in rows.values() if "calibrated" in kinds]
     apart = sum(one[1] < other[0] for one, other in intervals)
     print(f"\ncalibrated below plain, with intervals over items apart: {apart} of {len(intervals)}")
-    estimated = [(name, kinds["calibrated"]["estimate"] / kinds["calibrated"]["kl"]) for (name, _), kinds in rows.items() if "calibrated" in kinds]
-    ratios = [ratio for _, ratio in estimated]
-    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-    print(f"\nestimate / calibrated: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
-    print("\n| constant fitted without | root mean square | nine of ten | worst |\n|---|--:|--:|--:|")
-    for title, of in (("nothing", None), ("an adapter", str), ("a task", lambda name: re.sub("^example-|-r[0-9]+-.*", "", name))):
-        parts = []
-        for name, ratio in estimated:
-            others = [math.log(other) for one, other in estimated if of is None or of(one) != of(name)]
-            parts.append(ratio / math.exp(sum(others) / len(others)))
-        print(f"| {title} | {estimate.factors(parts)} |")
-    both = [kinds for kinds in rows.values() if UNSEEN in kinds and "calibrated" in kinds]
-    parts = {
-        "divergence, of the calibrated": [kinds[UNSEEN]["kl"] / kinds["calibrated"]["kl"] for kinds in both],
-        "estimate, of the divergence": [kinds[UNSEEN]["estimate"] / kinds[UNSEEN]["kl"] for kinds in both],
-    }
-    for title, ratios in parts.items():
-        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"\ncalibrated with unseen items, {title}: geometric mean {mean:.2f}, {min(ratios):.2f} to {max(ratios):.2f}, {len(ratios)}")
     gains = [kinds["calibrated"]["nll_kept"] for kinds in rows.values() if "calibrated" in kinds]
     print(f"\nshare of the gain kept by calibrated files: {100 * min(gains):.2f} % or more")
+    both = [kinds for kinds in rows.values() if UNSEEN in kinds and "calibrated" in kinds]
+    ends(f"{UNSEEN} / calibrated", [kinds[UNSEEN]["kl"] / kinds["calibrated"]["kl"] for kinds in both])
+    estimates("calibrated", rows)
+    estimates(UNSEEN, rows)
+
+
+def ends(title: str, ratios: list[float]) -> None:
+    if ratios:
+        print(f"\n{title}, over {len(ratios)}: geometric mean {geometric_mean(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+def estimates(kind: str, rows: dict[tuple[str, str], dict[str, dict]]) -> None:
+    """How far off the estimate of the divergence is, also with its constant fitted to other adapters or tasks."""
+    ratios = [(name, kinds[kind]["estimate"] / kinds[kind]["kl"]) for (name, _), kinds in rows.items() if kind in kinds]
+    ends(f"estimate / {kind}", [ratio for _, ratio in ratios])
+    print("\n| constant fitted without | root mean square | nine of ten | worst |\n|---|--:|--:|--:|")
+    for title, of in (("nothing", None), ("an adapter", str), ("a task", lambda name: re.sub("^example-|-r[0-9]+-.*", "", name))):
+        constants = (geometric_mean(other for one, other in ratios if of is None or of(one) != of(name)) for name, _ in ratios)
+        print(f"| {title} | {estimate.factors(ratio / constant for (_, ratio), constant in zip(ratios, constants))} |")
 
 
 def main() -> None:
