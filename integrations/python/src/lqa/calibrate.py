@@ -30,9 +30,9 @@ from .texts import Text, read_texts
 PREFIX = "base_model.model."
 # Kept of the directions of each factor. Half as many do nearly as well (docs/fidelity.md).
 DIRECTIONS = 32
-# Of the softmax that tokens are drawn from and errors are measured in.
+# Of the softmax that tokens are drawn from.
 TEMPERATURE = 2.0
-# Of the energy of each vector: the noise that the sensitivities are compared with the model by, on about so many of the texts.
+# The noise by which they are compared with the model, as a share of each vector's energy, and on about how many texts.
 NOISE = 0.02
 NOISY_TEXTS = 32
 # Largest factor between what they say and what the model says: beyond it the measurement is rounding.
