@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lqa } from "../helpers/cli.ts";
 import { imatrix } from "../helpers/gguf.ts";
-import { safetensors, writePeftDirectory } from "../helpers/peft.ts";
+import { safetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();
@@ -73,6 +73,26 @@ describe("lqa encode --calibration", () => {
       outputError: null,
       calibration: null,
     });
+  });
+
+  it("says how sure an estimate from sensitivities is, as the guide does", () => {
+    const single = writePeftDirectory(place("single"), { rank: 1, alpha: 2 });
+    const length = (values: Float32Array): number => Math.hypot(...values);
+    const tensors = [...testTensors({ rank: 1 })];
+    const figures = tensors
+      .filter(([name]) => name.endsWith("lora_A.weight"))
+      .map(([name, a], i): [string, TestTensor] => {
+        const strength = 2 * length(a.values) * length(tensors[2 * i + 1]![1].values);
+        const components = name.replace("lora_A.weight", "components");
+        return [components, { shape: [1, 4], values: Float32Array.of(strength, 1, 1, 1) }];
+      });
+    const sensitivities = place("sensitivities.safetensors");
+    writeFileSync(sensitivities, safetensors(new Map(figures)));
+    const run = lqa("encode", single, "-o", place("g.lqa"), "--calibration", sensitivities);
+    expect(run.out).toMatch(
+      /about [\d.]+ % of the right ones should change \([\d.e-]+ nats per token: by the calibration, within 3\.5× for 9 of 10 measured\)/,
+    );
+    expect(readFileSync("docs/guide/choosing-bits.md", "utf8")).toContain("within 3.5 times for nine of ten");
   });
 
   it("only measures if it is asked not to weigh", () => {

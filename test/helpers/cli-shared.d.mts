@@ -1,5 +1,5 @@
+export function environment(): NodeJS.ProcessEnv;
 export function runShared(
   cwd: string,
   words: readonly string[],
-  env: NodeJS.ProcessEnv,
 ): { readonly code: number | null; readonly out: string; readonly err: string };

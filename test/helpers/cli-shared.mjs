@@ -15,19 +15,28 @@ const HOST = fileURLToPath(new URL("cli-host.mjs", import.meta.url));
 let host;
 
 /** Two named pipes to a process, which can be waited for without an event loop. */
-function start(env) {
+function start() {
   const folder = mkdtempSync(join(tmpdir(), "lqa-host-"));
   const [requests, answers] = [join(folder, "requests"), join(folder, "answers")];
   execFileSync("mkfifo", [requests, answers]);
-  spawn(process.execPath, [HOST, requests, answers], { env, stdio: ["ignore", "ignore", "inherit"] }).unref();
+  spawn(process.execPath, [HOST, requests, answers], {
+    env: environment(),
+    stdio: ["ignore", "ignore", "inherit"],
+  }).unref();
   const pipes = { requests: openSync(requests, "w"), answers: openSync(answers, "r") };
   rmSync(folder, { recursive: true });
   return pipes;
 }
 
-/** Runs `lqa` with these words, and this environment if it is the first. */
-export function runShared(cwd, words, env) {
-  host ??= start(env);
+/** That of this process, without settings of colours. */
+export function environment() {
+  const { NO_COLOR: _no, FORCE_COLOR: _force, ...env } = process.env;
+  return env;
+}
+
+/** Runs `lqa` with these words. */
+export function runShared(cwd, words) {
+  host ??= start();
   writeSync(host.requests, `${JSON.stringify({ cwd, words })}\n`);
   const pieces = [];
   for (;;) {

@@ -6,7 +6,7 @@
  */
 import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { runShared } from "./cli-shared.mjs";
+import { environment, runShared } from "./cli-shared.mjs";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
@@ -37,7 +37,7 @@ export function lqaIn(
   ...words: string[]
 ): Run {
   const own = options.env !== undefined || process.platform === "win32" || words.some(isStream);
-  const ended = own ? alone(options, words) : runShared(options.cwd ?? process.cwd(), words, environment());
+  const ended = own ? alone(options, words) : runShared(options.cwd ?? process.cwd(), words);
   return { ...ended, json: <T>() => JSON.parse(ended.out) as T };
 }
 
@@ -53,11 +53,6 @@ export function lqaApart(cwd: string, ...words: string[]): Promise<Ended> {
 
 /** Standard streams are those of the process. */
 const isStream = (word: string): boolean => word === "-" || word.includes("/dev/") || word.includes("/proc/");
-
-function environment(): NodeJS.ProcessEnv {
-  const { NO_COLOR: _no, FORCE_COLOR: _force, ...env } = process.env;
-  return env;
-}
 
 function alone(options: Parameters<typeof lqaIn>[0], words: readonly string[]): Ended {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...words], {

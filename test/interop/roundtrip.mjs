@@ -85,10 +85,10 @@ function assert(holds, message) {
 }
 
 /** Runs `lqa … --json`, with another Node in a process of its own, and returns exit code and document. */
-function lqa(words, node = undefined) {
+function lqa(words, node) {
   const all = [...words, "--json"];
   const { code, out, err } =
-    node === undefined ? runShared(process.cwd(), all, process.env) : runAlone(node, [program, ...all]);
+    node === undefined ? runShared(process.cwd(), all) : runAlone(node, [program, ...all]);
   try {
     return { code, json: JSON.parse(out) };
   } catch {
