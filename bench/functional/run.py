@@ -48,6 +48,12 @@ def commands(quick: bool) -> list[list[str]]:
         in_full = [*references.ELSEWHERE, *of_seed_0]
         listed += [script("evaluate.py", name) for name in in_full]
         listed.append(script("importance.py", *in_full))
+        names = [train.adapter_name(*adapter) for adapter in (*ADAPTERS, *LATER)]
+        calibrated = ("--kinds", "plain", "calibrated", "--bits", "0.5")
+        listed.append(script("tuned.py", *names, *calibrated))
+        of_later = [train.adapter_name(*adapter) for adapter in LATER]
+        listed.append(script("tuned.py", *in_full, *of_later, *calibrated, "0.75", "1.0"))
+        listed.append(script("tuned.py", *in_full, *of_later, "--kinds", "tuned", "--bits", "0.5"))
         listed += [
             script("generate.py", "--task", task, "--shots", str(shots))
             for task in (tasks.load(name).NAME for name in tasks.FIRST)

@@ -5,8 +5,7 @@ items, of which one in eight is kept apart), all at the same size, and scored on
 (see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --again
 it is: an encoding whose content has a score keeps it, and gets its new estimate (the last line of an encoding holds). With --unseen
 the calibration is of 64 development items, which no training saw. With --try encodings are scored on development items with other
-arguments of `lqa.tune.tune`, and only printed. The `lqa` package of integrations/python must be installed, with the command line or
-LQA_CLI.
+arguments of `lqa.tune.tune`, and only printed. The `lqa` package of integrations/python must be installed, with the command line.
 """
 
 import argparse
@@ -26,6 +25,7 @@ import tasks
 from trial import begin, read_texts
 
 from lqa.calibrate import calibrate
+from lqa.node import Running
 from lqa.tune import tune
 from safetensors.torch import save_file
 
@@ -60,21 +60,25 @@ def score(name: str, rates: list[str], kinds: list[str], again: bool, tried: dic
         save_file(figures, file)
         first = encodings.round_trip(trial.folder, calibrated, trial.scratch)[1]["contentId"]
 
-        def encode(tensors):
+        def keep(tensors):
             save_file(figures | tensors, file, {"content_id": first} if tensors else None)
-            encodings.lqa("encode", str(trial.folder), "-o", str(trial.scratch / "tuned.lqa"), "--force", *calibrated)
+
+        def encode(tensors):
+            keep(tensors)
+            running.run("encode", str(trial.folder), "-o", str(trial.scratch / "tuned.lqa"), "--force", *calibrated)
             return str(trial.scratch / "tuned.lqa")
 
         for kind in missing:
             extra = {}
             if kind == "tuned":
                 began = sum(os.times()[:4])
-                tuned = tune(trial.model, encode, trial.texts, **tried)
+                with Running() as running:
+                    tuned = tune(trial.model, encode, trial.texts, **tried)
                 seconds[kind] = sum(os.times()[:4]) - began
                 extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
-                encode(tuned.tensors)
+                keep(tuned.tensors)
             elif kind != "plain":
-                encode({})
+                keep({})
             folder, report = encodings.round_trip(trial.folder, options if kind == "plain" else calibrated, trial.scratch)
             got = scores.get((adapter.digest, report["contentId"])) or trial.score(folder)
             line = {"name": name, "adapter": adapter.digest, "bits": bits, "kind": kind, "content": report["contentId"]}

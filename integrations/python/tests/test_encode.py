@@ -48,6 +48,21 @@ class Encoder(unittest.TestCase):
         self.assertLess(lqa.encode(path, target, quality="low", force=True).byte_length, len(before))
 
     @unittest.skipIf(REASON, REASON)
+    def test_a_process_that_stays(self) -> None:
+        words = ("encode", str(ADAPTER), f"--output={self.folder / 'z.lqa'}", "--force", "--bits=2.5")
+        once = node.run(*words)
+        with node.Running() as running:
+            for _ in range(2):
+                self.assertEqual(running.run(*words)["fileId"], once["fileId"])
+                with self.assertRaises(lqa.LqaError) as caught:
+                    running.run("encode", str(self.folder / "absent"), f"--output={self.folder / 'z.lqa'}")
+                self.assertEqual(caught.exception.kind, "OUTPUT_EXISTS")
+            running._process.kill()
+            with self.assertRaises(lqa.LqaError) as caught:
+                running.run(*words)
+            self.assertEqual((caught.exception.kind, caught.exception.expected), ("IO", "a report"))
+
+    @unittest.skipIf(REASON, REASON)
     def test_all_findings(self) -> None:
         data = bytearray((REPOSITORY / "spec" / "example.lqa").read_bytes())
         sound = lqa.validate(data, all=True)

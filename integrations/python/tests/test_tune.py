@@ -163,11 +163,15 @@ class Calibration(unittest.TestCase):
         self.assertGreater(first.report["divergence"], 0)
         before = self.state()
 
+        running = self.enterContext(node.Running())
+        second_path = self.folder / "second.lqa"
+
         def encode(tensors):
             save_file(figures | tensors, calibration, {"content_id": first.content_id} if tensors else None)
-            made = lqa.encode(self.folder / "my-adapter", self.folder / "second.lqa", quality="low", calibration=calibration, force=True)
-            self.assertEqual(made.byte_length, first.byte_length)
-            return made.path
+            made = running.run("encode", str(self.folder / "my-adapter"), f"--output={second_path}", "--quality=low",
+                               f"--calibration={calibration}", "--force")
+            self.assertEqual(made["outputBytes"], first.byte_length)
+            return second_path
 
         tuned = tune(self.model, encode, self.texts, epochs=3, rate=0.05)
         self.assertLess(tuned.after, tuned.before)

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
@@ -109,11 +110,71 @@ def run(command: str, *words: str, data: bytes = b"", timeout: float | None = No
         raise LqaError("ABORTED", where=f"lqa {command}", expected=f"an end within {timeout} s", advice="Nothing was written.") from error
     except (OSError, ValueError) as error:
         raise LqaError("IO", where=f"lqa {command}", found=str(error)) from error
+    return _answer(command, result.stdout, result.stderr, result.returncode)
+
+
+class Running:
+    """Node with the command line loaded, for many commands one after the other: a start takes longer than encoding a small adapter."""
+
+    def __enter__(self) -> Running:
+        node, main = _program()
+        self._said = tempfile.TemporaryFile()
+        try:
+            self._process = subprocess.Popen([node, "--input-type=module", "--eval", REPEAT, Path(main).with_name("run.js").as_uri()],
+                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        except OSError as error:
+            self._said.close()
+            raise LqaError("IO", where="lqa", found=str(error)) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+    def run(self, command: str, *words: str) -> dict[str, Any]:
+        """As the function `run`, without `data` and `timeout`."""
+        requests, answers = self._process.stdin, self._process.stdout
+        assert requests and answers
+        try:
+            requests.write(json.dumps([command, *words, "--json"]).encode() + b"\n")
+            requests.flush()
+        except OSError:  # it has ended, as the missing answer says
+            pass
+        line = answers.readline()
+        if line:
+            return _answer(command, json.loads(line).encode(), b"", 0)
+        self._said.seek(0)
+        return _answer(command, b"", self._said.read(), self._process.wait())
+
+
+# Reads commands, a line of JSON each, and writes what each prints as one line.
+REPEAT = """
+import { createInterface } from "node:readline";
+
+const { run } = await import(process.argv[1]);
+const write = process.stdout.write.bind(process.stdout);
+let printed = "";
+process.stdout.write = (text, ...rest) => {
+  printed += typeof text === "string" ? text : Buffer.from(text).toString();
+  rest.find((one) => typeof one === "function")?.();
+  return true;
+};
+for await (const line of createInterface({ input: process.stdin })) {
+  printed = "";
+  await run(JSON.parse(line));
+  write(`${JSON.stringify(printed)}\\n`);
+}
+"""
+
+
+def _answer(command: str, printed: bytes, said: bytes, code: int) -> dict[str, Any]:
+    """The report in what a command printed, or its error."""
     try:
-        answer = json.loads(result.stdout)
+        answer = json.loads(printed)
     except ValueError as error:
-        said = result.stderr.decode("utf-8", "replace")[-500:]
-        raise LqaError("IO", where=f"lqa {command}", expected="a report", found=f"exit code {result.returncode}: {said}") from error
+        end = said.decode("utf-8", "replace")[-500:]
+        raise LqaError("IO", where=f"lqa {command}", expected="a report", found=f"exit code {code}: {end}") from error
     if problem := answer.get("error"):
         raise error_of(problem)
     return dict(answer)

@@ -25,7 +25,7 @@ from . import peft
 from .calibrate import calibrate, components_of, lora_layers
 from .errors import LqaError
 from .model_command import load_model, output_file, parser, print_report, progress_line
-from .node import run
+from .node import Running
 from .source import Source
 from .texts import Text, read_texts
 
@@ -305,7 +305,7 @@ def main(words: Sequence[str]) -> None:
     put = output_file(given.output, force=given.force)
     keep = output_file(given.keep, force=given.force) if given.keep else None
     figures = _components(given.calibration) if given.calibration else None
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Running() as lqa:
         calibration, encoded = Path(folder, "calibration.safetensors"), Path(folder, "encoded.lqa")
 
         report: dict[str, Any] = {}
@@ -315,7 +315,7 @@ def main(words: Sequence[str]) -> None:
             nonlocal report, first
             metadata = {"content_id": first} if tensors else None
             calibration.write_bytes(save(figures | tensors, metadata))
-            report = run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
+            report = lqa.run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
             first = first if tensors else report["contentId"]
             return encoded
 
