@@ -1,26 +1,39 @@
 // A million jobs through a real Redis: submitted as `lqa fleet submit` does, taken as `lqa fleet work` does, with nothing to
 // do. Shows that memory stays flat and time is linear, and what the queue costs a job.
 //
+// With --seconds each job takes as long, in which its worker waits: so one machine can have a thousand workers, each with its own
+// connections, and what they lose to the queue shows. They share --processes.
+//
 // node bench/fleet/million.mjs [--jobs 1000000] [--workers 2] [--max-waiting 10000] [--json file]
+// node bench/fleet/million.mjs --jobs 30000 --workers 1000 --seconds 10 --processes 4
 import { fork } from "node:child_process";
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { openQueue, submitFleet } from "../../dist/fleet/index.js";
 import { redis } from "./servers.mjs";
 
-if (process.argv[2] === "--worker") {
-  const queue = await openQueue(process.argv[3]);
+if (process.argv[2] === "--workers") {
+  const [address, count, seconds] = process.argv.slice(3);
+  const queues = [];
+  for (let i = 0; i < Number(count); i++) queues.push(await openQueue(address));
   // Workers are at times faster than the submitter, so that an empty queue is not the end.
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
   process.once("message", () => stop.abort());
-  await queue.work(async () => ({ kind: "done" }), { concurrency: 32, signal: stop.signal });
+  const job = async () => {
+    if (Number(seconds) > 0) await setTimeout(1000 * Number(seconds));
+    return { kind: "done" };
+  };
+  const concurrency = Number(seconds) > 0 ? 1 : 32;
+  await Promise.all(queues.map((queue) => queue.work(job, { concurrency, signal: stop.signal })));
   process.send({ cpu: process.cpuUsage(), rss: peak() });
-  await queue.close();
+  await Promise.all(queues.map((queue) => queue.close()));
   process.disconnect();
 } else await main();
 
@@ -35,11 +48,19 @@ async function main() {
     options: {
       jobs: { type: "string", default: "1000000" },
       workers: { type: "string", default: "2" },
+      processes: { type: "string" },
+      seconds: { type: "string", default: "0" },
       "max-waiting": { type: "string", default: "10000" },
       json: { type: "string" },
     },
   });
-  const [jobs, workers, maxWaiting] = [values.jobs, values.workers, values["max-waiting"]].map(Number);
+  const [jobs, workers, maxWaiting, secondsEach] = [
+    values.jobs,
+    values.workers,
+    values["max-waiting"],
+    values.seconds,
+  ].map(Number);
+  const processes = Number(values.processes ?? workers);
   const folder = mkdtempSync(join(tmpdir(), "lqa-million-"));
   const server = await redis(folder);
   const client = new Redis(server.url);
@@ -75,9 +96,10 @@ async function main() {
   let bytesPerJob;
   const startWorkers = async () => {
     bytesPerJob = (((await memory()) - empty) * 2 ** 20) / first;
-    children = Array.from({ length: workers }, () =>
-      fork(fileURLToPath(import.meta.url), ["--worker", server.url]),
-    );
+    children = Array.from({ length: processes }, (_, i) => {
+      const own = Math.floor((workers * (i + 1)) / processes) - Math.floor((workers * i) / processes);
+      return fork(fileURLToPath(import.meta.url), ["--workers", server.url, `${own}`, `${secondsEach}`]);
+    });
     return children.map((child) => once(child, "message"));
   };
   let results;
@@ -114,7 +136,7 @@ async function main() {
   started ??= performance.now();
   const answers = await results;
   for (let left = 1; left > 0; ) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await setTimeout(100);
     const { waiting, delayed, active } = await queue.counts();
     left = waiting + delayed + active;
   }
@@ -142,6 +164,7 @@ async function main() {
     maxWaiting,
     counts: { done, waiting, active, failed },
     seconds,
+    ...(secondsEach > 0 && { secondsEach, efficiency: (jobs * secondsEach) / (workers * seconds) }),
     msPerJob: (1000 * seconds) / jobs,
     cpuMsPerJob: {
       workers: cpu.reduce((sum, one) => sum + one, 0) / jobs,
