@@ -3,7 +3,7 @@
  *
  *     npm run bench:serve [-- --json] [--write] [--only apply|cold|throughput|pools] [--most 10000] [--from FILE]
  *
- * One thread. Pools have 8 GiB, or 60 % of the memory that the system can give. `--write` puts the tables into
+ * One thread. Pools have 8 GiB, or half of the memory that the system can give; files take up to 5 GB of the rest. `--write` puts the tables into
  * docs/serving.md and the figures next to it; `--most` is the largest number of adapters; `--from` draws what an earlier run
  * printed with `--json`.
  */

@@ -21,4 +21,5 @@ export function cpuNow() {
 }
 
 export const median = (values) => [...values].sort((x, y) => x - y)[values.length >> 1];
-export const high = (values) => [...values].sort((x, y) => x - y)[Math.floor(0.99 * values.length)];
+/** What one in a thousand exceeds. */
+export const high = (values) => [...values].sort((x, y) => x - y)[Math.floor(0.999 * values.length)];

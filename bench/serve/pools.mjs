@@ -17,6 +17,9 @@ import { available, cpuNow, high, median, memoryNow } from "./clock.mjs";
 const COUNTS = [1, 10, 100, 1000, 10000];
 export const BUDGET = 8 * 2 ** 30;
 const LONGEST = 11008;
+export const SWITCHES = 10_000;
+/** Adapters share so many files, which together are in the memory of the system, and not in the caches of a processor. */
+export const FILES = 64;
 
 /** Numbers below `count`, always the same ones. */
 function drawing(count) {
@@ -28,31 +31,31 @@ function drawing(count) {
 }
 
 /**
- * Requests a second of CPU time: the median of five stretches, of at least four requests and 300 ms each. One before them is not
- * counted: a cache that was just filled does not evict yet.
+ * Requests a second of CPU time: the best of five stretches of a second, since the machine is shared. Two seconds before them are not
+ * counted: a cache that was just filled does not evict yet, and the first misses take twice the time, while the engine compiles what
+ * they run and collects what filling has left.
  */
 async function rate(serve) {
-  const rates = [];
-  for (let stretch = 0; stretch < 6; stretch++) {
+  const stretch = async (milliseconds) => {
     const start = cpuNow();
     let served = 0;
-    do {
-      await serve();
-      served++;
-    } while (served < 4 || cpuNow() - start < 300);
-    rates.push((1000 * served) / (cpuNow() - start));
-  }
-  return median(rates.slice(1));
+    for (; cpuNow() - start < milliseconds; served++) await serve();
+    return (1000 * served) / (cpuNow() - start);
+  };
+  await stretch(2000);
+  let best = 0;
+  for (let i = 0; i < 5; i++) best = Math.max(best, await stretch(1000));
+  return best;
 }
 
 /** A pool of one shape, grown from one number of adapters to the next. Adapters have memory of their own, if one file. */
-async function packedPool(name, path, counts, budgetBytes, modules) {
-  const open = async () => {
-    const source = await openFileSource(path);
+async function packedPool(name, paths, counts, budgetBytes, modules) {
+  const open = async (adapter) => {
+    const source = await openFileSource(paths[Number(adapter.slice("adapter-".length)) % FILES]);
     return { source, close: () => source.close() };
   };
   const before = memoryNow();
-  // Without ids nothing is shared, so one file may stand for many.
+  // Without ids nothing is shared, so a file may stand for many.
   const pool = new AdapterPool({ budgetBytes, store: { open }, verify: false });
   const rows = [];
   let loaded = 0;
@@ -89,7 +92,7 @@ async function switches(pool, count, { name, shape }) {
   const x = new Float32Array(shape.in).fill(0.5);
   const y = new Float32Array(shape.out);
   const [ready, applied] = [[], []];
-  for (let i = 0; ready.length < 400; i++) {
+  for (let i = 0; ready.length < SWITCHES; i++) {
     const other = `adapter-${(i * 7919) % count}`;
     if (!pool.isResident(other)) continue;
     const begin = performance.now();
@@ -100,8 +103,8 @@ async function switches(pool, count, { name, shape }) {
     lease.release();
   }
   return {
-    switchMilliseconds: { median: median(ready), p99: high(ready), most: Math.max(...ready) },
-    switchAndApplyMilliseconds: { median: median(applied), p99: high(applied), most: Math.max(...applied) },
+    switchMilliseconds: { median: median(ready), high: high(ready), most: Math.max(...ready) },
+    switchAndApplyMilliseconds: { median: median(applied), high: high(applied) },
   };
 }
 
@@ -149,11 +152,11 @@ function halvesFile(path, modules) {
 class HalvesCache {
   #entries = new Map();
   #budget;
-  #path;
+  #paths;
   reads = 0;
 
-  constructor(path, budget) {
-    this.#path = path;
+  constructor(paths, budget) {
+    this.#paths = paths;
     this.#budget = budget;
   }
 
@@ -165,7 +168,7 @@ class HalvesCache {
     let entry = this.#entries.get(name);
     if (entry === undefined) {
       this.reads++;
-      const file = openSync(this.#path, "r");
+      const file = openSync(this.#paths[name % FILES], "r");
       const { size } = fstatSync(file);
       let bytes;
       if ((this.#entries.size + 1) * size > this.#budget && this.#entries.size > 0) {
@@ -191,12 +194,12 @@ class HalvesCache {
 }
 
 /** Serves requests from a cache of so many bytes, which grows from one number of adapters to the next. */
-function halvesServer(baselines, path, budget, modules, rank) {
+function halvesServer(baselines, paths, budget, modules, rank) {
   const largest = { rank, in: LONGEST, out: LONGEST };
   const room = new Uint16Array(rank * LONGEST);
   const held = baselines.hold({ shape: largest }, room, room);
   const [x, y] = [new Float32Array(LONGEST).fill(0.5), new Float32Array(LONGEST)];
-  const cache = new HalvesCache(path, budget);
+  const cache = new HalvesCache(paths, budget);
   return async (count) => {
     // One more than fits says how many do.
     for (let i = cache.resident; i < count && cache.resident === i; i++) cache.get(i);
@@ -219,6 +222,15 @@ function halvesServer(baselines, path, budget, modules, rank) {
   };
 }
 
+/** Files of equal content. */
+function copies(directory, extension, write) {
+  return Array.from({ length: FILES }, (_, i) => {
+    const path = join(directory, `${i}.${extension}`);
+    write(path);
+    return path;
+  });
+}
+
 /** What one process measures, so that each begins with memory of its own: a shape, packed or as binary16. */
 async function measureOne(name, kind, counts, budget) {
   const shape = SHAPES[name];
@@ -226,18 +238,16 @@ async function measureOne(name, kind, counts, budget) {
   const directory = mkdtempSync(join(tmpdir(), "lqa-bench-"));
   try {
     if (kind === "packed") {
-      const path = join(directory, "adapter.lqa");
       const file = await adapterFile(shape);
-      writeFileSync(path, file);
-      const rows = await packedPool(name, path, counts, budget, modules);
+      const paths = copies(directory, "lqa", (path) => writeFileSync(path, file));
+      const rows = await packedPool(name, paths, counts, budget, modules);
       return rows.map((row) => ({ ...row, fileBytes: file.length }));
     }
-    const path = join(directory, "adapter.safetensors");
-    halvesFile(path, modules);
+    const paths = copies(directory, "safetensors", (path) => halvesFile(path, modules));
     const baselines = (await makeBaselines())();
     baselines.prepare(LONGEST, shape.rank, 1, 0);
-    const each = await halvesServer(baselines, path, 0, modules, shape.rank)(2);
-    const serve = halvesServer(baselines, path, budget, modules, shape.rank);
+    const each = await halvesServer(baselines, paths, 0, modules, shape.rank)(10000);
+    const serve = halvesServer(baselines, paths, budget, modules, shape.rank);
     const f16Bytes = modules.reduce((sum, { shape: s }) => sum + 2 * s.rank * (s.in + s.out), 0);
     const rows = [];
     for (const count of counts) {
@@ -263,7 +273,7 @@ async function measureOne(name, kind, counts, budget) {
  */
 export function measurePools(most, only = "") {
   const counts = COUNTS.filter((count) => count <= most);
-  const budget = Math.min(BUDGET, Math.floor(0.6 * available()));
+  const budget = Math.min(BUDGET, Math.floor(0.5 * available()));
   const rows = [];
   for (const name of Object.keys(SHAPES).filter((shape) => shape.includes(only))) {
     const [packed, halves] = ["packed", "halves"].map((kind) => {
