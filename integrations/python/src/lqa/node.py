@@ -142,7 +142,7 @@ class Running:
         except OSError:  # it has ended, as the missing answer says
             pass
         line = answers.readline()
-        if line:
+        if line.endswith(b"\n"):  # whole
             return _answer(command, json.loads(line).encode(), b"", 0)
         self._said.seek(0)
         return _answer(command, b"", self._said.read(), self._process.wait())
