@@ -9,6 +9,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { drawFleetReport, readCatalogue, summing, writeCatalogue } from "../../dist/fleet/index.js";
+import { nameOf } from "./generate.mjs";
 
 const { values } = parseArgs({
   options: { records: { type: "string", default: "10000000" }, json: { type: "string" } },
@@ -16,8 +17,6 @@ const { values } = parseArgs({
 const records = Number(values.records);
 const failures = Math.floor(records / 1000);
 const id = (text) => createHash("sha256").update(text).digest("hex");
-const nameOf = (i) =>
-  `group-${String(Math.floor(i / 1000)).padStart(6, "0")}/adapter-${String(i).padStart(9, "0")}`;
 const [DONE, FAILED] = [".lqa-fleet/records/", ".lqa-fleet/failures/"];
 
 function recordAt(key) {

@@ -48,3 +48,7 @@ export function writeAdapter(folder, seed, { rank, width, layers = 1 }) {
   };
   writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config));
 }
+
+/** Name of an adapter in a listing that is made up; names are in the order of their numbers. */
+export const nameOf = (i) =>
+  `group-${String(Math.floor(i / 1000)).padStart(6, "0")}/adapter-${String(i).padStart(9, "0")}`;

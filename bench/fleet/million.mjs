@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Redis } from "ioredis";
 import { openQueue, submitFleet } from "../../dist/fleet/index.js";
+import { nameOf } from "./generate.mjs";
 import { redis } from "./servers.mjs";
 
 if (process.argv[2] === "--workers") {
@@ -65,8 +66,6 @@ async function main() {
   const server = await redis(folder);
   const client = new Redis(server.url);
   const memory = async () => Number(/used_memory:(\d+)/.exec(await client.info("memory"))[1]) / 2 ** 20;
-  const key = (i) =>
-    `group-${String(Math.floor(i / 1000)).padStart(6, "0")}/adapter-${String(i).padStart(9, "0")}`;
   // What a bucket would list; nothing is done yet, and nothing is ever there.
   const store = {
     location: "s3://stub/in",
@@ -76,7 +75,7 @@ async function main() {
           ["adapter_config.json", 600],
           ["adapter_model.safetensors", 3_700_000],
         ])
-          yield { key: `${key(i)}/${name}`, size, version: `"${i.toString(16).padStart(32, "0")}"` };
+          yield { key: `${nameOf(i)}/${name}`, size, version: `"${i.toString(16).padStart(32, "0")}"` };
     },
     head: async () => undefined,
     read: async () => undefined,

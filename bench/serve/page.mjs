@@ -58,7 +58,7 @@ function goals({ apply, pools, cold }) {
   const many = pools?.rows.find(({ shape, adapters }) => shape === "all-linear r16" && adapters === 10000);
   if (many)
     add(
-      "10,000 all-linear adapters, of which a ninth fits",
+      "10,000 all-linear adapters, more than fit",
       "at least 40 requests a second, and more than from safetensors each time",
       many.packed >= Math.max(40, many.safetensors),
       `${perSecond(many.packed)}; ${perSecond(many.safetensors)} from safetensors`,

@@ -4,7 +4,16 @@
  * `AdapterPool`; as binary16 in a cache of the same budget; and from a safetensors file each time.
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, fstatSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,8 +41,8 @@ function drawing(count) {
 
 /**
  * Requests a second of CPU time: the best of five stretches of a second, since the machine is shared. Two seconds before them are not
- * counted: a cache that was just filled does not evict yet, and the first misses take twice the time, while the engine compiles what
- * they run and collects what filling has left.
+ * counted: a cache that was just filled does not evict yet, and the first misses take longer, while the engine compiles what they run
+ * and collects what filling has left.
  */
 async function rate(serve) {
   const stretch = async (milliseconds) => {
@@ -222,12 +231,12 @@ function halvesServer(baselines, paths, budget, modules, rank) {
   };
 }
 
-/** Files of equal content. */
-function copies(directory, extension, write) {
+/** The file, and copies of it. */
+function copiesOf(path) {
   return Array.from({ length: FILES }, (_, i) => {
-    const path = join(directory, `${i}.${extension}`);
-    write(path);
-    return path;
+    if (i === 0) return path;
+    copyFileSync(path, `${path}.${i}`);
+    return `${path}.${i}`;
   });
 }
 
@@ -239,11 +248,14 @@ async function measureOne(name, kind, counts, budget) {
   try {
     if (kind === "packed") {
       const file = await adapterFile(shape);
-      const paths = copies(directory, "lqa", (path) => writeFileSync(path, file));
-      const rows = await packedPool(name, paths, counts, budget, modules);
+      const path = join(directory, "adapter.lqa");
+      writeFileSync(path, file);
+      const rows = await packedPool(name, copiesOf(path), counts, budget, modules);
       return rows.map((row) => ({ ...row, fileBytes: file.length }));
     }
-    const paths = copies(directory, "safetensors", (path) => halvesFile(path, modules));
+    const path = join(directory, "adapter.safetensors");
+    halvesFile(path, modules);
+    const paths = copiesOf(path);
     const baselines = (await makeBaselines())();
     baselines.prepare(LONGEST, shape.rank, 1, 0);
     const each = await halvesServer(baselines, paths, 0, modules, shape.rank)(10000);
