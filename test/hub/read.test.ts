@@ -287,6 +287,15 @@ describe("what changes or breaks on the way", () => {
       });
   });
 
+  test("one deadline holds for the list and the files", async () => {
+    const file = await openRemoteFile("hf://me/packed", { deadlineMs: 1500 });
+    await new Promise((resolve) => setTimeout(resolve, 1600));
+    await expect(file.read(0, 64)).rejects.toMatchObject({
+      kind: "NETWORK",
+      expected: "an end within 1500 ms",
+    });
+  });
+
   test("an address that may not be read is said to be so", async () => {
     const { url } = await serve((_request, response) => response.writeHead(403).end());
     expect(await failure(url)).toMatchObject({ kind: "ACCESS_DENIED" });

@@ -42,8 +42,14 @@ const DEFAULTS = {
   wholeBytes: 64 * 2 ** 20,
 } as const;
 
+/** Options of sources that share one deadline. */
+export interface TimedOptions extends HttpOptions {
+  /** Time from which `deadlineMs` counts, in milliseconds of `performance.now`. Default: the first read of each source. */
+  readonly begun?: number | undefined;
+}
+
 /** See {@link httpSource}. */
-export function httpRanges(url: string | URL, options: HttpOptions = {}): HttpSource {
+export function httpRanges(url: string | URL, options: TimedOptions = {}): HttpSource {
   const target = parseUrl(url);
   const where = `${target.origin}${target.pathname}`;
   const settings = { ...DEFAULTS, ...defined(options) };
@@ -159,10 +165,10 @@ export function httpRanges(url: string | URL, options: HttpOptions = {}): HttpSo
     }
   }
 
-  /** A signal that aborts when the deadline passes. The clock starts with the first read. */
+  /** A signal that aborts when the deadline passes. */
   function deadline(): AbortSignal | undefined {
     if (settings.deadlineMs === undefined) return undefined;
-    ends ??= performance.now() + settings.deadlineMs;
+    ends ??= (settings.begun ?? performance.now()) + settings.deadlineMs;
     const left = Math.max(0, Math.ceil(ends - performance.now()));
     return AbortSignal.timeout(Math.min(left, MOST_MS));
   }

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { type HttpOptions, httpSource } from "../../core/io/http.ts";
+import type { TimedOptions } from "../../core/io/http-ranges.ts";
 import type { ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
@@ -54,9 +55,10 @@ const LQA = /\.lqa$/i;
  * @throws LqaError NOT_FOUND if the repository or artifact has no such file or folder; as `openHub` and `openOci`
  */
 export async function openRemote(location: string, options: HttpOptions = {}): Promise<RemoteFolder> {
-  const left = limited(options);
-  if (isHub(location)) return await openHubFolder(location, left);
-  if (isOci(location)) return await openOciFolder(location, left);
+  // All sources of a location share one deadline.
+  const timed: TimedOptions = { ...options, begun: performance.now() };
+  if (isHub(location)) return await openHubFolder(location, timed);
+  if (isOci(location)) return await openOciFolder(location, timed);
   // Throws if the location is not an address, or contains a password.
   httpSource(location, options);
   const url = new URL(location);
@@ -69,7 +71,7 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
     async open(name) {
       // The query belongs to this address only.
       const target = name === file ? url : new URL(encodeURIComponent(name), new URL(".", url));
-      const source = httpSource(target, left());
+      const source = httpSource(target, timed);
       return opened(source, { where: source.address, listed: {} });
     },
     folder: (name) =>
@@ -80,9 +82,9 @@ export async function openRemote(location: string, options: HttpOptions = {}): P
   };
 }
 
-async function openHubFolder(location: string, left: () => HttpOptions): Promise<RemoteFolder> {
+async function openHubFolder(location: string, options: TimedOptions): Promise<RemoteFolder> {
   const place = parseHub(location);
-  const repo = await openHub(place, left());
+  const repo = await openHub(place, options);
   return folderIn({ ...repo, open: (path) => openHubFile(repo, path) }, place.path, {
     advice: place.path.includes("@")
       ? "The revision comes before the path: hf://owner/name@revision/path."
@@ -90,9 +92,9 @@ async function openHubFolder(location: string, left: () => HttpOptions): Promise
   });
 }
 
-async function openOciFolder(location: string, left: () => HttpOptions): Promise<RemoteFolder> {
+async function openOciFolder(location: string, options: TimedOptions): Promise<RemoteFolder> {
   const place = parseOci(location);
-  const artifact = await openOci(place, left());
+  const artifact = await openOci(place, options);
   const { where, files } = artifact;
   const open = async (path: string): Promise<RemoteFile> => {
     const listed = files.get(path) ?? fail(KIND.NOT_FOUND, { where: `${where}/${path}` });
@@ -163,16 +165,6 @@ function opened(source: ByteSource, about: Pick<RemoteFile, "where" | "listed">)
     },
     close: async () => {},
   };
-}
-
-/** Makes options for all sources of a location, which share one deadline. */
-function limited(options: HttpOptions): () => HttpOptions {
-  const { deadlineMs } = options;
-  const begin = performance.now();
-  return () =>
-    deadlineMs === undefined
-      ? options
-      : { ...options, deadlineMs: Math.max(1, Math.ceil(deadlineMs - (performance.now() - begin))) };
 }
 
 /**
