@@ -1,5 +1,5 @@
-// How much more two workers do than one, in two ways: a second worker process on the same machine, whose cores the servers
-// have, too; and two cores instead of one, everything on them: a worker for each core, and the servers.
+// How much more two workers do than one, in two ways: a second worker process where all processes may use all cores; and a second
+// worker with a core of its own, where each worker keeps to its core.
 //
 // Of the rounds, which alternate between the ways, the fastest run of each counts: a machine that others use, too, only makes
 // runs slower. A run with nothing to do shows what of the times is no work.
@@ -17,17 +17,20 @@ export async function measureScaling(options) {
   const { rounds, servers } = options;
   const all = usableCores();
   const ways = [
-    { name: "one worker", workers: 1, cores: all },
-    { name: "two workers", workers: 2, cores: all },
+    { name: "one worker", workers: [all], rest: all },
+    { name: "two workers", workers: [all, all], rest: all },
   ];
   if (all === undefined || all.length < 2)
-    console.log("skipped: a worker for each core: there is no taskset, or only one core");
+    console.log("skipped: a core for each worker: there is no taskset, or only one core");
   else {
-    // The last: the first has the interrupts of many machines.
-    ways.push({ name: "one worker, all on one core", workers: 1, cores: all.slice(-1) });
-    // With two cores it is what was measured already.
-    if (all.length > 2)
-      ways.push({ name: "two workers, all on two cores", workers: 2, cores: all.slice(-2) });
+    // The last ones: the first has the interrupts of many machines.
+    const [other, last] = all.slice(-2).map((core) => [core]);
+    const rest = all.length > 2 ? all.slice(0, -2) : undefined;
+    ways.push(
+      { name: "one worker on its core, servers on others", workers: [last], rest: rest ?? other },
+      // With two cores the servers have no other.
+      { name: "two workers, each on its core", workers: [last, other], rest: rest ?? all },
+    );
   }
   const runs = ways.map(() => []);
   for (let round = 0; round < rounds; round++)
@@ -47,25 +50,27 @@ export async function measureScaling(options) {
     console.log(`efficiency of a second ${what}: ${value.toFixed(3)}`);
     return value;
   };
-  const [one, two, oneCore, twoCores = two] = fastest;
+  const [one, two, oneBound, twoBound] = fastest;
   return {
     rounds,
     efficiencyOfWorkers: efficiency(one, two, "worker process"),
-    ...(oneCore && { efficiencyOfCores: efficiency(oneCore, twoCores, "core with its worker") }),
+    ...(oneBound && { efficiencyOfCores: efficiency(oneBound, twoBound, "worker on a core of its own") }),
     fastest,
     runs,
   };
 }
 
 /** One way, once: first with nothing to do, then with all adapters. */
-async function measure({ workers, cores, name }, target, options) {
+async function measure({ workers, rest, name }, target, options) {
   const { main, env, servers, source, quality, adapters, made, check } = options;
-  if (cores !== undefined) for (const { pid } of servers) bind(pid(), cores);
+  if (rest !== undefined) for (const { pid } of servers) bind(pid(), rest);
   const work = async () => {
     const words = [process.execPath, main, "fleet", "work", "--concurrency", "1", "--until-empty"];
-    const [program, ...rest] = cores === undefined ? words : ["taskset", "-c", cores.join(), ...words];
     const [begin, from] = [performance.now(), spent(servers)];
-    const children = Array.from({ length: workers }, () => spawn(program, rest, { env, stdio: "ignore" }));
+    const children = workers.map((cores) => {
+      const [program, ...own] = cores === undefined ? words : ["taskset", "-c", cores.join(), ...words];
+      return spawn(program, own, { env, stdio: "ignore" });
+    });
     const codes = await Promise.all(children.map(async (child) => (await once(child, "exit"))[0]));
     const to = spent(servers);
     return {
@@ -82,7 +87,7 @@ async function measure({ workers, cores, name }, target, options) {
   if (status !== 0) throw new Error(stderr);
   const { good, ...run } = await work();
   check(`${name}: every adapter is encoded`, nothing.good && good && made(target) === adapters);
-  const usable = cores?.length ?? cpus().length;
+  const usable = workers[0] === undefined ? cpus().length : new Set([...workers, rest].flat()).size;
   return {
     ...run,
     secondsWithNothingToDo: nothing.seconds,

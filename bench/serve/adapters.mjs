@@ -1,6 +1,7 @@
 /**
  * Generated adapters shaped like LLaMA-2-7B's, at 1.5 bits, with a band plan of its own for nearly every module, as the
- * profile `rd` gives them. Codes are arbitrary: they make no difference to time or memory.
+ * profile `rd` gives them: it rotates all trellis codes of a factor of a module, or none of them. Codes are arbitrary: they make no
+ * difference to time or memory.
  */
 import { concat } from "../../dist/core/container/bytes.js";
 import { prepareFile } from "../../dist/core/write/write.js";
@@ -15,13 +16,8 @@ const random = () => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return state / 2 ** 32;
 };
-const trellis = (table) => ({
-  codec: "trellis",
-  table,
-  group: 0,
-  scale: "bf16",
-  rotation: random() < 0.5 ? "none" : "hadamard64",
-});
+const drawRotation = () => (random() < 0.5 ? "none" : "hadamard64");
+const trellis = (table, rotation) => ({ codec: "trellis", table, group: 0, scale: "bf16", rotation });
 
 /** Components at each rate, of 16, with 1.47 bits per weight. */
 const PLANS = [
@@ -50,20 +46,21 @@ const PLANS = [
   ],
 ];
 
-function bandsOf(rank) {
-  if (rank !== 16)
-    return [
-      [1, 6],
-      [1, 4],
-      [2, -1],
-    ].map(([components, table]) => band(components, table));
-  return PLANS[Math.floor(random() * PLANS.length)].map(([components, table]) => band(components, table));
-}
+/** Components and rate of each band of rank 4. */
+const SMALL_PLAN = [
+  [1, 6],
+  [1, 4],
+  [2, -1],
+];
 
-function band(components, table) {
-  if (table < 0) return { components, b: zero, a: zero };
-  if (table === 0) return { components, b: affine6, a: trellis(6) };
-  return { components, b: trellis(table), a: trellis(table) };
+function bandsOf(rank) {
+  const plan = rank === 16 ? PLANS[Math.floor(random() * PLANS.length)] : SMALL_PLAN;
+  const [b, a] = [drawRotation(), drawRotation()];
+  return plan.map(([components, table]) => {
+    if (table < 0) return { components, b: zero, a: zero };
+    if (table === 0) return { components, b: affine6, a: trellis(6, a) };
+    return { components, b: trellis(table, b), a: trellis(table, a) };
+  });
 }
 
 /** Shapes that are measured: which projections, and the rank. */

@@ -14,6 +14,10 @@ import { cpuNow, median } from "./clock.mjs";
 
 const Q = "model.layers.0.self_attn.q_proj";
 
+/** Loads of each kind that are measured, and those before them, in which the engine compiles what loading runs. */
+export const LOADS = 144;
+export const WARM_UP = 192;
+
 /** A cold adapter on disk, its file in the system's cache: until its first module is applied, and until all is there. */
 export async function measureCold(files = 24) {
   const directory = mkdtempSync(join(tmpdir(), "lqa-bench-"));
@@ -33,18 +37,17 @@ export async function measureCold(files = 24) {
     for (const [what, [how, modules]] of Object.entries(kinds)) {
       const [wall, cpu] = [[], []];
       const pool = new AdapterPool(how);
-      for (let i = -4; i < 3 * files; i++) {
+      for (let i = 0; i < WARM_UP + LOADS; i++) {
         const [start, used] = [performance.now(), cpuNow()];
-        const lease = await pool.acquire(String((i + files) % files), { modules });
+        const lease = await pool.acquire(String(i % files), { modules });
         lease.apply(Q, x, y);
-        if (i >= 0) {
-          wall.push(performance.now() - start);
-          cpu.push(cpuNow() - used);
-        }
+        wall.push(performance.now() - start);
+        cpu.push(cpuNow() - used);
         lease.release();
         pool.remove(lease.name);
       }
-      found.push({ what, wall: [Math.min(...wall), median(wall)], cpu: [Math.min(...cpu), median(cpu)] });
+      const counted = (values) => [Math.min(...values.slice(WARM_UP)), median(values.slice(WARM_UP))];
+      found.push({ what, wall: counted(wall), cpu: counted(cpu), firstCpu: median(cpu.slice(0, files)) });
     }
     return found;
   } finally {

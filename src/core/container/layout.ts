@@ -20,12 +20,12 @@ import {
   type Band,
   encodingOf,
   type Factor,
+  hasStart,
   lowerFactor,
   type PackedBand,
   type PackedFactors,
   vectorLengths,
 } from "../codecs/packed.ts";
-import { lower } from "../codecs/registry.ts";
 import { align, CRC_BYTES, crc32, requireZero, viewOf } from "./bytes.ts";
 import { hex32, PROLOGUE_BYTES } from "./prologue.ts";
 import type { Extent, ModuleRecord } from "./types.ts";
@@ -48,6 +48,8 @@ export interface PlaneExtent extends Extent {
 /** Codes come first, so that they have the alignment of the chunk, and are contiguous without padding (spec 7.2). */
 const PLANES = ["codes", "zeroPoints", "scales"] as const;
 const FACTORS = ["b", "a", "mix"] as const;
+/** The factors with bytes if no vector has a start. */
+const OWN_FACTORS = ["b", "a"] as const;
 const SCALE_BYTES = 2;
 
 /** Each expert's planes start at a multiple of this (spec 7.3), so that all experts have the same layout. */
@@ -66,6 +68,8 @@ function planOf(lowered: Lowered, components: number, length: number): PlanePlan
     unit: element === undefined ? 1 : FLOAT_BYTES[element],
   };
 }
+
+const NO_PLAN: PlanePlan = { sizes: { scales: 0, zeroPoints: 0, codes: 0 }, unit: 1 };
 
 /**
  * Visits the planes of one expert in stored order: by plane, then factor (B' first), then band (spec 7.2).
@@ -104,19 +108,21 @@ export function payloadLength(
   let codes = 0;
   let zeroPoints = 0;
   let scales = 0;
-  for (const factor of FACTORS) {
+  for (const factor of hasStart(bands) ? FACTORS : OWN_FACTORS) {
+    const length = lengths[factor];
     /** The plan of one component in the last encoding with bytes: cached, as a million bands may alternate with empty ones. */
-    let own: PlanePlan | undefined;
+    let own = NO_PLAN;
     let last: Encoding | undefined;
     for (const band of bands) {
       const { components } = band;
       const encoding = encodingOf(band, factor);
       if (encoding !== last) {
-        if (lower(encoding).kind === "nothing") continue;
-        own = planOf(lowerFactor(band, factor), 1, lengths[factor]);
+        const lowered = lowerFactor(band, factor);
+        if (lowered.kind === "nothing") continue;
+        own = planOf(lowered, 1, length);
         last = encoding;
       }
-      const { sizes, unit } = own!;
+      const { sizes, unit } = own;
       codes = align(codes, unit) + components * sizes.codes;
       zeroPoints += components * sizes.zeroPoints;
       scales += components * sizes.scales;
