@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
 
-const listens = (port) =>
+export const listens = (port) =>
   new Promise((resolve) => {
     const socket = createConnection(port, "127.0.0.1");
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
