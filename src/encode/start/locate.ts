@@ -2,11 +2,18 @@
  * Finds the position of a factor's start in a generator's stream, by the signs of its weights.
  *
  * A factor that moved little has mostly the signs of its draws. The search compares 32 signs at every position of the stream; if
- * they fit, 96 more; if those fit too, it correlates all weights. So the order of the modules need not be known.
+ * they fit, 96 more; if those fit too, it correlates all weights. So the order of the modules need not be known. Most of the time goes
+ * into the first 32: tables count the wrong signs of four targets at once.
  *
  * @module
  */
-import { skipDraws, type Twister, takeDraws, takeOutputs } from "../../core/codecs/start/mt19937.ts";
+import {
+  ownTwister,
+  skipDraws,
+  type Twister,
+  takeDraws,
+  takeSigns,
+} from "../../core/codecs/start/mt19937.ts";
 import { STATE_WORDS } from "../../core/codecs/start/start.ts";
 
 /** Weights of a factor in the order in which they were drawn. */
@@ -17,8 +24,8 @@ const SIGNS = 128;
 /** Allowed wrong signs of the first 32, and of all; by chance, half are wrong. */
 const FIRST_WRONG = 9;
 const ALL_WRONG = 40;
-/** Number of draws per block of the search. */
-const BLOCK = 2 ** 18;
+/** Number of draws per block of the search. To certify a candidate draws again from the start of its block. */
+const BLOCK = 2 ** 15;
 
 /** Least weights of a factor: a shorter one could fit by chance. */
 export const LEAST_WEIGHTS = 512;
@@ -34,77 +41,86 @@ export function findInStream(
 ): Map<number, number> {
   const found = new Map<number, number>();
   const wanted = targets.map(signsOf);
-  const outputs = new Uint32Array(BLOCK);
-  const bits = new Uint32Array(BLOCK / 32 + SIGNS / 32 + 1);
-  let open = targets.map((_, i) => i);
+  const groups = Array.from({ length: Math.ceil(targets.length / 4) }, (_, g) =>
+    wrongSigns(wanted.slice(4 * g, 4 * g + 4)),
+  );
+  const tail = BLOCK / 32;
+  const bits = new Uint32Array(tail + SIGNS / 32);
   const checks: Twister = { words: new Uint32Array(STATE_WORDS), next: 0 };
+  let before = ownTwister(twister); // the first draw of the block
+  takeSigns(twister, bits.subarray(0, SIGNS / 32));
   for (let base = 0; base < count && found.size < enough; base += BLOCK) {
-    const keep = base === 0 ? 0 : SIGNS / 32;
-    if (keep > 0) bits.copyWithin(0, BLOCK / 32, BLOCK / 32 + keep);
-    else takeSigns(twister, outputs.subarray(0, SIGNS), bits, 0);
-    // The state before the block, from which to draw all weights of a candidate.
-    const before: Twister = { words: twister.words.slice(), next: twister.next };
-    takeSigns(twister, outputs, bits, SIGNS / 32);
-    for (const i of open) {
-      const signs = wanted[i]!;
-      const position = firstFit(bits, Math.min(BLOCK, count - base), signs, (p) => {
-        const from = p - SIGNS;
-        // The first signs of a block were drawn before the saved state.
-        if (from < 0 && base > 0) return wrongOf(bits, p, signs) <= ALL_WRONG - 6;
+    takeSigns(twister, bits.subarray(SIGNS / 32, tail));
+    const after = ownTwister(twister);
+    takeSigns(twister, bits.subarray(tail, tail + SIGNS / 32));
+    for (const [g, wrong] of groups.entries()) {
+      if (wanted.slice(4 * g, 4 * g + 4).every((_, k) => found.has(4 * g + k))) continue;
+      forFits(bits, Math.min(BLOCK, count - base), wrong, (k, p) => {
+        const i = 4 * g + k;
+        if (found.has(i) || wrongOf(bits, p, wanted[i]!) > ALL_WRONG) return;
         checks.words.set(before.words);
         checks.next = before.next;
-        if (from >= 0) skipDraws(checks, from);
-        return correlationAfter(checks, targets[i]!, from < 0 ? -from : 0) >= LEAST_CORRELATION;
+        skipDraws(checks, p);
+        if (correlationAfter(checks, targets[i]!) >= LEAST_CORRELATION) found.set(i, base + p);
       });
-      if (position >= 0) found.set(i, base + position);
     }
-    open = open.filter((i) => !found.has(i));
-    if (open.length === 0) break;
+    before = after;
+    bits.copyWithin(0, tail, tail + SIGNS / 32);
   }
   return found;
 }
 
-/** The first position below `end` where the signs fit and `certify` confirms it; −1 if there is none. */
-function firstFit(
+/** Calls `use` with each position below `end` where the first 32 signs of a target fit. */
+function forFits(
   bits: Uint32Array,
   end: number,
-  signs: Uint32Array,
-  certify: (position: number) => boolean,
-): number {
-  const first = signs[0]!;
+  [low, middle, high]: WrongSigns,
+  use: (target: number, position: number) => void,
+): void {
   for (let w = 0; 32 * w < end; w++) {
-    const [low, high] = [bits[w]!, bits[w + 1]!];
+    const [one, two] = [bits[w]!, bits[w + 1]!];
     for (let shift = 0; shift < 32; shift++) {
-      const word = shift === 0 ? low : (low >>> shift) | (high << (32 - shift));
-      if (ones(word ^ first) > FIRST_WRONG) continue;
-      const p = 32 * w + shift;
-      if (p < end && wrongOf(bits, p, signs) <= ALL_WRONG && certify(p)) return p;
+      const word = shift === 0 ? one : (one >>> shift) | (two << (32 - shift));
+      const some = (low[word & 2047]! + middle[(word >>> 11) & 2047]!) | 0;
+      let fits = ~(some + high[word >>> 22]!) & 0x80808080;
+      for (; fits !== 0 && 32 * w + shift < end; fits &= fits - 1)
+        use((31 - Math.clz32(fits & -fits)) >> 3, 32 * w + shift);
     }
   }
-  return -1;
 }
 
-/** Correlation of a factor, without its first weights, with the generator's next draws; advances the generator. */
-export function correlationAfter(twister: Twister, weights: Drawn, without = 0): number {
-  const draws = new Int16Array(weights.length - without);
+/** Tables for signs 0 to 10, 11 to 21 and 22 to 31. */
+type WrongSigns = readonly [Int32Array, Int32Array, Int32Array];
+
+/**
+ * Wrong signs of at most four targets, a byte each. The sum of three entries has the top bit of a byte clear for at most
+ * `FIRST_WRONG` wrong signs; it is set for a target that is absent.
+ */
+function wrongSigns(targets: readonly Uint32Array[]): WrongSigns {
+  const table = (shift: number): Int32Array =>
+    Int32Array.from({ length: 2048 }, (_, signs) => {
+      let entry = shift === 0 ? 0x7f7f7f7f - FIRST_WRONG * 0x01010101 : 0;
+      for (let k = 0; k < 4; k++)
+        entry +=
+          (k < targets.length ? ones(signs ^ ((targets[k]![0]! >>> shift) & 2047)) : FIRST_WRONG + 1) <<
+          (8 * k);
+      return entry;
+    });
+  return [table(0), table(11), table(22)];
+}
+
+/** Correlation of a factor with the generator's next draws; advances the generator. */
+export function correlationAfter(twister: Twister, weights: Drawn): number {
+  const draws = new Int16Array(weights.length);
   takeDraws(twister, draws);
   let [xy, xx, yy] = [0, 0, 0];
   for (let i = 0; i < draws.length; i++) {
-    const [x, y] = [draws[i]!, weights[i + without]!];
+    const [x, y] = [draws[i]!, weights[i]!];
     xy += x * y;
     xx += x * x;
     yy += y * y;
   }
   return yy === 0 ? 0 : xy / Math.sqrt(xx * yy);
-}
-
-function takeSigns(twister: Twister, outputs: Uint32Array, bits: Uint32Array, at: number): void {
-  takeOutputs(twister, outputs);
-  for (let w = 0; w < outputs.length / 32; w++) {
-    let word = 0;
-    for (let i = 0; i < 32; i++) word |= ((outputs[32 * w + i]! >>> 23) & 1) << i;
-    bits[at + w] = word;
-  }
 }
 
 function signsOf(weights: Drawn): Uint32Array {

@@ -69,6 +69,21 @@ export function takeOutputs(twister: Twister, outputs: Uint32Array): void {
   });
 }
 
+/** Fills an array with the signs of draws, 32 per word from its lowest bit; 1 is positive. */
+export function takeSigns(twister: Twister, signs: Uint32Array): void {
+  const { words } = twister;
+  for (let w = 0; w < signs.length; w++) {
+    let sign = 0;
+    for (let i = 0; i < 32; i++) {
+      if (twister.next === STATE_WORDS) begin(twister);
+      const word = words[twister.next++]!;
+      // Bit 23 of the output.
+      sign = (sign >>> 1) | (((word << 8) ^ (word << 12) ^ (word << 23)) & 0x80000000);
+    }
+    signs[w] = sign;
+  }
+}
+
 function take(twister: Twister, count: number, use: (at: number, word: number) => void): void {
   const { words } = twister;
   for (let at = 0; at < count; ) {
