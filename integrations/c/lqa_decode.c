@@ -272,11 +272,24 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi"))) static void unpa
 #define unpack_avx512(v, p, t, width) ((void)0)
 #endif
 
-/* The integers of a piece, a run in each row of `width`. */
+/* The integers of a piece, a run in each row of `width`. They depend on no type of weights: a copy in each decoder below would double
+ * the time to compile this file, and its code. */
+#define UNPACKER(name, level) \
+  static void name(const vector *v, const piece *p, int16_t *t, uint32_t width) { \
+    const how h = {TO_F32, level}; \
+    for (uint32_t r = 0; r < p->runs; r++) integers(v, p->first + r * p->stride, p->length, t + r * width, h); \
+  }
+UNPACKER(unpack_plain, PLAIN)
+#ifdef HAS_X86_CODE
+__attribute__((target("avx2"))) UNPACKER(unpack_avx2, AVX2)
+#else
+#define unpack_avx2 unpack_plain
+#endif
+
 INLINE void unpack(const vector *v, const piece *p, int16_t *t, uint32_t width, const how h) {
   if (h.level >= AVX512) unpack_avx512(v, p, t, width);
-  else
-    for (uint32_t r = 0; r < p->runs; r++) integers(v, p->first + r * p->stride, p->length, t + r * width, h);
+  else if (h.level >= AVX2) unpack_avx2(v, p, t, width);
+  else unpack_plain(v, p, t, width);
 }
 
 /* Three of the six steps of 8.6.1, for rows h, 2 h and 4 h apart, of `width` integers each. */
@@ -314,10 +327,19 @@ INLINE void rotate(int16_t *t, uint32_t width) {
   butterflies(t, width, 8);
 }
 
+/* The same, of a width of 16 or COLUMNS. */
+#define ROTATER(name) \
+  static void name(int16_t *t, uint32_t width) { \
+    if (width == 16) rotate(t, 16); \
+    else rotate(t, COLUMNS); \
+  }
+ROTATER(rotate_plain)
 #ifdef HAS_X86_CODE
-__attribute__((target("avx512f,avx512bw"))) static void rotate_avx512(int16_t *t) { rotate(t, COLUMNS); }
+__attribute__((target("avx2"))) ROTATER(rotate_avx2)
+__attribute__((target("avx512f,avx512bw"))) ROTATER(rotate_avx512)
 #else
-#define rotate_avx512(t) ((void)0)
+#define rotate_avx2 rotate_plain
+#define rotate_avx512 rotate_plain
 #endif
 
 static int is_flipped(uint32_t r) { return (int)(((r & r >> 1) ^ (r >> 2 & r >> 3) ^ (r >> 4 & r >> 5)) & 1); }
@@ -506,9 +528,9 @@ INLINE void decode_piece(const job *j, const vector *v, const piece *p, uint8_t 
   int16_t *const t = j->integers;
   if (codec != LQA_ZERO && codec != LQA_RAW && codec != DECODED) unpack(v, p, t, width, h);
   if (codec == LQA_TRELLIS && v->encoding.rotation && p->runs == 64) {
-    if (width == 16) rotate(t, 16);
-    else if (h.level >= AVX512) rotate_avx512(t);
-    else rotate(t, COLUMNS);
+    if (h.level >= AVX512 && width > 16) rotate_avx512(t, width);
+    else if (h.level >= AVX2) rotate_avx2(t, width);
+    else rotate_plain(t, width);
     const float s = scale_at(v, 0);
     for (uint32_t r = 0; r < 64; r++, out += stride * WIDTH(h)) {
       const int flip = -is_flipped(r); /* (t ^ -1) + 1 is -t */
