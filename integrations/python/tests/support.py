@@ -1,4 +1,6 @@
 """Files and the pure reader of the repository; tests run from a clone, against the package that is installed."""
+import atexit
+import functools
 import http.server
 import importlib.util
 import sys
@@ -33,6 +35,20 @@ def absent(*packages: str) -> str:
     if missing:
         print(f"skipped: tests that need {', '.join(packages)}: {', '.join(missing)}")
     return ", ".join(missing)
+
+
+@functools.cache
+def _running():
+    from lqa import node
+
+    running = node.Running().__enter__()
+    atexit.register(running.__exit__)
+    return running
+
+
+def run(*words: object) -> dict:
+    """Runs a command of `lqa` in one process for all tests: to start Node takes longer than most commands."""
+    return _running().run(*map(str, words))
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import lqa
-from lqa import node
-from support import REPOSITORY, absent
+from support import REPOSITORY, absent, run
 
 REASON = absent("peft", "torch")
 if not REASON:
@@ -26,10 +25,6 @@ if not REASON:
 
     import lqa.peft
     from lqa.state import lora_config
-
-
-def run(*words: object) -> None:
-    node.run(*map(str, words))
 
 
 @unittest.skipIf(REASON, REASON)
@@ -161,9 +156,8 @@ class WithPeft(unittest.TestCase):
         with self.assertRaisesRegex(lqa.LqaError, "SOURCE_CONFIG.*came from kohya.*--to peft"):
             lqa.peft.load(self.base(), self.folder / "kohya.lqa")
 
-    def encoded(self, base, config, name: str = "x.lqa", **options) -> Path:
-        path = self.trained(base, config)
-        lqa.encode(path, self.folder / name, force=True, **options)
+    def encoded(self, base, config, name: str = "x.lqa") -> Path:
+        run("encode", self.trained(base, config), "-o", self.folder / name, "--force")
         return self.folder / name
 
     def test_the_multiplier_is_the_file_s(self) -> None:

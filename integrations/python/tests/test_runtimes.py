@@ -8,8 +8,7 @@ import unittest
 from pathlib import Path
 
 import lqa
-from lqa import node
-from support import REPOSITORY, absent
+from support import REPOSITORY, absent, run
 
 PROGRAMS = REPOSITORY / "test" / "interop" / "programs"
 NO_DIFFUSERS, NO_TRANSFORMERS = absent("diffusers", "peft", "transformers", "lycoris"), absent("peft", "transformers", "torch")
@@ -24,10 +23,6 @@ if not NO_TRANSFORMERS:
 
 
 QUANTIZED = ("--profile", "loraquant", "--variant", "2@0.8")
-
-
-def run(*words: object) -> None:
-    node.run(*map(str, words))
 
 
 class Folder(unittest.TestCase):

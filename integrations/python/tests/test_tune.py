@@ -13,7 +13,7 @@ from pathlib import Path
 
 import lqa
 from lqa import node
-from support import REPOSITORY, absent
+from support import REPOSITORY, absent, run
 
 REASON = absent("peft", "torch", "transformers")
 if not REASON:
@@ -24,7 +24,7 @@ if not REASON:
 
     import lqa.calibrate
     import lqa.tune
-    from lqa.calibrate import DIRECTIONS, calibrate, log_likelihoods, lora_layers
+    from lqa.calibrate import DIRECTIONS, calibrate, lora_layers
     from lqa.texts import Text, read_texts
     from lqa.tune import tune
 
@@ -55,12 +55,13 @@ class Calibration(unittest.TestCase):
         return {name: value.clone() for name, value in self.model.state_dict().items()}
 
     @torch.no_grad()
-    def said(self) -> list["torch.Tensor"]:
-        return [log_likelihoods(self.model, text) for text in self.texts]
+    def said(self) -> "torch.Tensor":
+        """The log-likelihoods of all texts, which have one length, at once."""
+        tokens = torch.tensor([text.tokens[:-1] for text in self.texts])
+        return torch.log_softmax(self.model(input_ids=tokens, use_cache=False).logits[:, self.texts[0].start - 1:], -1)
 
-    def divergence(self, wanted: list["torch.Tensor"]) -> float:
-        rows = [(w.exp() * (w - found)).sum(-1) for w, found in zip(wanted, self.said(), strict=True)]
-        return float(torch.cat(rows).double().mean())
+    def divergence(self, wanted: "torch.Tensor") -> float:
+        return float((wanted.exp() * (wanted - self.said())).sum(-1).double().mean())
 
     def test_figures_of_components(self) -> None:
         before = self.state()
@@ -163,13 +164,12 @@ class Calibration(unittest.TestCase):
         self.assertGreater(first.report["divergence"], 0)
         before = self.state()
 
-        running = self.enterContext(node.Running())
         second_path = self.folder / "second.lqa"
 
         def encode(tensors):
             save_file(figures | tensors, calibration, {"content_id": first.content_id} if tensors else None)
-            made = running.run("encode", str(self.folder / "my-adapter"), f"--output={second_path}", "--quality=low",
-                               f"--calibration={calibration}", "--force")
+            made = run("encode", self.folder / "my-adapter", f"--output={second_path}", "--quality=low", f"--calibration={calibration}",
+                       "--force")
             self.assertEqual(made["outputBytes"], first.byte_length)
             return second_path
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import lqa
-from support import absent
+from support import absent, run
 
 REASON = absent("torch", "safetensors")
 if not REASON:
@@ -51,7 +51,7 @@ class Served(unittest.TestCase):
         source.mkdir()
         save_file(state, source / "adapter_model.safetensors")
         (source / "adapter_config.json").write_text(json.dumps(config))
-        lqa.encode(source, self.folder / f"{name}.lqa", force=True, profile="loraquant", variant="2@0.8")
+        run("encode", source, "-o", self.folder / f"{name}.lqa", "--force", "--profile", "loraquant", "--variant", "2@0.8")
         return self.folder / f"{name}.lqa"
 
     def manager(self, dtype=None, elsewhere=()):
