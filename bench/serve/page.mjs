@@ -64,6 +64,16 @@ function goals({ apply, pools, cold }) {
       many.packed >= Math.max(40, many.safetensors),
       `${perSecond(many.packed)}; ${perSecond(many.safetensors)} from safetensors`,
     );
+  const small = pools?.rows.filter(({ shape }) => shape === "q/v r4") ?? [];
+  if (small.length > 0) {
+    const ratios = small.map(({ packed, f16 }) => packed / f16);
+    add(
+      "q and v at rank 4, requests a second, of a cache of binary16 factors",
+      "at least 1",
+      Math.min(...ratios) >= 1,
+      `${ratios.map((ratio) => ratio.toFixed(2)).join(", ")} with ${small.map(({ adapters }) => adapters.toLocaleString("en")).join("; ")} adapters`,
+    );
+  }
   if (cold) {
     for (const [i, what, most] of [
       [0, "cold file to its first module applied", 2],
