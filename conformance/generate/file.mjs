@@ -253,12 +253,15 @@ export function writeFile(model, lies = {}) {
       .flatMap(({ kind, item, raw }) => [contentRecord(model, kind, item), sha256(raw)]),
   );
   const digests = [content];
-  let span = zeros(0);
+  let span = [];
+  let length = 0;
   chunks.forEach((chunk, i) => {
-    span = concat(span, chunk.stored, chunk.crc, chunk.gap);
-    if (span.length < 32768 && i < chunks.length - 1) return;
-    digests.push(sha256(span));
-    span = zeros(0);
+    span.push(chunk.stored, chunk.crc, chunk.gap);
+    length += chunk.stored.length + chunk.crc.length + chunk.gap.length;
+    if (length < 32768 && i < chunks.length - 1) return;
+    digests.push(sha256(...span));
+    span = [];
+    length = 0;
   });
   lies.digests?.(digests);
   const list = concat(...digests);

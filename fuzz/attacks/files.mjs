@@ -68,14 +68,18 @@ export const bytesOf = async (input) => Buffer.concat([...(await piecesOf(input)
 export const section = (type, data) => ({ type, critical: false, safeToCopy: true, data, compress: false });
 export const meta = (map) => section("META", encodeMeta(map, "META"));
 
+/** Blocks that become holes: small enough for most of a file whose zeros have a few bytes between them. */
+const HOLE = Buffer.alloc(16384);
+
 /** Writes pieces to a file, blocks of zeros as holes. */
 export function sparse(path, pieces) {
   const file = openSync(path, "w");
   let at = 0;
   for (const piece of pieces) {
-    for (let from = 0; from < piece.length; from += MIB) {
-      const part = piece.subarray(from, from + MIB);
-      if (part.some((byte) => byte !== 0)) writeSync(file, part, 0, part.length, at + from);
+    for (let from = 0; from < piece.length; from += HOLE.length) {
+      const part = piece.subarray(from, from + HOLE.length);
+      if (HOLE.compare(part, 0, part.length, 0, part.length) !== 0)
+        writeSync(file, part, 0, part.length, at + from);
     }
     at += piece.length;
   }

@@ -1,9 +1,10 @@
 // The attacks: what each file tries, how it is made, and how the program answers (exit code, first error). For every limit of
 // src/limits.ts there is one at least. Used by run.mjs, which measures them, and by test/attacks.test.ts.
 //
-// An attack is { name, tries, group, words, code, first, make(folder), seconds, mib?, above?, limit?, big? }. `make` fills an
-// empty folder, in which `lqa` runs with `words`. `seconds` is the most CPU time that it may take; `mib` is the most memory,
-// and `above` says why it is more than the 64 MiB that are promised. `big`: it takes a gigabyte or seconds, and is left to run.mjs.
+// An attack is { name, tries, group, words, code, first, make(folder), files, seconds, mib?, above?, limit?, big? }. `make` fills
+// an empty folder, in which `lqa` runs with `words`; attacks with the same `files` fill it with the same. `seconds` is the most
+// CPU time that it may take; `mib` is the most memory, and `above` says why it is more than the 64 MiB that are promised.
+// `big`: it takes a gigabyte or seconds, and is left to run.mjs.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
@@ -281,13 +282,14 @@ const STRUCTURE = [
 
 const zeroMib = new Uint8Array(MIB);
 const gigabyte = (make) => async (path) => sparse(path, await make());
+const vectors = gigabyte(() => large(2, WIDE, 2 ** 24, 32));
 /** One chunk of f32, and the last byte of the trailer is another. */
-const wrongTrailer = async () => {
+const wrongTrailer = gigabyte(async () => {
   const pieces = [...(await large(1, F32, 2 ** 24, 15))];
   const last = Buffer.from(pieces.pop());
   last[last.length - 1] ^= 1;
   return [...pieces, last];
-};
+});
 
 const GIGABYTES = [
   {
@@ -316,7 +318,7 @@ const GIGABYTES = [
     tries: "the same, found out at the last byte",
     first: "TRAILER_MISMATCH",
     code: 1,
-    make: gigabyte(wrongTrailer),
+    make: wrongTrailer,
   },
   {
     name: "one chunk of f32, trailer wrong",
@@ -324,7 +326,7 @@ const GIGABYTES = [
     ...decoding,
     first: "TRAILER_MISMATCH",
     code: 1,
-    make: gigabyte(wrongTrailer),
+    make: wrongTrailer,
   },
   {
     name: "64 chunks of f16",
@@ -345,7 +347,7 @@ const GIGABYTES = [
     tries: "the longest component",
     first: "valid",
     code: 0,
-    make: gigabyte(() => large(2, WIDE, 2 ** 24, 32)),
+    make: vectors,
   },
   {
     name: "vectors of 2^24 codes",
@@ -353,7 +355,7 @@ const GIGABYTES = [
     words: ["validate", FILE, "--level", "canonical"],
     first: "valid",
     code: 0,
-    make: gigabyte(() => large(2, WIDE, 2 ** 24, 32)),
+    make: vectors,
   },
   {
     name: "nothing but NaN",
@@ -581,13 +583,14 @@ export const ATTACKS = [
   ...CONFIGURATIONS,
   ...COMMANDS,
   ...DIRECTORIES,
-].map(({ file = FILE, make, ...one }) => ({
+].map(({ file = FILE, make: files, ...one }) => ({
   seconds: SECONDS,
   ...one,
+  files,
   // Those above give bytes, or write them to the path of their file themselves; an empty path is the folder.
   async make(folder) {
     const path = join(folder, file);
-    const bytes = await make(path);
+    const bytes = await files(path);
     if (bytes !== undefined) writeFileSync(path, bytes);
   },
 }));
