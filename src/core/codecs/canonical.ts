@@ -62,11 +62,13 @@ export function usedGroups(
 
 /** Whether one of the bits `from` … `end` − 1, counted from byte `base`, is set. */
 function anyBit(packed: Uint8Array, base: number, from: number, end: number): boolean {
-  for (let bit = from; bit < end; ) {
-    const low = bit & 7;
-    const count = Math.min(8 - low, end - bit);
-    if ((packed[base + (bit >>> 3)]! & (((1 << count) - 1) << low)) !== 0) return true;
-    bit += count;
-  }
+  if (from >= end) return false;
+  const first = base + (from >>> 3);
+  const last = base + ((end - 1) >>> 3);
+  const begin = 0xff << (from & 7);
+  const stop = 0xff >>> (7 - ((end - 1) & 7));
+  if (first === last) return (packed[first]! & begin & stop) !== 0;
+  if ((packed[first]! & begin) !== 0 || (packed[last]! & stop) !== 0) return true;
+  for (let at = first + 1; at < last; at++) if (packed[at] !== 0) return true;
   return false;
 }

@@ -2,7 +2,7 @@
  * Warns about valid but suspicious records and planes: modules that are zero, constant or saturated, implausible multipliers,
  * more weights than the bytes can carry.
  *
- * It compares planes until they differ, and counts codes in a sample, so its cost is negligible compared with the checksums.
+ * It compares planes until they differ, word by word, and counts codes in a sample: less than the checksums even for zeros.
  * It examines only modules that are checked in memory, not those that are scanned (`scan.ts`).
  *
  * @module
@@ -124,7 +124,8 @@ function isNothing(encoding: Encoding): boolean {
 }
 
 function isZero({ kind }: Lowered, planes: Planes): boolean {
-  return allSame(kind === "floats" ? planes.codes : planes.scales, 1, 0);
+  const bytes = kind === "floats" ? planes.codes : planes.scales;
+  return (bytes[0] ?? 0) === 0 && allSame(bytes, 1);
 }
 
 /** True if scales, zero points and a sample of the codes show the same number for all weights. */
@@ -153,10 +154,17 @@ function* sampleCodes(codes: Uint8Array, bits: number, length: number): Generato
   }
 }
 
-/** True if every `size` bytes equal the first `size`; with `value`, if every byte equals that. */
-function allSame(bytes: Uint8Array, size: number, value?: number): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== (value ?? bytes[i % size])) return false;
-  return true;
+/** True if every `size` bytes equal the first `size`, a divisor of 8. Words, because zeros are compared to their end. */
+function allSame(bytes: Uint8Array, size: number): boolean {
+  const same = (from: number, end: number): boolean => {
+    for (let i = from; i < end; i++) if (bytes[i] !== bytes[i - size]) return false;
+    return true;
+  };
+  if (bytes.byteOffset % 4 !== 0 || bytes.length < 8) return same(size, bytes.length);
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  if (!same(size, 8)) return false;
+  for (let i = 2; i < words.length; i++) if (words[i] !== words[i - 2]) return false;
+  return same(4 * words.length, bytes.length);
 }
 
 /** A finite raw weight near the largest of f16 or above, among the first of each plane; undefined if there is none. */
