@@ -12,14 +12,14 @@ import { fileURLToPath } from "node:url";
 
 const HOST = fileURLToPath(new URL("cli-host.mjs", import.meta.url));
 
-let host;
+const hosts = new Map();
 
 /** Two named pipes to a process, which can be waited for without an event loop. */
-function start() {
+function start(node) {
   const folder = mkdtempSync(join(tmpdir(), "lqa-host-"));
   const [requests, answers] = [join(folder, "requests"), join(folder, "answers")];
   execFileSync("mkfifo", [requests, answers]);
-  spawn(process.execPath, [HOST, requests, answers], {
+  spawn(node, [HOST, requests, answers], {
     env: environment(),
     stdio: ["ignore", "ignore", "inherit"],
   }).unref();
@@ -34,16 +34,17 @@ export function environment() {
   return env;
 }
 
-/** Runs `lqa` with these words. */
-export function runShared(cwd, words) {
-  host ??= start();
+/** Runs `lqa` with these words, by this Node or another. */
+export function runShared(cwd, words, node = process.execPath) {
+  if (!hosts.has(node)) hosts.set(node, start(node));
+  const host = hosts.get(node);
   writeSync(host.requests, `${JSON.stringify({ cwd, words })}\n`);
   const pieces = [];
   for (;;) {
     const piece = Buffer.alloc(65536);
     const read = readSync(host.answers, piece);
     if (read === 0) {
-      host = undefined;
+      hosts.delete(node);
       throw new Error(`lqa ${words.join(" ")} ended its process`);
     }
     pieces.push(piece.subarray(0, read));

@@ -27,7 +27,6 @@ import { runShared } from "../helpers/cli-shared.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = join(here, "..", "..");
-const program = join(root, "dist", "cli", "main.js");
 const { values: options } = parseArgs({
   options: {
     python: { type: "string" },
@@ -84,11 +83,9 @@ function assert(holds, message) {
   if (!holds) throw new Error(message);
 }
 
-/** Runs `lqa … --json`, with another Node in a process of its own, and returns exit code and document. */
+/** Runs `lqa … --json`, by this Node or another, and returns exit code and document. */
 function lqa(words, node) {
-  const all = [...words, "--json"];
-  const { code, out, err } =
-    node === undefined ? runShared(process.cwd(), all) : runAlone(node, [program, ...all]);
+  const { code, out, err } = runShared(process.cwd(), [...words, "--json"], node);
   try {
     return { code, json: JSON.parse(out) };
   } catch {
@@ -96,11 +93,6 @@ function lqa(words, node) {
       `lqa ${words[0]} printed no JSON (code ${code}): ${out.slice(0, 200)}${err.slice(0, 500)}`,
     );
   }
-}
-
-function runAlone(node, words) {
-  const { status, stdout, stderr } = spawnSync(node, words, { encoding: "utf8", maxBuffer: 2 ** 28 });
-  return { code: status, out: stdout, err: stderr };
 }
 
 function run(command, words) {
@@ -145,16 +137,19 @@ function validate(file) {
   );
 }
 
-/** encode → validate → decode, twice; both runs must give the same bytes. Returns the last directory. */
+/** Hashes of what this version writes, by adapter and words. */
+const own = new Map();
+
+/** encode → validate → decode, and encode and decode again: both runs must give the same bytes. Returns what `encode` reports. */
 function roundTrip(adapter, words = []) {
   const [first, second] = [0, 1].map(() => {
     const { file, report } = encode(adapter, words);
-    validate(file);
-    const directory = decode(file);
-    return { file, directory, report, hashes: `${hash(file)} ${hash(directory)}` };
+    return { file, report, hashes: [hash(file), hash(decode(file))] };
   });
-  assert(first.hashes === second.hashes, "the second run gave other bytes");
-  return second;
+  validate(first.file);
+  assert(first.hashes.join() === second.hashes.join(), "the second run gave other bytes");
+  own.set([adapter, ...words].join(" "), first.hashes[0]);
+  return first.report;
 }
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
@@ -170,9 +165,9 @@ for (const [name, expected] of Object.entries(SHARED)) {
     skip(`adapter ${name}`, `not found: ${adapter}`);
   } else if (expected === true) {
     passing.push([name, adapter]);
-    check(`adapter ${name}`, () => figures(roundTrip(adapter).report));
+    check(`adapter ${name}`, () => figures(roundTrip(adapter)));
   } else if (Array.isArray(expected)) {
-    check(`adapter ${name}`, () => figures(roundTrip(adapter, expected).report));
+    check(`adapter ${name}`, () => figures(roundTrip(adapter, expected)));
   } else {
     check(`adapter ${name} is refused`, () => {
       const file = fresh(".lqa");
@@ -194,15 +189,13 @@ for (const [name, expected] of Object.entries(SHARED)) {
 const example = join(root, "examples", "number-words", "adapter");
 if (existsSync(example)) {
   passing.push(["number-words", example]);
-  check("adapter number-words", () => figures(roundTrip(example).report));
+  check("adapter number-words", () => figures(roundTrip(example)));
 } else {
   skip("adapter number-words", "not in this checkout");
 }
 
 // 2. The encoder on other Node versions -----------------------------------------------------------------------------
 if (options.node.length === 0) skip("other Node versions", "none given");
-/** Hashes of what this version writes: the same for each of the others. */
-const own = new Map();
 for (const given of options.node) {
   const [label, path] = [given.slice(0, given.indexOf("=")), given.slice(given.indexOf("=") + 1)];
   for (const [name, adapter] of passing) {
@@ -226,11 +219,12 @@ for (const given of options.node) {
 }
 
 // 3. Real PEFT --------------------------------------------------------------------------------------------------------
-const { open } = await import(pathToFileURL(join(root, "dist", "core", "index.js")).href);
+const load = (entry) => import(pathToFileURL(join(root, "dist", entry, "index.js")).href);
+const { open } = await load("core");
+const { readAdapter, writeAdapter } = await load("adapters");
 
-/** Writes what an .lqa file means, by our own decoder, for check_peft.py (which documents the form). */
-async function dumpFactors(file) {
-  const adapter = await (await open(new Uint8Array(readFileSync(file)))).adapter();
+/** Writes what an adapter means for check_peft.py (which documents the form). */
+function dumpFactors(adapter) {
   const folder = fresh();
   mkdirSync(folder);
   const store = (name, values) => {
@@ -251,6 +245,9 @@ async function dumpFactors(file) {
   writeFileSync(join(folder, "factors.json"), JSON.stringify({ modules, tensors }));
   return folder;
 }
+
+/** An adapter by our own decoder. */
+const meaning = async (file) => (await open(new Uint8Array(readFileSync(file)))).adapter();
 
 /** Runs check_peft.py over many triples of directories in one Python process: importing torch takes seconds. */
 const CHECK_MANY = `
@@ -302,11 +299,15 @@ if (options.python === undefined) {
   const adapters = [...sound.map((name) => [`peft ${name}`, join(made, "sound", name)]), ...passing];
   const cases = [];
   for (const [name, adapter] of adapters) {
-    // The dialect alone: nothing may change at all.
-    const [decoded, factors] = [fresh(), fresh()];
+    // The dialect alone: every difference is the dialect's, and nothing may change at all.
     check(`${name} is read and written again`, () => {
-      run(process.execPath, [join(here, "decode.mjs"), adapter, decoded, factors, "source"]);
-      cases.push({ name: `${name}, loaded by PEFT`, triple: [adapter, decoded, factors] });
+      const decoded = fresh();
+      mkdirSync(decoded);
+      const read = (file) => [file, new Uint8Array(readFileSync(join(adapter, file)))];
+      const meant = readAdapter(new Map(["adapter_config.json", "adapter_model.safetensors"].map(read)));
+      for (const [file, bytes] of writeAdapter(meant, { factors: "source" }))
+        writeFileSync(join(decoded, file), bytes);
+      cases.push({ name: `${name}, loaded by PEFT`, triple: [adapter, decoded, dumpFactors(meant)] });
     });
     // The whole path, exact by definition: f32 holds every decoded value.
     for (const words of [
@@ -320,7 +321,7 @@ if (options.python === undefined) {
         const directory = decode(file, words[1] === "raw" ? [] : ["--dtype", "f32"]);
         cases.push({
           name: `${label}, loaded by PEFT`,
-          triple: [adapter, directory, await dumpFactors(file)],
+          triple: [adapter, directory, dumpFactors(await meaning(file))],
         });
       } catch (error) {
         check(label, () => assert(false, error.message));
