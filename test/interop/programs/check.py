@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 FOUND = HERE / "programs.json"
 sys.path.insert(0, str(HERE))
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # a second thread mostly waits: the models are small
 warnings.filterwarnings("ignore")
 
 from common import Checks  # noqa: E402

@@ -1,13 +1,15 @@
 """What the checks of this folder share: the built `lqa`, and comparing outputs of models."""
 import json
+import os
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[3]
-MAIN = ROOT / "dist" / "cli" / "main.js"
+HOST = ROOT / "test" / "helpers" / "cli-host.mjs"
 
 # Adapter and merged weights add the same products in another order, and the merged weights are rounded to float32 once
 # more: a few units of 2^-24 for each of the ten to forty layers that a value passes. 1e-5 is 170 such units; what is compared
@@ -17,11 +19,18 @@ BOUND = 1e-5
 EFFECT = 0.05
 
 
+@cache
+def host() -> subprocess.Popen:
+    """The built program in one process: a start costs more than most commands."""
+    return subprocess.Popen(["node", str(HOST), "/dev/stdin", "/dev/stdout"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 def lqa(*words) -> dict:
     """Runs `lqa … --json`. Raises RuntimeError with its message if it fails."""
-    result = subprocess.run(["node", str(MAIN), *map(str, words), "--json"], capture_output=True, text=True)
-    document = json.loads(result.stdout)
-    if result.returncode:
+    print(json.dumps({"cwd": os.getcwd(), "words": [*map(str, words), "--json"]}), file=host().stdin, flush=True)
+    answer = json.loads(host().stdout.readline())
+    document = json.loads(answer["out"])
+    if answer["code"]:
         raise RuntimeError(f"lqa {words[0]}: {document['error']['message']}")
     return document
 
