@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { ERRORS, isLqaError, LqaError } from "../src/core/index.ts";
-import * as KIND from "../src/error-catalogue.ts";
 
 const files = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
@@ -29,7 +28,7 @@ describe("the error catalogue", () => {
   });
 
   test("an error says what, where, expected, found and which clause", () => {
-    const error = new LqaError(KIND.CHUNK_CRC, {
+    const error = new LqaError(ERRORS.CHUNK_CRC, {
       where: 'module "q"',
       expected: "0x1",
       actual: "0x2",

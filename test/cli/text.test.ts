@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest";
 import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
-import { LqaError } from "../../src/core/index.ts";
-import * as KIND from "../../src/error-catalogue.ts";
+import { ERRORS, LqaError } from "../../src/core/index.ts";
 import { bandsText } from "../../src/report/bands.ts";
 
 /** A terminal that remembers what was written. */
@@ -70,7 +69,7 @@ describe("text from a file", () => {
     expect(printable("a\u001b[2Jb\r\n\u202ec\u009b")).toBe("a\\u001b[2Jb\\u000d\\u000a\\u202ec\\u009b");
     expect(printable("ዐማርኛ 🙂 ü")).toBe("ዐማርኛ 🙂 ü");
     const terminal = memoryTerminal();
-    reportError(new LqaError(KIND.SOURCE_SHAPE, { where: "\u001b[31mred" }), false, terminal);
+    reportError(new LqaError(ERRORS.SOURCE_SHAPE, { where: "\u001b[31mred" }), false, terminal);
     expect(terminal.written.err).toContain("where       \\u001b[31mred");
   });
 });

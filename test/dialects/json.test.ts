@@ -3,11 +3,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type JsonValue, parseJson } from "../../src/adapters/json.ts";
-import { isLqaError } from "../../src/core/index.ts";
-import * as KIND from "../../src/error-catalogue.ts";
+import { ERRORS, isLqaError } from "../../src/core/index.ts";
 import { bytesOf } from "./build.ts";
 
-const parse = (text: string): JsonValue => parseJson(bytesOf(text), KIND.SOURCE_CONFIG, "test");
+const parse = (text: string): JsonValue => parseJson(bytesOf(text), ERRORS.SOURCE_CONFIG, "test");
 
 /** The value as JSON.parse would give it. */
 function plain(value: JsonValue): unknown {
@@ -79,7 +78,7 @@ describe("JSON", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
         try {
-          parseJson(bytes, KIND.SOURCE_CONFIG, "test");
+          parseJson(bytes, ERRORS.SOURCE_CONFIG, "test");
         } catch (error) {
           if (!isLqaError(error, "SOURCE_CONFIG")) throw error;
         }

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import {
   type Adapter,
   type ByteSource,
+  ERRORS,
   encodingLabel,
   type LoraModule,
   LqaError,
@@ -12,7 +13,6 @@ import {
   parameterCount,
 } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import * as KIND from "../../src/error-catalogue.ts";
 import { compareAdapter, inspectLqa } from "../../src/report/index.ts";
 import { effectiveRank } from "../../src/report/page/module-tables.ts";
 import { normal } from "../helpers/random.ts";
@@ -250,7 +250,7 @@ describe("a file behind a source", () => {
     const broken = (from: number): ByteSource => ({
       size: bytes.length,
       async read(offset, length) {
-        if (offset >= from) throw new LqaError(KIND.NETWORK, { where: "a test" });
+        if (offset >= from) throw new LqaError(ERRORS.NETWORK, { where: "a test" });
         return inner.read(offset, length);
       },
     });
