@@ -6,6 +6,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { open } from "../../src/core/index.ts";
 import {
   baseDigest,
   encodeFile,
@@ -16,7 +17,6 @@ import {
   signFile,
   verifyFileSignature,
 } from "../../src/node/index.ts";
-import { readValidAdapter } from "../../src/node/read-valid.ts";
 import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub } from "../helpers/hub.ts";
 import { noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
@@ -57,7 +57,7 @@ const filesOf = (folder: string): Record<string, Uint8Array> =>
   );
 await encodeFile(peft, path("a.lqa"), { bits: 4, base: path("base") });
 const bytes = readFileSync(path("a.lqa"));
-const { adapter } = await readValidAdapter(path("a.lqa"));
+const adapter = await (await open(bytes)).adapter();
 const { modules } = adapter;
 const digest = await baseDigest(modules, path("base"));
 

@@ -4,11 +4,17 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
-import { type Encoding, isLqaError, open, type Validation, validate } from "../../src/core/index.ts";
-import { validateReader } from "../../src/core/validate/validate.ts";
-import { piecesReader } from "../../src/core/validate/window.ts";
+import {
+  type ByteSource,
+  type Encoding,
+  isLqaError,
+  open,
+  type Validation,
+  validate,
+} from "../../src/core/index.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
 import { crc32 } from "../helpers/parts.ts";
+import { inPieces } from "../read/events.ts";
 
 /** What both ways must agree on. */
 const summary = ({ findings, omitted, bytes, ids }: Validation) => ({
@@ -19,14 +25,12 @@ const summary = ({ findings, omitted, bytes, ids }: Validation) => ({
   ids,
 });
 
-/** Pieces of random lengths, so that no boundary is where the validator would like it. */
-function* cut(bytes: Uint8Array, seed: number): Generator<Uint8Array> {
+/** A source that gives pieces of random lengths, so that no boundary is where the validator would like it. */
+function cut(bytes: Uint8Array, seed: number): ByteSource {
   const { below } = random(seed);
-  for (let at = 0; at < bytes.length; ) {
-    const length = 1 + below(3_000_000);
-    yield bytes.subarray(at, at + length);
-    at += length;
-  }
+  const read = (at: number, most: number): Uint8Array =>
+    bytes.subarray(at, at + Math.min(most, 1 + below(3_000_000)));
+  return { size: bytes.length, read: async (at, most) => read(at, most) };
 }
 
 async function agree(bytes: Uint8Array, seed = 7): Promise<Validation> {
@@ -34,8 +38,7 @@ async function agree(bytes: Uint8Array, seed = 7): Promise<Validation> {
   for (const all of [false, true]) {
     const options = { level: "canonical", all, warnings: false } as const;
     const whole = await validate(bytes, options);
-    const reader = { ...piecesReader(cut(bytes, seed)), size: bytes.length };
-    last = await validateReader(reader, options);
+    last = await validate(cut(bytes, seed), options);
     expect(summary(last), `all ${all}`).toEqual(summary(whole));
   }
   return last!;
@@ -77,6 +80,8 @@ beforeAll(async () => {
 describe("a large chunk", () => {
   it("is sound in pieces as in memory", async () => {
     expect(await agree(file)).toMatchObject({ valid: true, level: "canonical" });
+    for (const size of [1000, 3_000_001, file.length])
+      expect(await validate(inPieces(file, size))).toMatchObject({ valid: true, bytes: file.length });
   });
 
   it("shows each kind of fault at the same byte", async () => {

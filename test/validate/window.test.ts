@@ -7,8 +7,6 @@ import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { type ByteSource, validate } from "../../src/core/index.ts";
-import { validateReader } from "../../src/core/validate/validate.ts";
-import { fileBytes, smallInput } from "../container/fixtures.ts";
 
 const BAD = new Uint8Array(5000);
 
@@ -61,16 +59,4 @@ describe("what a validator reads is left as soon as a file is found bad", () => 
     child.stdin.write(BAD);
     expect(await new Promise((resolve) => child.on("exit", resolve))).toBe(1);
   });
-});
-
-it("a reader of one's own need not have a way to be left", async () => {
-  const bytes = await fileBytes(smallInput());
-  let at = 0;
-  const read = async (target: Uint8Array): Promise<number> => {
-    const piece = bytes.subarray(at, at + Math.min(target.length, 100));
-    target.set(piece);
-    at += piece.length;
-    return piece.length;
-  };
-  expect(await validateReader({ read })).toMatchObject({ valid: true });
 });
