@@ -1,12 +1,8 @@
 /** `lqa explain`: it explains every code and prints every clause. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
-import { run } from "../../src/cli/commands/explain.ts";
-import { textWidth } from "../../src/cli/layout.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
-import { lqa } from "../helpers/cli.ts";
+import { lqa, lqaIn } from "../helpers/cli.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const source = (name: string): string => readFileSync(new URL(`../../spec/${name}`, import.meta.url), "utf8");
@@ -18,50 +14,43 @@ const clauses = [...source("lqa-v1.md").matchAll(/^#+ (\d+(?:\.\d+)*) (.*)$/gm)]
 );
 
 /** What `lqa explain WORD --json` prints. */
-async function explained<T>(word: string): Promise<T> {
-  let told = "";
-  const terminal = { out: (text: string) => void (told += text) } as Terminal;
-  expect(await run({ positionals: [word], values: new Map([["json", true]]) }, terminal)).toBe(0);
-  return JSON.parse(told) as T;
+function explained<T>(word: string): T {
+  const run = lqa("explain", word, "--json");
+  expect(run.code).toBe(0);
+  return run.json<T>();
 }
 
 describe("lqa explain", () => {
-  it("knows every code, by code and by name", async () => {
+  it("knows every code, by code and by name", () => {
     for (const { code, name, clause, cause } of errors) {
-      const told = await explained<{ kind: string; cause: string; clause: { number: string } | null }>(
+      const told = explained<{ kind: string; cause: string; clause: { number: string } | null }>(
         `lqa-${code}`,
       );
       expect(told).toMatchObject({ kind: name, cause });
       expect(told.clause?.number ?? "-").toBe(clause);
-      expect(await explained(name.toLowerCase())).toEqual(told);
+      expect(explained(name.toLowerCase())).toEqual(told);
     }
   });
 
-  it("knows every clause, with its text and that of its subclauses", async () => {
+  it("knows every clause, with its text and that of its subclauses", () => {
     expect(clauses.length).toBeGreaterThan(60);
     for (const [number, title] of clauses) {
-      const told = await explained<{ title: string; text: string }>(number);
+      const told = explained<{ title: string; text: string }>(number);
       expect(told.title).toBe(title);
       expect(told.text.length).toBeGreaterThan(10);
     }
-    const { text } = await explained<{ text: string }>("3");
+    const { text } = explained<{ text: string }>("3");
     for (const [number, title] of clauses.filter(([number]) => number.startsWith("3.")))
       expect(text).toContain(`### ${number} ${title}`);
     expect(text).not.toContain("## 4 ");
   });
 
-  it("fits every clause and code into a terminal of 80 columns", async () => {
+  it("fits every clause and code into a terminal of 80 columns", () => {
     for (const word of [...clauses.map(([number]) => number), ...errors.map(({ code }) => code)]) {
-      let told = "";
-      const terminal = {
-        out: (text: string) => void (told += text),
-        width: 80,
-        colors: picocolors.createColors(false),
-      } as Terminal;
-      await run({ positionals: [word], values: new Map() }, terminal);
+      const told = lqaIn({ env: { COLUMNS: "80" } }, "explain", word).out;
       // What the specification has between ``` stays as it is.
       const code = new Set(source("lqa-v1.md").split("\n"));
-      const wide = told.split("\n").filter((line) => textWidth(line) > 80 && !code.has(line.trim()));
+      const wide = told.split("\n").filter((line) => line.length > 80 && !code.has(line.trim()));
       expect(wide).toEqual([]);
     }
   });

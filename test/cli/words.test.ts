@@ -1,9 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { commandHelp, globalHelp } from "../../src/cli/help.ts";
-import { nearest } from "../../src/cli/suggest.ts";
 import { COMMANDS } from "../../src/cli/table.ts";
-import { processTerminal } from "../../src/cli/terminal.ts";
 import { lqa, lqaIn } from "../helpers/cli.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
@@ -34,13 +31,15 @@ describe("help", () => {
   );
 
   it.each([80, 120])("fits into a terminal of %d columns", (columns) => {
-    const terminal = { ...processTerminal(), width: Math.min(columns, 100) };
-    const texts = [globalHelp(terminal), ...COMMANDS.map((command) => commandHelp(command, terminal))];
-    for (const line of texts.join("\n").split("\n")) expect(line.length, line).toBeLessThanOrEqual(columns);
-    const { out } = lqaIn({ env: { COLUMNS: String(columns) } }, "encode", "--help");
-    const longest = Math.max(...out.split("\n").map((line) => line.length));
-    expect(longest).toBeLessThanOrEqual(terminal.width);
-    expect(longest).toBeGreaterThan(terminal.width - 6);
+    const env = { COLUMNS: String(columns) };
+    const help = (...words: string[]): string[] => lqaIn({ env }, ...words, "--help").out.split("\n");
+    for (const line of [[], ...COMMANDS.map(({ name }) => name.split(" "))].flatMap((words) =>
+      help(...words),
+    ))
+      expect(line.length, line).toBeLessThanOrEqual(columns);
+    const longest = Math.max(...help("encode").map((line) => line.length));
+    expect(longest).toBeLessThanOrEqual(Math.min(columns, 100));
+    expect(longest).toBeGreaterThan(Math.min(columns, 100) - 6);
   });
 
   it("lists the goals of encode first, and every option under one heading", () => {
@@ -68,6 +67,11 @@ describe("a wrong word", () => {
   const cases: readonly [string[], RegExp][] = [
     [["tune", "x"], /unknown command "tune"[\s\S]*pip install "lqa\[encode,tune\]"/],
     [["encod", "x"], /unknown command "encod"[\s\S]*Did you mean lqa encode\?/],
+    [["encdoe"], /Did you mean lqa encode\?/],
+    [["val"], /Did you mean lqa validate\?/],
+    [["inspekt"], /Did you mean lqa inspect\?/],
+    [["inxxxxt"], /^(?![\s\S]*Did you mean)/],
+    [[""], /^(?![\s\S]*Did you mean)/],
     [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
     [["encode", "x", "--varient", "2@0.8"], /unknown option --varient[\s\S]*Did you mean --variant\?/],
     [["encode", "x", "-Q"], /unknown option -Q/],
@@ -125,16 +129,5 @@ describe("a wrong word", () => {
       "advice",
     ]);
     expect(error).toMatchObject({ code: "LQA-X004", kind: "USAGE", class: "X", offset: null, clause: null });
-  });
-});
-
-describe("nearest", () => {
-  it("finds typing errors and beginnings, and nothing far away", () => {
-    const words = ["encode", "decode", "inspect", "validate"];
-    expect(nearest("encdoe", words)).toBe("encode");
-    expect(nearest("val", words)).toBe("validate");
-    expect(nearest("inspekt", words)).toBe("inspect");
-    expect(nearest("convert", words)).toBeUndefined();
-    expect(nearest("", words)).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
-// Runs the built program again and again in one process, for cli-shared.mjs: a line of JSON in, { cwd, words }, and one out, { code, out,
-// err }, through two named pipes. What a start of Node and the loading of modules cost is paid once.
+// Runs the built program again and again in one process, for cli-shared.mjs: a line of JSON in, { cwd, words, env }, and one out,
+// { code, out, err }, through two named pipes. What a start of Node and the loading of modules cost is paid once.
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { run } from "../../dist/cli/run.js";
 
@@ -24,14 +24,16 @@ for (;;) {
     waiting = Buffer.concat([waiting, chunk.subarray(0, read)]);
     continue;
   }
-  const { cwd, words } = JSON.parse(waiting.subarray(0, end).toString());
+  const { cwd, words, env } = JSON.parse(waiting.subarray(0, end).toString());
   waiting = waiting.subarray(end + 1);
   process.chdir(cwd);
+  Object.assign(process.env, env);
   written.stdout = written.stderr = "";
   const code = await run(words);
   // A command may leave work of its own for a moment, and settings that the next one must not see.
   await new Promise((resolve) => setImmediate(resolve));
   for (const name of Object.keys(process.env)) if (!(name in first)) delete process.env[name];
+  Object.assign(process.env, first);
   const answer = Buffer.from(`${JSON.stringify({ code, out: written.stdout, err: written.stderr })}\n`);
   for (let at = 0; at < answer.length; ) at += writeSync(output, answer, at);
 }

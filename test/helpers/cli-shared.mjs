@@ -34,11 +34,15 @@ export function environment() {
   return env;
 }
 
-/** Runs `lqa` with these words, by this Node or another. */
-export function runShared(cwd, words, node = process.execPath) {
+/** Runs `lqa` with these words: by this Node or another, and with variables that it reads when it runs. */
+export function runShared(cwd, words, { node = process.execPath, env } = {}) {
   if (!hosts.has(node)) hosts.set(node, start(node));
   const host = hosts.get(node);
-  writeSync(host.requests, `${JSON.stringify({ cwd, words })}\n`);
+  writeSync(
+    host.requests,
+    `${JSON.stringify({ cwd, words, env })}
+`,
+  );
   const pieces = [];
   for (;;) {
     const piece = Buffer.alloc(65536);

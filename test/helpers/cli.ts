@@ -36,8 +36,11 @@ export function lqaIn(
   options: { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> },
   ...words: string[]
 ): Run {
-  const own = options.env !== undefined || process.platform === "win32" || words.some(isStream);
-  const ended = own ? alone(options, words) : runShared(options.cwd ?? process.cwd(), words);
+  const { COLUMNS, ...others } = options.env ?? {};
+  const own = Object.keys(others).length > 0 || process.platform === "win32" || words.some(isStream);
+  const ended = own
+    ? alone(options, words)
+    : runShared(options.cwd ?? process.cwd(), words, { env: { COLUMNS } });
   return { ...ended, json: <T>() => JSON.parse(ended.out) as T };
 }
 

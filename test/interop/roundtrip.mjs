@@ -85,7 +85,7 @@ function assert(holds, message) {
 
 /** Runs `lqa … --json`, by this Node or another, and returns exit code and document. */
 function lqa(words, node) {
-  const { code, out, err } = runShared(process.cwd(), [...words, "--json"], node);
+  const { code, out, err } = runShared(process.cwd(), [...words, "--json"], { node });
   try {
     return { code, json: JSON.parse(out) };
   } catch {
