@@ -2,11 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { decodePlanes } from "../src/core/codecs/decode.ts";
 import { compareNames } from "../src/core/container/names.ts";
 import { loadZstd } from "../src/core/container/zstd.ts";
 import { frameLength } from "../src/core/container/zstd-frame.ts";
-import type { Encoding, Planes } from "../src/core/index.ts";
+import { decodeModule, type Encoding, type Planes } from "../src/core/index.ts";
+import { shape } from "./container/fixtures.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../spec/${path}`, import.meta.url), "utf8");
 const annex = read("lqa-v1.md").split("\n## Annex L")[1]!;
@@ -42,9 +42,10 @@ const planesOf = (block: string): Planes => {
   return { codes: codes!, scales: scales!, zeroPoints: new Uint8Array(0) };
 };
 function decoded(encoding: Encoding, planes: Planes, length: number): number[] {
-  const target = new Float32Array(length);
-  decodePlanes(encoding, planes, 1, length, target, { offset: 0, componentStride: length, weightStride: 1 });
-  return [...target];
+  const none: Planes = { codes: new Uint8Array(0), scales: new Uint8Array(0), zeroPoints: new Uint8Array(0) };
+  const bands = [{ components: 1, b: { codec: "zero" } as const, a: encoding }];
+  const row = shape("one row", { out: 1, in: length, rank: 1 });
+  return [...decodeModule(row, { bands, planes: [[{ b: none, a: planes }]] }).a.data];
 }
 
 test("L.1: names follow from shared and suffix, in natural order", () => {

@@ -1,6 +1,7 @@
 /** B · A is defined by the order of its additions: every entry has the bits of the sum as it is written down here. */
 import { describe, expect, it } from "vitest";
 import { multiplyFactors, multiplyPlainly, ProductKernel } from "../../src/core/codecs/product.ts";
+import { random } from "../container/fixtures.ts";
 import { uniform } from "../helpers/random.ts";
 
 /** Each product and each sum rounded to binary32, one after the other. */
@@ -58,4 +59,21 @@ describe.each(SIZES)("%i rows, rank %i, %i columns", (rows, rank, columns) => {
     }
     expect(calls).toBe(rows * rank * columns >= 2 ** 16 ? 1 : 0);
   });
+});
+
+it("has the bits of the plain loops, for all sizes around those of the kernel", () => {
+  const r = random(5);
+  const floats = (n: number): Float32Array =>
+    Float32Array.from({ length: n }, () => (r.below(2 ** 16) - 2 ** 15) / 2 ** (r.below(30) - 5));
+  const sizes: [number, number, number][] = [];
+  for (let i = 0; i < 40; i++) sizes.push([1 + r.below(70), 1 + r.below(20), 1 + r.below(150)]);
+  sizes.push([300, 16, 700], [257, 1, 4099], [1, 3, 30_000], [5, 600, 50], [4097, 2, 17]);
+  for (const [rows, rank, columns] of sizes) {
+    const [b, a] = [floats(rows * rank), floats(rank * columns)];
+    const [fast, plain] = [new Float32Array(rows * columns), new Float32Array(rows * columns)];
+    multiplyFactors(b, rank, a, columns, fast);
+    multiplyPlainly(b, rank, a, columns, plain);
+    const different = Buffer.compare(Buffer.from(fast.buffer), Buffer.from(plain.buffer));
+    expect(different, `${rows} × ${rank} × ${columns}`).toBe(0);
+  }
 });

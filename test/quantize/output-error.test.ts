@@ -2,31 +2,16 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodePlanes } from "../../src/core/codecs/decode.ts";
-import { inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
+import { decodeModule, inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
 import { quantizeModule } from "../../src/encode/quantize/profile.ts";
 import { totalQuality } from "../../src/encode/quantize/quality.ts";
 import { uniform } from "../helpers/random.ts";
 import { dense, makeModule } from "./modules.ts";
 
 /** The module that a decoder gives. */
-function decoded(module: LoraModule, { bands, planes }: PackedFactors): LoraModule {
-  const { rank, out, experts } = module;
-  const n = inputLength(module);
-  const b = new Float32Array(module.b.length);
-  const a = new Float32Array(module.a.length);
-  for (let e = 0; e < experts; e++) {
-    let from = 0;
-    for (const [i, band] of bands.entries()) {
-      const { b: planesB, a: planesA } = planes[e]![i]!;
-      const atB = { offset: e * out * rank + from, componentStride: 1, weightStride: rank };
-      decodePlanes(band.b, planesB, band.components, out, b, atB);
-      const atA = { offset: (e * rank + from) * n, componentStride: n, weightStride: 1 };
-      decodePlanes(band.a, planesA, band.components, n, a, atA);
-      from += band.components;
-    }
-  }
-  return { ...module, b, a };
+function decoded(module: LoraModule, factors: PackedFactors): LoraModule {
+  const { b, a } = decodeModule(module, factors);
+  return { ...module, b: b.data, a: a.data };
 }
 
 /** Σ d_j x_oj² with and without what was lost, over all experts. */

@@ -4,7 +4,6 @@
  */
 
 import { beforeAll, describe, expect, it } from "vitest";
-import { multiplyFactors, multiplyPlainly } from "../../src/core/codecs/product.ts";
 import {
   type DecodedModule,
   DecodeMemory,
@@ -18,7 +17,7 @@ import {
   open,
   type WeightType,
 } from "../../src/core/index.ts";
-import { fileBytes, packed, random, SIGN, shape, smallInput } from "../container/fixtures.ts";
+import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixtures.ts";
 import { numberToF16 } from "../helpers/parts.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
 
@@ -285,22 +284,6 @@ describe("decodeDelta", () => {
     expect(await failure(() => decodeDelta(module, factors, { budgetBytes: 100 }))).toBe("BUDGET");
     for (const into of [new Float32Array(3), new Float64Array(7 * 15) as never, new Float32Array(0)])
       expect(await failure(() => decodeDelta(module, factors, { into }))).toBe("TARGET_SIZE");
-  });
-
-  it("has the product of the plain loops, for all sizes around those of the kernel", () => {
-    const r = random(5);
-    const floats = (n: number): Float32Array =>
-      Float32Array.from({ length: n }, () => (r.below(2 ** 16) - 2 ** 15) / 2 ** (r.below(30) - 5));
-    const sizes: [number, number, number][] = [];
-    for (let i = 0; i < 40; i++) sizes.push([1 + r.below(70), 1 + r.below(20), 1 + r.below(150)]);
-    sizes.push([300, 16, 700], [257, 1, 4099], [1, 3, 30_000], [5, 600, 50], [4097, 2, 17]);
-    for (const [rows, rank, columns] of sizes) {
-      const [b, a] = [floats(rows * rank), floats(rank * columns)];
-      const [fast, plain] = [new Float32Array(rows * columns), new Float32Array(rows * columns)];
-      multiplyFactors(b, rank, a, columns, fast);
-      multiplyPlainly(b, rank, a, columns, plain);
-      expect(same(fast, plain), `${rows} × ${rank} × ${columns}`).toBe(true);
-    }
   });
 });
 
