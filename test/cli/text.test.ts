@@ -2,12 +2,13 @@ import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
 import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
-import type { Terminal } from "../../src/cli/terminal.ts";
 import { ERRORS, LqaError } from "../../src/core/index.ts";
 import { bandsText } from "../../src/report/bands.ts";
 
 /** A terminal that remembers what was written. */
-function memoryTerminal(): Terminal & { readonly written: { out: string; err: string } } {
+function memoryTerminal(): Parameters<typeof reportError>[2] & {
+  readonly written: { out: string; err: string };
+} {
   const written = { out: "", err: "" };
   const colors = picocolors.createColors(false);
   return {

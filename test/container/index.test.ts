@@ -1,7 +1,28 @@
 import fc from "fast-check";
 import { ByteBuffer } from "flatbuffers";
 import { describe, expect, test } from "vitest";
-import { type IndexVectors, SCHEMA } from "../../src/core/container/generated/schema.ts";
+import { CODEC_NAMES } from "../../src/core/codecs/registry.ts";
+import { ROTATIONS } from "../../src/core/codecs/rotation.ts";
+import {
+  BASE_LAYOUTS,
+  COMPRESSIONS,
+  ELEMENT_TYPES,
+  MODULE_ROLES,
+  MULTIPLIER_RULES,
+  TENSOR_ROLES,
+} from "../../src/core/container/encoding-record.ts";
+import {
+  BaseLayout,
+  Codec,
+  Compression,
+  ElementType,
+  type IndexVectors,
+  ModuleRole,
+  MultiplierRule,
+  Rotation,
+  SCHEMA,
+  TensorRole,
+} from "../../src/core/container/generated/schema.ts";
 import { readIndex } from "../../src/core/container/index-read.ts";
 import { writeIndex } from "../../src/core/container/index-write.ts";
 import { isLqaError } from "../../src/core/index.ts";
@@ -120,5 +141,27 @@ describe("index", () => {
     // slot 0: its offset stands at 36, relative to itself
     view.setUint32(36 + view.getUint32(36, true), 0x7fffffff, true);
     expect(() => readIndex(bytes)).toThrow(/LQA-M008 INDEX_VECTOR/);
+  });
+});
+
+const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+describe("names of the library and numbers of the schema are in one order", () => {
+  test.each([
+    ["ModuleRole", ModuleRole, MODULE_ROLES],
+    ["BaseLayout", BaseLayout, BASE_LAYOUTS],
+    ["TensorRole", TensorRole, TENSOR_ROLES],
+    ["Compression", Compression, COMPRESSIONS],
+    ["Codec", Codec, CODEC_NAMES],
+    ["Rotation", Rotation, ROTATIONS],
+    ["ElementType", ElementType, ELEMENT_TYPES.map((name) => name ?? "none")],
+  ] as const)("%s", (_, theirs, ours) => {
+    expect(ours.map(plain)).toEqual(Object.keys(theirs).map(plain));
+    expect(Object.values(theirs)).toEqual(ours.map((_, i) => i));
+  });
+
+  test("MultiplierRule", () => {
+    expect(MultiplierRule).toEqual({ None: 0, AlphaOverRank: 1, AlphaOverSqrtRank: 2, Explicit: 3 });
+    expect(MULTIPLIER_RULES).toEqual(["none", "alpha/r", "alpha/sqrt(r)", "explicit"]);
   });
 });

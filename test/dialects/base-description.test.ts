@@ -1,8 +1,8 @@
 /** What a base model says about its heads: config.json and the metadata of GGUF files. */
 
 import { describe, expect, it } from "vitest";
-import { ggufPairs } from "../../src/adapters/gguf/write.ts";
 import { baseFromConfig, baseFromGguf } from "../../src/adapters/index.ts";
+import { gguf } from "../helpers/gguf.ts";
 import { bytesOf } from "./build.ts";
 
 describe("config.json", () => {
@@ -27,31 +27,25 @@ describe("config.json", () => {
 });
 
 describe("GGUF", () => {
-  /** A file without tensors: its header and the pairs. `list` is a raw pair more. */
-  function gguf(pairs: Record<string, string | number>, list: Uint8Array = new Uint8Array()): Uint8Array {
-    const { count, bytes } = ggufPairs(new Map(Object.entries(pairs)));
-    const head = new DataView(new ArrayBuffer(24));
-    head.setUint32(0, 0x46554747, true);
-    head.setUint32(4, 3, true);
-    head.setBigUint64(16, BigInt(count + (list.length > 0 ? 1 : 0)), true);
-    return Buffer.concat([new Uint8Array(head.buffer), bytes, list]);
-  }
+  /** A file without tensors. */
+  const file = (pairs: Record<string, string | number | number[]>): Uint8Array =>
+    gguf({
+      metadata: Object.entries(pairs).map(([key, value]) => [
+        key,
+        Array.isArray(value) ? [9, [4, value]] : [typeof value === "string" ? 8 : 4, value],
+      ]),
+    });
   const llama = { "general.architecture": "llama", "llama.attention.head_count": 4 };
 
   it("one number of heads, or two", () => {
-    expect(baseFromGguf(gguf(llama))).toEqual({ architecture: "llama", heads: 4, keyHeads: 4 });
+    expect(baseFromGguf(file(llama))).toEqual({ architecture: "llama", heads: 4, keyHeads: 4 });
     const both = { ...llama, "llama.attention.head_count_kv": 2 };
-    expect(baseFromGguf(gguf(both))).toMatchObject({ heads: 4, keyHeads: 2 });
+    expect(baseFromGguf(file(both))).toMatchObject({ heads: 4, keyHeads: 2 });
   });
 
   it("a number for each layer is refused, not taken for that of the queries", () => {
-    const key = "llama.attention.head_count_kv";
-    const list = Buffer.alloc(8 + key.length + 4 + 4 + 8 + 8);
-    list.writeUInt32LE(key.length, 0);
-    list.write(key, 8);
-    let at = 8 + key.length;
-    // An array (9) of two U32 (4).
-    for (const value of [9, 4, 2, 0, 2, 1]) at = list.writeUInt32LE(value, at);
-    expect(() => baseFromGguf(gguf(llama, list))).toThrow(/UNSUPPORTED_DIALECT.*head_count_kv.*found a list/);
+    expect(() => baseFromGguf(file({ ...llama, "llama.attention.head_count_kv": [2, 1] }))).toThrow(
+      /UNSUPPORTED_DIALECT.*head_count_kv.*found a list/,
+    );
   });
 });

@@ -5,11 +5,11 @@
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { largestRank } from "../../src/adapters/bake.ts";
-import { ggufPairs } from "../../src/adapters/gguf/write.ts";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import { type Adapter, isLqaError, type Origin, type PlainTensor } from "../../src/core/index.ts";
-import { lazyModule } from "../../src/model/adapter.ts";
+import { shape } from "../container/fixtures.ts";
+import { gguf } from "../helpers/gguf.ts";
 import { writeSafetensors } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 import { Pickle } from "./pickles.ts";
@@ -147,31 +147,19 @@ describe("adapters decoded from files that anyone could have written", () => {
     shapes: { rank: number; out: number }[],
     tensor?: PlainTensor,
   ): Adapter => ({
-    modules: shapes.map(({ rank, out }, i) =>
-      lazyModule(
-        {
-          name: `blk.${i}.attn_q`,
-          role: "linear",
-          out,
-          in: 1,
-          kernel: [],
-          experts: 1,
-          rank,
-          baseLayout: "out-in",
-          multiplier: 1,
-          alpha: 0,
-          rule: "none",
-        },
-        () => new Float32Array(out * rank),
-        () => new Float32Array(rank),
-      ),
-    ),
+    modules: shapes.map(({ rank, out }, i) => ({
+      ...shape(`blk.${i}.attn_q`, { out, in: 1, rank, multiplier: 1, alpha: 0, rule: "none" }),
+      get b() {
+        return new Float32Array(out * rank);
+      },
+      a: new Float32Array(rank),
+    })),
     tensors: tensor === undefined ? [] : [tensor],
     origin,
     meta: {},
   });
   const one = [{ rank: 1, out: 1 }];
-  const gguf = (pairs: Uint8Array): Origin => ({ dialect: "gguf", element: "F32", pairs });
+  const carrying = (pairs: Uint8Array): Origin => ({ dialect: "gguf", element: "F32", pairs });
   const refused = (kind: string, message: RegExp, given: Adapter, options = {}): void => {
     try {
       writeAdapter(given, { factors: "source", ...options });
@@ -195,16 +183,14 @@ describe("adapters decoded from files that anyone could have written", () => {
     refused(
       "UNSUPPORTED_DIALECT",
       /F32, F16 or BF16.*found I32/,
-      adapter(gguf(new Uint8Array()), one, tensor),
+      adapter(carrying(new Uint8Array()), one, tensor),
     );
   });
 
   it("get no gigabytes of padding between the tensors of a GGUF file", () => {
-    const { bytes } = ggufPairs(new Map([["general.alignment", 2 ** 30]]));
-    // As U32, which alignments are: the writer knows F32 only.
-    new DataView(bytes.buffer).setUint32(bytes.length - 8, 4, true);
-    new DataView(bytes.buffer).setUint32(bytes.length - 4, 2 ** 30, true);
-    refused("BUDGET", /at most 67108864 bytes of padding/, adapter(gguf(bytes), [...one, ...one]));
+    // Its pairs begin behind the header of 24 bytes.
+    const pairs = gguf({ metadata: [["general.alignment", [4, 2 ** 30]]] }).subarray(24);
+    refused("BUDGET", /at most 67108864 bytes of padding/, adapter(carrying(pairs), [...one, ...one]));
   });
 
   it.each([{ to: "mlx" }, { to: "peft", portable: true }])(

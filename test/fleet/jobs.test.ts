@@ -12,9 +12,8 @@ import {
   verifyFleet,
   workFleet,
 } from "../../src/fleet/index.ts";
-import { jobOf, parseJob } from "../../src/fleet/job.ts";
 import { encodedAlone, SETTINGS, writeAdapters } from "../helpers/fleet.ts";
-import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
+import { jobOf, memoryQueue, memoryStorage, parseJob } from "../helpers/memory-fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -2,9 +2,8 @@
 import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import { type FleetJob, openQueue, type Verdict, type WorkQueue } from "../../src/fleet/index.ts";
-import { jobOf } from "../../src/fleet/job.ts";
-import { FIRST_PAUSE } from "../../src/fleet/queue.ts";
 import { rateOf } from "../../src/fleet/redis-queue.ts";
+import { FIRST_PAUSE, jobOf } from "../helpers/memory-fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 
 const program = findRedis();

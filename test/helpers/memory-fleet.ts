@@ -11,9 +11,11 @@ import { join, sep } from "node:path";
 import { ERRORS, LqaError } from "../../src/core/index.ts";
 import { assertNotAborted } from "../../src/core/io/source.ts";
 import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet/index.ts";
-import { nameIn } from "../../src/fleet/job.ts";
+import { jobOf, nameIn, parseJob } from "../../src/fleet/job.ts";
 import { parseLocation } from "../../src/fleet/location.ts";
-import { ATTEMPTS } from "../../src/fleet/queue.ts";
+import { ATTEMPTS, FIRST_PAUSE } from "../../src/fleet/queue.ts";
+
+export { FIRST_PAUSE, jobOf, parseJob };
 
 const compare = (x: string, y: string): number => Buffer.compare(Buffer.from(x), Buffer.from(y));
 

@@ -10,29 +10,26 @@ import { describe, expect, it } from "vitest";
 import { writeAdapter } from "../../src/adapters/index.ts";
 import { adapterContent } from "../../src/adapters/read-write.ts";
 import type { Adapter } from "../../src/core/index.ts";
-import { lazyModule } from "../../src/model/adapter.ts";
 import { writeTarget } from "../../src/node/convert-file.ts";
+import { shape } from "../container/fixtures.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
-
-const SHAPE = {
-  role: "linear",
-  kernel: [],
-  experts: 1,
-  baseLayout: "out-in",
-  alpha: 4,
-  rule: "alpha/r",
-} as const;
 
 /** Four modules whose factors are made on demand. `asked` records each access; the last holds `value`. */
 function adapterOf(asked: string[], value = 1): Adapter {
   const modules = [0, 1, 2, 3].map((i) => {
-    const name = `model.layers.${i}.self_attn.q_proj`;
-    const factor = (which: string) => () => {
+    const factor = (which: string): Float32Array => {
       asked.push(`${i}${which}`);
       return new Float32Array(16).fill(i === 3 ? value : i / 8);
     };
-    const shape = { ...SHAPE, name, out: 8, in: 8, rank: 2, multiplier: 2 };
-    return lazyModule(shape, factor("b"), factor("a"));
+    return {
+      ...shape(`model.layers.${i}.self_attn.q_proj`, { out: 8, in: 8, rank: 2 }),
+      get b() {
+        return factor("b");
+      },
+      get a() {
+        return factor("a");
+      },
+    };
   });
   return { modules, tensors: [], origin: undefined, meta: { architecture: "qwen2" } };
 }

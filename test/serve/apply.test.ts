@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { decodeModule, type ErrorName, encodingLabel, isLqaError } from "../../src/core/index.ts";
-import { rowsOf } from "../../src/serve/activations.ts";
-import { applyRowsPlainly } from "../../src/serve/apply.ts";
 import { type Activations, applyPacked, type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { ApplyKernel } from "../../src/serve/kernels/apply-kernel.ts";
 import { f16ToNumber, numberToF16 } from "../helpers/parts.ts";
+import { applyRowsPlainly, rowsOf } from "./both-ways.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "./modules.ts";
 
 const kernel = ApplyKernel.make()!;

@@ -4,6 +4,8 @@ import { rowsOf } from "../../src/serve/activations.ts";
 import { applyRowsPlainly } from "../../src/serve/apply.ts";
 import { applyPacked, type ResidentModule } from "../../src/serve/index.ts";
 
+export { applyRowsPlainly, rowsOf };
+
 export function waves(length: number): Float32Array {
   return Float32Array.from({ length }, (_, i) => Math.sin(i * i));
 }

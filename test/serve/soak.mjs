@@ -18,7 +18,6 @@ import { join } from "node:path";
 import v8 from "node:v8";
 import vm from "node:vm";
 import { linear } from "../../bench/seven-b.mjs";
-import { concat } from "../../dist/core/container/bytes.js";
 import { isLqaError, memorySource } from "../../dist/core/index.js";
 import { prepareFile } from "../../dist/core/write/write.js";
 import { AdapterPool, applyBatch } from "../../dist/serve/index.js";
@@ -68,7 +67,7 @@ const collect = vm.runInNewContext("gc");
 
 async function fileOf(bands, length) {
   const modules = LAYERS.map((name) => linear(name, length, length, bands));
-  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+  return Buffer.concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
 }
 
 /**
