@@ -1,9 +1,9 @@
 /** The registries of spec annex I against the schema and the sources: what is assigned is what is known, and nothing else. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { TRELLIS_TABLES } from "../src/core/codecs/trellis.ts";
 import { KNOWN_SECTIONS } from "../src/core/container/chunks-read.ts";
 import * as prologue from "../src/core/container/prologue.ts";
+import { TRELLIS_TABLES } from "./helpers/parts.ts";
 
 interface Registry {
   readonly title: string;

@@ -2,11 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { compareNames } from "../src/core/container/names.ts";
-import { loadZstd } from "../src/core/container/zstd.ts";
-import { frameLength } from "../src/core/container/zstd-frame.ts";
 import { decodeModule, type Encoding, type Planes } from "../src/core/index.ts";
 import { shape } from "./container/fixtures.ts";
+import { compareNames, frameLength, loadZstd } from "./helpers/parts.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../spec/${path}`, import.meta.url), "utf8");
 const annex = read("lqa-v1.md").split("\n## Annex L")[1]!;

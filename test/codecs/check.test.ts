@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkScales, firstUnusedBit } from "../../src/core/codecs/check.ts";
-import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { type Encoding, encodingLabel, type Planes } from "../../src/core/index.ts";
+import { checkScales, firstUnusedBit, lower, planeSizes } from "../helpers/parts.ts";
 import { checkPlanes, expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);

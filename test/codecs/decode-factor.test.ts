@@ -4,11 +4,18 @@
  */
 
 import { describe, expect, it } from "vitest";
-import { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
-import type { DecodeTarget } from "../../src/core/codecs/encoding.ts";
-import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
-import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import { type Encoding, isLqaError } from "../../src/core/index.ts";
+import {
+  DecodeKernel,
+  type DecodeTarget,
+  decodeFactor,
+  decodePlain,
+  decodePlanes,
+  type FactorJob,
+  lower,
+  type Part,
+  planeSizes,
+} from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 

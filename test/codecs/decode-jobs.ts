@@ -4,12 +4,19 @@
  * @module
  */
 
-import { decodePlain } from "../../src/core/codecs/decode.ts";
-import { FLOAT_BYTES } from "../../src/core/codecs/encoding.ts";
-import type { FactorJob, Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
-import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
 import type { Encoding, FloatType } from "../../src/core/index.ts";
-import { numberToBits, numberToF16, readBits, writeBits } from "../helpers/parts.ts";
+import {
+  decodePlain,
+  type FactorJob,
+  FLOAT_BYTES,
+  lower,
+  numberToBits,
+  numberToF16,
+  type Part,
+  planeSizes,
+  readBits,
+  writeBits,
+} from "../helpers/parts.ts";
 
 /**
  * A part of arbitrary bytes.

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { FactorJob } from "../../src/core/codecs/decode.ts";
-import { DecodeKernel } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { type Encoding, encodingLabel, type ScaleType } from "../../src/core/index.ts";
+import { DecodeKernel, type FactorJob } from "../helpers/parts.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
 /** Every encoding, ignoring its group. */

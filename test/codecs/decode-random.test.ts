@@ -8,8 +8,8 @@
  */
 
 import { describe, expect, it } from "vitest";
-import { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
 import { type Encoding, encodingLabel, type ScaleType } from "../../src/core/index.ts";
+import { DecodeKernel, type FactorJob, type Part } from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 

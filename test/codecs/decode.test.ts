@@ -1,9 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodePlanes } from "../../src/core/codecs/decode.ts";
-import { planeSizes } from "../../src/core/codecs/registry.ts";
 import { type Encoding, isLqaError, type Planes } from "../../src/core/index.ts";
-import { numberToF16 } from "../helpers/parts.ts";
+import { decodePlanes, numberToF16, planeSizes } from "../helpers/parts.ts";
 import { expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);

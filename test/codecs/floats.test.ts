@@ -12,7 +12,7 @@ import {
   readBits,
   readElement,
   writeBits,
-} from "../../src/core/codecs/floats.ts";
+} from "../helpers/parts.ts";
 
 /** The number of a binary16 or bfloat16 pattern by its definition. */
 function defined(bits: number, fractionBits: number, bias: number): number {

@@ -2,12 +2,16 @@
 
 import fc from "fast-check";
 import { usedGroups } from "../../src/core/codecs/canonical.ts";
-import { checkPlane, type PlaneReport } from "../../src/core/codecs/check.ts";
-import { groupCount } from "../../src/core/codecs/encoding.ts";
-import { lower, planeSizes } from "../../src/core/codecs/registry.ts";
-import { trellisTable } from "../../src/core/codecs/trellis.ts";
 import type { Encoding, Planes } from "../../src/core/index.ts";
-import { readElement } from "../helpers/parts.ts";
+import {
+  checkPlane,
+  groupCount,
+  lower,
+  type PlaneReport,
+  planeSizes,
+  readElement,
+  trellisTable,
+} from "../helpers/parts.ts";
 
 const scale = fc.constantFrom("f16", "bf16");
 const group = fc.constantFrom(0, 16, 32, 64, 128);

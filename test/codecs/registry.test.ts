@@ -5,9 +5,6 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import type { Codec } from "../../src/core/codecs/codec.ts";
-import { NOTHING } from "../../src/core/codecs/encoding.ts";
-import { planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
-import { readEncoding, writeEncoding } from "../../src/core/container/encoding-record.ts";
 import {
   type Encoding,
   encodingLabel,
@@ -20,9 +17,18 @@ import {
 import { encodingText } from "../../src/report/bands.ts";
 import { inspectLqa } from "../../src/report/index.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
-import { programOf } from "../../src/webgpu/program.ts";
 import { random, shape } from "../container/fixtures.ts";
-import { concat, prepareFile, readElement } from "../helpers/parts.ts";
+import {
+  concat,
+  NOTHING,
+  planeSizes,
+  prepareFile,
+  programOf,
+  readElement,
+  readEncoding,
+  registerCodec,
+  writeEncoding,
+} from "../helpers/parts.ts";
 
 /** Codes of `bits` bits in groups of 32, with the field `table` for their bits. */
 interface ToyEncoding {

@@ -1,10 +1,16 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/core/codecs/rotation.ts";
-import { TRELLIS_TABLES, trellisTable } from "../../src/core/codecs/trellis.ts";
-import { readEncoding, writeEncoding } from "../../src/core/container/encoding-record.ts";
 import { type Encoding, isLqaError } from "../../src/core/index.ts";
+import {
+  readEncoding,
+  rotateIntegers,
+  rotateWeights,
+  scaleOfRotated,
+  TRELLIS_TABLES,
+  trellisTable,
+  writeEncoding,
+} from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
 
 const tables = [...TRELLIS_TABLES.values()];

@@ -1,18 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodePlanes } from "../../src/core/codecs/decode.ts";
 import { kernelEngine } from "../../src/core/codecs/kernels/viterbi-kernel.ts";
-import {
-  TRELLIS_TABLES,
-  type TrellisTable,
-  trellisSteps,
-  trellisTable,
-} from "../../src/core/codecs/trellis.ts";
 import { continueWindows, encodeTrellis, packWindows } from "../../src/core/codecs/viterbi.ts";
 import { BLOCK, type ViterbiEngine } from "../../src/core/codecs/viterbi-engine.ts";
 import { plainEngine } from "../../src/core/codecs/viterbi-plain.ts";
 import { random } from "../container/fixtures.ts";
-import { unpackCodes } from "../helpers/parts.ts";
+import {
+  decodePlanes,
+  TRELLIS_TABLES,
+  type TrellisTable,
+  trellisSteps,
+  trellisTable,
+  unpackCodes,
+} from "../helpers/parts.ts";
 
 const plain = plainEngine();
 const kernel = kernelEngine()!;

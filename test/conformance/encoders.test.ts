@@ -11,9 +11,9 @@ import { describe, expect, it } from "vitest";
 // @ts-expect-error
 import { ENCODINGS, encodings } from "../../conformance/encoders/settings.mjs";
 import { readAdapter } from "../../src/adapters/index.ts";
-import { readIndex } from "../../src/core/container/index-read.ts";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
+import { readIndex } from "../helpers/parts.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));

@@ -15,9 +15,8 @@ import { describe, expect, it } from "vitest";
 import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 // @ts-expect-error
 import { loadCases } from "../../conformance/runner/cases.mjs";
-import { readIndex } from "../../src/core/container/index-read.ts";
 import * as library from "../../src/core/index.ts";
-import { sha256, toHex } from "../helpers/parts.ts";
+import { readIndex, sha256, toHex } from "../helpers/parts.ts";
 
 interface Run {
   readonly path: string;

@@ -17,10 +17,9 @@ import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 import { loadCases } from "../../conformance/runner/cases.mjs";
 // @ts-expect-error
 import { judge } from "../../conformance/runner/compare.mjs";
-import { readIndex } from "../../src/core/container/index-read.ts";
 import * as library from "../../src/core/index.ts";
 import { mergeFile } from "../../src/node/index.ts";
-import { sha256, toHex } from "../helpers/parts.ts";
+import { readIndex, sha256, toHex } from "../helpers/parts.ts";
 
 const root = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 const read = (path: string): Buffer => readFileSync(join(root, path));

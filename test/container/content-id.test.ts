@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { moduleContent } from "../../src/core/container/digests.ts";
 import type { Encoding } from "../../src/core/index.ts";
+import { moduleContent } from "../helpers/parts.ts";
 import { shape } from "./fixtures.ts";
 
 describe("the content record of a module", () => {

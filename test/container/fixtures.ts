@@ -1,7 +1,5 @@
 /** Seeded packed modules and small files for the container's own tests. */
 
-import { FLOAT_BYTES } from "../../src/core/codecs/encoding.ts";
-import { planeSizes } from "../../src/core/codecs/registry.ts";
 import {
   type Band,
   type Encoding,
@@ -10,7 +8,14 @@ import {
   type PlainTensor,
   type Planes,
 } from "../../src/core/index.ts";
-import { concat, type PackedModule, prepareFile, type SectionInput } from "../helpers/parts.ts";
+import {
+  concat,
+  FLOAT_BYTES,
+  type PackedModule,
+  planeSizes,
+  prepareFile,
+  type SectionInput,
+} from "../helpers/parts.ts";
 
 /** Small, fast, seeded: xorshift32, as bytes. */
 export function random(seed: number): { byte(): number; below(n: number): number } {

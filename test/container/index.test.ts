@@ -1,16 +1,6 @@
 import fc from "fast-check";
 import { ByteBuffer } from "flatbuffers";
 import { describe, expect, test } from "vitest";
-import { CODEC_NAMES } from "../../src/core/codecs/registry.ts";
-import { ROTATIONS } from "../../src/core/codecs/rotation.ts";
-import {
-  BASE_LAYOUTS,
-  COMPRESSIONS,
-  ELEMENT_TYPES,
-  MODULE_ROLES,
-  MULTIPLIER_RULES,
-  TENSOR_ROLES,
-} from "../../src/core/container/encoding-record.ts";
 import {
   BaseLayout,
   Codec,
@@ -23,12 +13,22 @@ import {
   SCHEMA,
   TensorRole,
 } from "../../src/core/container/generated/schema.ts";
-import { readIndex } from "../../src/core/container/index-read.ts";
-import { writeIndex } from "../../src/core/container/index-write.ts";
 import { isLqaError } from "../../src/core/index.ts";
 
 // @ts-expect-error: flatc's code, without types
 import { Index } from "../generated/lqa/index.js";
+import {
+  BASE_LAYOUTS,
+  CODEC_NAMES,
+  COMPRESSIONS,
+  ELEMENT_TYPES,
+  MODULE_ROLES,
+  MULTIPLIER_RULES,
+  ROTATIONS,
+  readIndex,
+  TENSOR_ROLES,
+  writeIndex,
+} from "../helpers/parts.ts";
 
 const RANGES = { u8: 0xff, u16: 0xffff, u32: 0xffffffff } as const;
 

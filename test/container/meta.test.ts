@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeMeta } from "../../src/core/container/meta.ts";
-import { encodeMeta } from "../../src/core/container/meta-write.ts";
 import { isLqaError, type MetaValue } from "../../src/core/index.ts";
+import { decodeMeta, encodeMeta } from "../helpers/parts.ts";
 
 const key = fc
   .string({

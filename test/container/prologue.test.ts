@@ -1,11 +1,17 @@
 /** The first and the last 64 bytes, byte by byte, and what their errors say. */
 
 import { describe, expect, test } from "vitest";
-import { readTrailer, writeTrailer } from "../../src/core/container/digests.ts";
-import { checkChunkCrc, chunkCrc, layOut } from "../../src/core/container/layout.ts";
 import { readPrologue, writePrologue } from "../../src/core/container/prologue.ts";
 import { isLqaError, type LimitSet, type Prologue } from "../../src/core/index.ts";
-import { crc32, toHex } from "../helpers/parts.ts";
+import {
+  checkChunkCrc,
+  chunkCrc,
+  crc32,
+  layOut,
+  readTrailer,
+  toHex,
+  writeTrailer,
+} from "../helpers/parts.ts";
 
 const prologue: Prologue = {
   major: 1,

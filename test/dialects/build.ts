@@ -4,9 +4,8 @@
  * @module
  */
 
-import { fromFloat32 } from "../../src/adapters/elements.ts";
 import type { ElementType } from "../../src/core/index.ts";
-import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import { fromFloat32, type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
 
 /** A float tensor of seeded values. */

@@ -2,12 +2,11 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fromFloat32 } from "../../src/adapters/elements.ts";
 import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
 import { readCalibration } from "../../src/adapters/index.ts";
 import { isLqaError, type ModuleShape } from "../../src/core/index.ts";
 import { dat, f32Bytes, gguf, imatrix } from "../helpers/gguf.ts";
-import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import { fromFloat32, type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { bytesOf, zeros } from "./build.ts";
 
 function shape(name: string, inputs: number, more: Partial<ModuleShape> = {}): ModuleShape {

@@ -1,9 +1,9 @@
 /** Zip archives, npz and ONNX adapters that lie: typed errors, nothing allocated before its size was believed. */
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
-import { readOnnxAdapter, writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import { readNpz } from "../../src/adapters/pickle/npz.ts";
 import { readZip } from "../../src/adapters/pickle/zip.ts";
+import { readOnnxAdapter, writeOnnxAdapter } from "../helpers/parts.ts";
 import { bytesOf, floats } from "./build.ts";
 import { npy, npz } from "./small.ts";
 

@@ -3,9 +3,8 @@
  */
 
 import { describe, expect, it } from "vitest";
-import { readGguf } from "../../src/adapters/gguf/read.ts";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors } from "../helpers/parts.ts";
+import { readGguf, readSafetensors } from "../helpers/parts.ts";
 import { directory, floats } from "./build.ts";
 
 const BASE = { architecture: "qwen2", heads: 2, keyHeads: 2 };

@@ -2,10 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readGguf } from "../../src/adapters/gguf/read.ts";
 import { GGUF_TYPES } from "../../src/adapters/gguf/types.ts";
 import { isLqaError } from "../../src/core/index.ts";
 import { f32Bytes, gguf, type TestGguf, type TypedValue } from "../helpers/gguf.ts";
+import { readGguf } from "../helpers/parts.ts";
 
 const tensor = (...values: number[]) => ({ dims: [values.length], data: f32Bytes(values) });
 const kindOf = (bytes: Uint8Array): string => {

@@ -6,11 +6,10 @@ import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { largestRank } from "../../src/adapters/bake.ts";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import { type Adapter, isLqaError, type Origin, type PlainTensor } from "../../src/core/index.ts";
 import { shape } from "../container/fixtures.ts";
 import { gguf } from "../helpers/gguf.ts";
-import { writeSafetensors } from "../helpers/parts.ts";
+import { writeOnnxAdapter, writeSafetensors } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 import { Pickle } from "./pickles.ts";
 

@@ -2,8 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { DIALECTS, readAdapter, type SourceFiles } from "../../src/adapters/index.ts";
-import { openSource } from "../../src/adapters/source.ts";
-import { writeSafetensors } from "../helpers/parts.ts";
+import { openSource, writeSafetensors } from "../helpers/parts.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 
 const keys = (...names: string[]): Uint8Array =>

@@ -5,9 +5,8 @@
 
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { compilePatterns, lookUp } from "../../src/adapters/peft/pattern.ts";
 import { isLqaError } from "../../src/core/index.ts";
-import { configurationMeter } from "../helpers/parts.ts";
+import { compilePatterns, configurationMeter, lookUp } from "../helpers/parts.ts";
 
 type Random = (below: number) => number;
 const at = (name: string): string => new URL(`../../fuzz/${name}`, import.meta.url).href;

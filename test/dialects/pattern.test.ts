@@ -1,8 +1,7 @@
 /** rank_pattern and alpha_pattern: Python's meaning, the first match in file order, and no time to be stolen. */
 
 import { describe, expect, it } from "vitest";
-import { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
-import { configurationMeter } from "../helpers/parts.ts";
+import { compilePatterns, configurationMeter, lookUp, type PatternTable } from "../helpers/parts.ts";
 
 const names = [
   "q_proj",

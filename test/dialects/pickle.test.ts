@@ -3,8 +3,8 @@
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { readTorchFile } from "../../src/adapters/pickle/torch.ts";
-import { readTensorFile } from "../../src/adapters/tensor-file.ts";
 import { isLqaError } from "../../src/core/index.ts";
+import { readTensorFile } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 import { archive, legacyFile, Pickle, stateDict, torchFile } from "./pickles.ts";
 

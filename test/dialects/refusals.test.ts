@@ -1,10 +1,9 @@
 /** What no dialect may guess, what is no LoRA, and files that were damaged: a reason each time, never a wrong ΔW. */
 
 import { describe, expect, it } from "vitest";
-import { toFloat32 } from "../../src/adapters/elements.ts";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { isLqaError } from "../../src/core/index.ts";
-import { readSafetensors, type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
 import { bytesOf, floats, zeros } from "./build.ts";
 import { deltaOf } from "./delta.ts";

@@ -2,14 +2,14 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type ElementType, isLqaError } from "../../src/core/index.ts";
 import {
+  ELEMENT_BYTES,
   readSafetensors,
   type SafeTensor,
   toFloat32,
   writeSafetensors,
-} from "../../src/adapters/safetensors.ts";
-import { type ElementType, isLqaError } from "../../src/core/index.ts";
-import { ELEMENT_BYTES } from "../../src/model/adapter.ts";
+} from "../helpers/parts.ts";
 import { bytesOf, floats, rawSafetensors } from "./build.ts";
 
 const element = fc.constantFrom(...(Object.keys(ELEMENT_BYTES) as ElementType[]));

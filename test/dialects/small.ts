@@ -7,12 +7,16 @@
 
 import { zipSync } from "fflate";
 import { Builder } from "flatbuffers";
-import { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";
 import type { DialectName, ReadOptions, SourceFiles } from "../../src/adapters/index.ts";
-import { writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import type { MultiplierRule, TensorRole } from "../../src/core/index.ts";
 import { gguf, type TypedValue } from "../helpers/gguf.ts";
-import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import {
+  fromFloat32,
+  type SafeTensor,
+  toFloat32,
+  writeOnnxAdapter,
+  writeSafetensors,
+} from "../helpers/parts.ts";
 import { bytesOf, floats } from "./build.ts";
 import { torchFile } from "./pickles.ts";
 

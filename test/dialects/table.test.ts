@@ -7,9 +7,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { DIALECTS, type DialectName, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { openSource } from "../../src/adapters/source.ts";
 import { type Adapter, isLqaError, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
+import { openSource } from "../helpers/parts.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

@@ -1,13 +1,17 @@
 /** Every dialect in its variants: detected alone, read to the ΔW that its tensors say, and written as it was. */
 
 import { describe, expect, it } from "vitest";
-import { isGguf, readGguf } from "../../src/adapters/gguf/read.ts";
 import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { isOnnxAdapter, readOnnxAdapter } from "../../src/adapters/onnx/file.ts";
-import { openSource } from "../../src/adapters/source.ts";
-import { readTensorFile } from "../../src/adapters/tensor-file.ts";
 import { type Adapter, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
+import {
+  isGguf,
+  isOnnxAdapter,
+  openSource,
+  readGguf,
+  readOnnxAdapter,
+  readTensorFile,
+} from "../helpers/parts.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 

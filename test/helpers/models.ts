@@ -6,8 +6,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromFloat32 } from "../../src/adapters/elements.ts";
-import { type SafeTensor, toFloat32, writeSafetensors } from "./parts.ts";
+import { fromFloat32, type SafeTensor, toFloat32, writeSafetensors } from "./parts.ts";
 import { normal } from "./random.ts";
 
 /** A whole model: name to tensor. */

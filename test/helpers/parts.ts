@@ -1,16 +1,34 @@
 /**
- * Parts of the library that tests make their inputs with, and that have no public face. A file that moves is changed here alone;
- * what a part does is tested in a file of its own.
+ * Parts of the library that have no public face, and that several tests use: to make files and adapters, to look into them, or as
+ * the subject of more than one. No other file of the tests imports these modules, so that one that moves is changed here alone.
  */
-export { configurationMeter } from "../../src/adapters/json.ts";
+
+export { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";
+export { isGguf, readGguf } from "../../src/adapters/gguf/read.ts";
+export { configurationMeter, type JsonValue, parseJson } from "../../src/adapters/json.ts";
+export { isOnnxAdapter, readOnnxAdapter, writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
+export { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
 export {
   readSafetensors,
   type SafeTensor,
-  toFloat32,
   writeSafetensors,
 } from "../../src/adapters/safetensors.ts";
+export { openSource } from "../../src/adapters/source.ts";
+export { readTensorFile } from "../../src/adapters/tensor-file.ts";
 export {
+  checkPlane,
+  checkScales,
+  firstUnusedBit,
+  nonfiniteElement,
+  type PlaneReport,
+} from "../../src/core/codecs/check.ts";
+export { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
+export { type DecodeTarget, FLOAT_BYTES, groupCount, NOTHING } from "../../src/core/codecs/encoding.ts";
+export {
+  bf16ToNumber,
+  bitsToNumber,
   f16ToNumber,
+  f32BitsToF16,
   f64ToF16,
   numberToBf16,
   numberToBits,
@@ -23,12 +41,64 @@ export {
   unusedBits,
   writeBits,
 } from "../../src/core/codecs/floats.ts";
+export { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
+export { CODEC_NAMES, lower, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
+export { ROTATIONS, rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/core/codecs/rotation.ts";
+export {
+  nextBlock,
+  seedWords,
+  type Twister,
+  takeDraws,
+  takeOutputs,
+  twisterAt,
+} from "../../src/core/codecs/start/mt19937.ts";
+export {
+  TRELLIS_TABLES,
+  type TrellisTable,
+  trellisSteps,
+  trellisTable,
+} from "../../src/core/codecs/trellis.ts";
 export { align, concat, crc32, crc32Portable, toHex } from "../../src/core/container/bytes.ts";
+export { moduleContent, readTrailer, writeTrailer } from "../../src/core/container/digests.ts";
+export {
+  BASE_LAYOUTS,
+  COMPRESSIONS,
+  ELEMENT_TYPES,
+  MODULE_ROLES,
+  MULTIPLIER_RULES,
+  readEncoding,
+  TENSOR_ROLES,
+  writeEncoding,
+} from "../../src/core/container/encoding-record.ts";
+export { readIndex } from "../../src/core/container/index-read.ts";
+export { writeIndex } from "../../src/core/container/index-write.ts";
+export {
+  checkChunkCrc,
+  chunkCrc,
+  layOut,
+  type PlaneExtent,
+  payloadLength,
+  planeExtents,
+  splitPayload,
+} from "../../src/core/container/layout.ts";
+export { decodeMeta } from "../../src/core/container/meta.ts";
 export { encodeMeta } from "../../src/core/container/meta-write.ts";
+export {
+  compareNames,
+  decodeName,
+  encodeName,
+  frontCode,
+  nameReader,
+  sortByName,
+} from "../../src/core/container/names.ts";
 export { createSha256, sha256 } from "../../src/core/container/sha256.ts";
+export { loadZstd, loadZstdCodec, zstdOf } from "../../src/core/container/zstd.ts";
+export { frameLength } from "../../src/core/container/zstd-frame.ts";
 export {
   type ContainerInput,
   type PackedModule,
   prepareFile,
   type SectionInput,
 } from "../../src/core/write/write.ts";
+export { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
+export { allTables, programOf } from "../../src/webgpu/program.ts";

@@ -17,9 +17,14 @@ import {
   type PlainTensor,
 } from "../../src/core/index.ts";
 import type { EncodeOptions } from "../../src/encode/index.ts";
-import { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
 import { packed } from "../container/fixtures.ts";
-import type { ContainerInput, PackedModule, SectionInput } from "../helpers/parts.ts";
+import {
+  type ContainerInput,
+  ELEMENT_BYTES,
+  multiplierByRule,
+  type PackedModule,
+  type SectionInput,
+} from "../helpers/parts.ts";
 
 /** Names as they occur, and names as nobody expects them: anything of 1 to 512 bytes without control characters. */
 export const names: fc.Arbitrary<string> = fc.oneof(

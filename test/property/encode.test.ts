@@ -2,8 +2,6 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodePlain } from "../../src/core/codecs/decode.ts";
-import { lower } from "../../src/core/codecs/registry.ts";
 import {
   type Adapter,
   inputLength,
@@ -16,7 +14,15 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { type EncodeOptions, encodeAdapter } from "../../src/encode/index.ts";
-import { concat, f64ToF16, numberToF16, prepareFile, type SectionInput } from "../helpers/parts.ts";
+import {
+  concat,
+  decodePlain,
+  f64ToF16,
+  lower,
+  numberToF16,
+  prepareFile,
+  type SectionInput,
+} from "../helpers/parts.ts";
 import { contentOf, streamed } from "../read/events.ts";
 import { adapters, options } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";

@@ -5,9 +5,8 @@ import { describe, expect, test } from "vitest";
 // The fuzz targets are plain JavaScript, without types.
 // @ts-expect-error
 import { sealFile } from "../../fuzz/seal.mjs";
-import { loadZstdCodec } from "../../src/core/container/zstd.ts";
 import { memorySource, open, validate } from "../../src/core/index.ts";
-import { concat, prepareFile } from "../helpers/parts.ts";
+import { concat, loadZstdCodec, prepareFile } from "../helpers/parts.ts";
 import {
   comparable,
   contentOf,

@@ -2,12 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeMeta } from "../../src/core/container/meta.ts";
-import { compareNames, encodeName } from "../../src/core/container/names.ts";
 import { isLqaError, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { fileBytes, packed, shape } from "../container/fixtures.ts";
-import { encodeMeta } from "../helpers/parts.ts";
+import { compareNames, decodeMeta, encodeMeta, encodeName } from "../helpers/parts.ts";
 import { metaMaps, names } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 

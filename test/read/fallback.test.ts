@@ -32,7 +32,7 @@ function refuse(): never {
 
 describe("the decoder", () => {
   it("has a kernel here", async () => {
-    const { DecodeKernel } = await import("../../src/core/codecs/kernels/decode-kernel.ts");
+    const { DecodeKernel } = await import("../helpers/parts.ts");
     expect(DecodeKernel.make()).toBeDefined();
   });
 
@@ -52,7 +52,7 @@ describe("the decoder", () => {
     hide();
     const without = await import("../../src/core/index.ts");
     expect(without.open).not.toBe(library.open);
-    const { DecodeKernel } = await import("../../src/core/codecs/kernels/decode-kernel.ts");
+    const { DecodeKernel } = await import("../helpers/parts.ts");
     expect(DecodeKernel.make()).toBeUndefined();
     expect(await hashOf(without, bytes)).toBe(expected);
   });

@@ -7,14 +7,8 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import {
-  BASE_LAYOUTS,
-  COMPRESSIONS,
-  ELEMENT_TYPES,
-  MODULE_ROLES,
-} from "../../src/core/container/encoding-record.ts";
-import { readIndex } from "../../src/core/container/index-read.ts";
 import { open } from "../../src/core/index.ts";
+import { BASE_LAYOUTS, COMPRESSIONS, ELEMENT_TYPES, MODULE_ROLES, readIndex } from "../helpers/parts.ts";
 
 const require = createRequire(import.meta.url);
 const root = fileURLToPath(new URL("../..", import.meta.url));

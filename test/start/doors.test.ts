@@ -2,13 +2,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { payloadLength } from "../../src/core/container/layout.ts";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
-import { programOf } from "../../src/webgpu/program.ts";
 import { lqa } from "../helpers/cli.ts";
+import { payloadLength, programOf } from "../helpers/parts.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { factorsIn } from "../webgpu/packed.ts";
 import { SEED, trained } from "./trained.ts";

@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import { startKernel } from "../../src/core/codecs/kernels/start-kernel.ts";
 import { addMixture, type Mixture } from "../../src/core/codecs/start/mixture.ts";
-import { nextBlock, seedWords, type Twister, takeDraws } from "../../src/core/codecs/start/mt19937.ts";
 import { random } from "../container/fixtures.ts";
+import { nextBlock, seedWords, type Twister, takeDraws } from "../helpers/parts.ts";
 
 const hash = (array: Float32Array | Uint32Array): string => createHash("sha256").update(array).digest("hex");
 const generator = (next: number): Twister => ({ words: seedWords(7), next });

@@ -1,10 +1,10 @@
 /** Recovery of starts: the elimination, an uncommon seed from the weights alone, and adapters that have none. */
 import { describe, expect, it } from "vitest";
-import { seedWords, takeOutputs, twisterAt } from "../../src/core/codecs/start/mt19937.ts";
 import { bitMatrix, plainMatrix } from "../../src/encode/start/eliminate.ts";
 import { spacingsOf } from "../../src/encode/start/orders.ts";
 import { recoverStart, type Subject } from "../../src/encode/start/recover.ts";
 import { random } from "../container/fixtures.ts";
+import { seedWords, takeOutputs, twisterAt } from "../helpers/parts.ts";
 
 const SEED = 2779005848;
 const RANK = 8;

@@ -4,13 +4,10 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
-import { seedWords } from "../../src/core/codecs/start/mt19937.ts";
-import { readIndex } from "../../src/core/container/index-read.ts";
-import { writeIndex } from "../../src/core/container/index-write.ts";
 import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { random } from "../container/fixtures.ts";
-import { crc32 } from "../helpers/parts.ts";
+import { crc32, readIndex, seedWords, writeIndex } from "../helpers/parts.ts";
 import { outputs, RANK, SEED, trained } from "./trained.ts";
 
 /** Draws, by another way than the reader's. */

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { seedWords, takeOutputs, twisterAt } from "../../src/core/codecs/start/mt19937.ts";
 import type { Adapter, LoraModule } from "../../src/core/index.ts";
 import { random, shape } from "../container/fixtures.ts";
+import { seedWords, takeOutputs, twisterAt } from "../helpers/parts.ts";
 
 export const SEED = 42;
 export const RANK = 4;

@@ -3,7 +3,6 @@
  */
 
 import { beforeAll, describe, expect, it } from "vitest";
-import { type PlaneExtent, planeExtents } from "../../src/core/container/layout.ts";
 import {
   type ByteSource,
   type Encoding,
@@ -13,7 +12,7 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
-import { crc32 } from "../helpers/parts.ts";
+import { crc32, type PlaneExtent, planeExtents } from "../helpers/parts.ts";
 import { inPieces } from "../read/events.ts";
 
 /** What both ways must agree on. */

@@ -1,12 +1,9 @@
 /** The description of a module for kernels; their results are checked on devices (`npm run check:webgpu`). */
 import { describe, expect, it } from "vitest";
-import { planeSizes } from "../../src/core/codecs/registry.ts";
-import { TRELLIS_TABLES } from "../../src/core/codecs/trellis.ts";
-import { planeExtents } from "../../src/core/container/layout.ts";
 import { AdapterPool } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
-import { allTables, programOf } from "../../src/webgpu/program.ts";
 import { DECODE, DECODE_ROTATED } from "../../src/webgpu/shaders/decode.ts";
+import { allTables, planeExtents, planeSizes, programOf, TRELLIS_TABLES } from "../helpers/parts.ts";
 import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;
