@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { DenseMatrix } from "../../src/encode/linalg/engine.ts";
 import {
   differenceEnergy,
   gram,
@@ -9,8 +8,7 @@ import {
   pairGram,
   productEnergy,
 } from "../../src/encode/linalg/gram.ts";
-import { transpose } from "../../src/encode/linalg/svd.ts";
-import { multiply, randomMatrix } from "./matrices.ts";
+import { type DenseMatrix, multiply, randomMatrix, transpose } from "./matrices.ts";
 
 function lowRank(rank: number, out: number, n: number, seed: number): LowRank {
   return {

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { applyQ, householderQr, thinQ } from "../../src/encode/linalg/qr.ts";
-import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
+import {
+  applyQ,
+  householderQr,
+  multiply,
+  orthogonalityError,
+  randomMatrix,
+  relativeDifference,
+  thinQ,
+} from "./matrices.ts";
 
 function check(x: Float64Array, rows: number, columns: number): void {
   const before = x.slice();

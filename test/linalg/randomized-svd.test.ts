@@ -3,10 +3,16 @@ import fc from "fast-check";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { describe, expect, it } from "vitest";
 import { addProduct, addTransposedProduct } from "../../src/encode/linalg/panels.ts";
-import { householderQr, thinQ } from "../../src/encode/linalg/qr.ts";
 import { type TruncatedSvd, truncatedSvd } from "../../src/encode/linalg/randomized-svd.ts";
-import { transpose } from "../../src/encode/linalg/svd.ts";
-import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
+import {
+  householderQr,
+  multiply,
+  orthogonalityError,
+  randomMatrix,
+  relativeDifference,
+  thinQ,
+  transpose,
+} from "./matrices.ts";
 
 /** A row-major matrix with these singular values. */
 function withSpectrum(rows: number, columns: number, s: readonly number[], seed: number): Float32Array {

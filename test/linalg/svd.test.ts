@@ -1,8 +1,14 @@
 import fc from "fast-check";
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { describe, expect, it } from "vitest";
-import { jacobiSvd, transpose } from "../../src/encode/linalg/svd.ts";
-import { multiply, orthogonalityError, randomMatrix, relativeDifference } from "./matrices.ts";
+import {
+  jacobiSvd,
+  multiply,
+  orthogonalityError,
+  randomMatrix,
+  relativeDifference,
+  transpose,
+} from "./matrices.ts";
 
 function check(x: Float64Array, rows: number, columns: number): Float64Array {
   const { k, u, s, v } = jacobiSvd(x, rows, columns);

@@ -1,9 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LoraQuantOptions, Quality } from "../../src/encode/index.ts";
-import { quantizeModule } from "../../src/encode/quantize/profile.ts";
-import { totalQuality } from "../../src/encode/quantize/quality.ts";
 import { readAdapter } from "./adapters.ts";
-import { expectValid } from "./modules.ts";
+import { expectValid, quantizeModule, totalQuality } from "./modules.ts";
 
 const modules = readAdapter("gpt2-tigrinya-r8", 4);
 

@@ -4,8 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeModule, type LoraModule } from "../../src/core/index.ts";
 import { type QuantizeOptions, resolveOptions } from "../../src/encode/index.ts";
-import { quantizeModule } from "../../src/encode/quantize/profile.ts";
-import { expectValid, makeModule } from "./modules.ts";
+import { expectValid, makeModule, quantizeModule } from "./modules.ts";
 
 const decode = (module: LoraModule, factors: Parameters<typeof decodeModule>[1]) => {
   const { b, a } = decodeModule(module, factors);

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { LoraQuantOptions } from "../../src/encode/index.ts";
-import { quantizeModule } from "../../src/encode/quantize/profile.ts";
-import { expectValid, makeModule } from "./modules.ts";
+import { expectValid, makeModule, quantizeModule } from "./modules.ts";
 
 const loraquant = (variant = "2@0.8", more: Partial<LoraQuantOptions> = {}): LoraQuantOptions => ({
   profile: "loraquant",

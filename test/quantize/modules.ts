@@ -5,6 +5,10 @@ import { inputLength, type LoraModule, type PackedFactors } from "../../src/core
 import { checkPlanes } from "../codecs/planes.ts";
 import { normal } from "../linalg/matrices.ts";
 
+// What several tests of this folder test, from inside.
+export { quantizeModule } from "../../src/encode/quantize/profile.ts";
+export { totalQuality } from "../../src/encode/quantize/quality.ts";
+
 /** A linear module with the given parts; factors are standard normal unless given. */
 export function makeModule(
   shape: { out: number; in: number; rank: number; experts?: number; multiplier?: number; kernel?: number[] },

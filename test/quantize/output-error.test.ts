@@ -3,10 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeModule, inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
-import { quantizeModule } from "../../src/encode/quantize/profile.ts";
-import { totalQuality } from "../../src/encode/quantize/quality.ts";
 import { uniform } from "../helpers/random.ts";
-import { dense, makeModule } from "./modules.ts";
+import { dense, makeModule, quantizeModule, totalQuality } from "./modules.ts";
 
 /** The module that a decoder gives. */
 function decoded(module: LoraModule, factors: PackedFactors): LoraModule {

@@ -1,9 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeModule, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
-import { quantizeModule } from "../../src/encode/quantize/profile.ts";
-import { totalQuality } from "../../src/encode/quantize/quality.ts";
-import { dense, makeModule } from "./modules.ts";
+import { dense, makeModule, quantizeModule, totalQuality } from "./modules.ts";
 
 /** The module a decoder gives back, in the layout of the original. */
 function decode(module: LoraModule, factors: PackedFactors): LoraModule {

@@ -1,9 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { inputLength, type LoraModule } from "../../src/core/index.ts";
-import { transpose } from "../../src/encode/linalg/svd.ts";
 import { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
-import { multiply, relativeDifference } from "../linalg/matrices.ts";
+import { multiply, relativeDifference, transpose } from "../linalg/matrices.ts";
 import { dense, makeModule } from "./modules.ts";
 
 function check(module: LoraModule, expert = 0): Float64Array {

@@ -9,10 +9,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { isLqaError, type LqaFile, memorySource, open } from "../../src/core/index.ts";
 import { directoryStore, openFileSource } from "../../src/node/index.ts";
 import { AdapterPool, type AdapterStore, httpStore, objectStore } from "../../src/serve/index.ts";
-import { factorsOf } from "../../src/serve/resident-module.ts";
 import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
+import { factorsIn } from "../webgpu/packed.ts";
 import { text } from "./events.ts";
 
 /** Two files of one structure: only weights and digests differ. */
@@ -234,7 +234,7 @@ describe("a pool", () => {
         try {
           const lease = await pool.acquire("a", { modules: [LAYERS[0]!] });
           await lease.load([LAYERS[1]!]);
-          for (const name of LAYERS) got.set(name, text(factorsOf(lease.content.module(name)!)));
+          for (const name of LAYERS) got.set(name, text(factorsIn(lease.packed(name)!)));
           lease.release();
         } catch (error) {
           if (!isLqaError(error)) throw error;
