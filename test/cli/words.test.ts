@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { COMMANDS } from "../../src/cli/table.ts";
-import { lqa, lqaIn } from "../helpers/cli.ts";
+import { COMMANDS, lqa, lqaIn } from "../helpers/cli.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

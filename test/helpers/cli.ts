@@ -8,6 +8,8 @@ import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { environment, runShared } from "./cli-shared.mjs";
 
+export { COMMANDS } from "../../src/cli/table.ts";
+
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 /** What a run left behind. */

@@ -16,7 +16,6 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, describe, expect, it } from "vitest";
-import { SERVE } from "../../src/cli/serve-spec.ts";
 import { open } from "../../src/core/index.ts";
 import { directoryStore } from "../../src/node/index.ts";
 import { applyPacked } from "../../src/serve/index.ts";
@@ -24,6 +23,7 @@ import { DEFAULT_LIMITS, type LogRecord } from "../../src/server/options.ts";
 import { REFUSALS } from "../../src/server/refused.ts";
 import { WatchedDirectory } from "../../src/server/reload.ts";
 import { createAdapterServer, type ServerOptions } from "../../src/server/server.ts";
+import { COMMANDS } from "../helpers/cli.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { anyAdapter, fileOf, Random } from "../serve/modules.ts";
 
@@ -375,8 +375,9 @@ describe("a server of adapters", () => {
     const unit = (text: string) =>
       text.replace(/ ?MiB/, "*1048576").replace(/ ?GiB/, "*1073741824").split("*");
     const numberIn = (text: string) => unit(text).reduce((product, factor) => product * Number(factor), 1);
+    const serving = COMMANDS.find(({ name }) => name === "serve")!;
     const options = new Map(
-      SERVE.options.map((option) => [option.name, option.defaultText ?? option.default]),
+      serving.options.map((option) => [option.name, option.defaultText ?? option.default]),
     );
     for (const [name, limit, scale = 1] of [
       ["budget", "budgetBytes"],
