@@ -1,7 +1,7 @@
 /** Inf and NaN are found wherever they stand, by whatever way the bytes are read; nothing else is. */
 import { describe, expect, it } from "vitest";
-import { badBoolean } from "../../src/core/read/other-payloads.ts";
-import { random } from "../container/fixtures.ts";
+import { validate } from "../../src/core/index.ts";
+import { fileBytes, random, tensor } from "../container/fixtures.ts";
 import { nonfiniteElement } from "../helpers/parts.ts";
 
 const TYPES = [
@@ -40,8 +40,12 @@ describe.each(TYPES)("%s", (element, size, bad, good) => {
   });
 });
 
-it("integers have none, and BOOL has 0 and 1", () => {
+it("integers have none, and BOOL has 0 and 1", async () => {
   expect(nonfiniteElement("I32", new Uint8Array(16).fill(255))).toBe(-1);
-  expect(badBoolean("BOOL", Uint8Array.of(0, 1, 2))).toBe(2);
-  expect(badBoolean("U8", Uint8Array.of(0, 1, 2))).toBe(-1);
+  const found = async (element: "BOOL" | "U8"): Promise<string | undefined> => {
+    const tensors = [tensor("x", { role: "carried", element, shape: [3], data: Uint8Array.of(0, 1, 2) })];
+    return (await validate(await fileBytes({ modules: [], tensors, sections: [] }))).error?.where;
+  };
+  expect(await found("BOOL")).toBe('tensor "x", element 2');
+  expect(await found("U8")).toBeUndefined();
 });

@@ -1,11 +1,13 @@
 /** Zip archives, npz and ONNX adapters that lie: typed errors, nothing allocated before its size was believed. */
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
-import { readNpz } from "../../src/adapters/pickle/npz.ts";
 import { readZip } from "../../src/adapters/pickle/zip.ts";
-import { readOnnxAdapter, writeOnnxAdapter } from "../helpers/parts.ts";
+import { readOnnxAdapter, readTensorFile, writeOnnxAdapter } from "../helpers/parts.ts";
 import { bytesOf, floats } from "./build.ts";
 import { npy, npz } from "./small.ts";
+
+const readNpz = (bytes: Uint8Array): ReturnType<typeof readTensorFile>["tensors"] =>
+  readTensorFile(bytes, "x.npz").tensors;
 
 /** Positions of a signature. */
 function find(bytes: Uint8Array, signature: readonly number[]): number[] {

@@ -2,13 +2,13 @@
 
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
-import { readTorchFile } from "../../src/adapters/pickle/torch.ts";
 import { isLqaError } from "../../src/core/index.ts";
 import { readTensorFile } from "../helpers/parts.ts";
 import { floats } from "./build.ts";
 import { archive, legacyFile, Pickle, stateDict, torchFile } from "./pickles.ts";
 
-const read = (bytes: Uint8Array): ReturnType<typeof readTorchFile> => readTorchFile(bytes);
+const read = (bytes: Uint8Array): ReturnType<typeof readTensorFile>["tensors"] =>
+  readTensorFile(bytes, "x.bin").tensors;
 const program = (pickle: Pickle): Uint8Array => archive(pickle.done());
 
 describe("torch.save", () => {
