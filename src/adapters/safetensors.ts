@@ -22,8 +22,6 @@ import {
   type SafetensorsHeader,
 } from "./safetensors-header.ts";
 
-export { toFloat32 } from "./elements.ts";
-
 /**
  * One tensor: little-endian, C order. `data` may begin at any offset in its buffer. If the file is not in memory, each access
  * reads it; in an adapter that is being written, each access computes it.
