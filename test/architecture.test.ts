@@ -173,6 +173,26 @@ function reachable(start: string, types = false, later = true): Set<string> {
 /** A decoder that drops a leading U+FEFF, so that a name of the file is another one in memory. */
 const DROPS_U_FEFF = /new TextDecoder\((?!"latin1"|"utf-8", \{[^}]*ignoreBOM: true)/;
 
+describe("the architecture of test/", () => {
+  it("knows a file inside a room in two places at most", () => {
+    const here = fileURLToPath(new URL(".", import.meta.url));
+    const known = new Map<string, string[]>();
+    for (const name of readdirSync(here, { recursive: true }).map(String)) {
+      const from = `../test/${name.split(sep).join("/")}`;
+      if (!/\.(ts|mjs)$/.test(name) || name.includes("node_modules")) continue;
+      for (const to of new Set(
+        importsOf(from, readFileSync(join(here, name), "utf8")).map((one) =>
+          one.to.replace(/^\.\.\/src\//, ""),
+        ),
+      ))
+        if (isInternal(to) && !ENTRIES.includes(to)) known.set(to, [...(known.get(to) ?? []), from]);
+    }
+    expect(known.size).toBeGreaterThan(50);
+    // More take it from helpers/parts.ts.
+    expect([...known].filter(([, by]) => by.length > 2)).toEqual([]);
+  });
+});
+
 describe("the architecture of src/", () => {
   it("is found", () => {
     expect(files).toContain("core/index.ts");
