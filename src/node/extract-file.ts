@@ -69,7 +69,9 @@ export async function extractFile(
   await (packed ? assertWritable(output, options) : assertReplaceable(output, options));
   const models: OpenModel[] = [];
   try {
-    models.push(await openModel(base, options), await openModel(tuned, options));
+    // One after the other: if the second cannot be opened, the first is closed.
+    models.push(await openModel(base, options));
+    models.push(await openModel(tuned, options));
     const [before, after] = models as [OpenModel, OpenModel];
     const { adapter, report } = await extractAdapter(before, after, options);
     const { written, encoded } = await (packed

@@ -1,7 +1,24 @@
 // Runs the built program again and again in one process, for cli-shared.mjs: a line of JSON in, { cwd, words, env }, and one out,
-// { code, out, err }, through two named pipes. What a start of Node and the loading of modules cost is paid once.
+// { code, out, err }, through two named pipes. What a start of Node and the loading of modules cost is paid once. A command that leaves
+// a file open has code -1.
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { run } from "../../dist/cli/run.js";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+
+const open = promises.open;
+const left = new Map();
+promises.open = async (path, ...rest) => {
+  const file = await open(path, ...rest);
+  const close = file.close.bind(file);
+  left.set(file, path);
+  file.close = () => {
+    left.delete(file);
+    return close();
+  };
+  return file;
+};
+syncBuiltinESMExports();
+const { run } = await import("../../dist/cli/run.js");
 
 const [requests, answers] = process.argv.slice(2);
 const [input, output] = [openSync(requests, "r"), openSync(answers, "w")];
@@ -29,11 +46,16 @@ for (;;) {
   process.chdir(cwd);
   Object.assign(process.env, env);
   written.stdout = written.stderr = "";
-  const code = await run(words);
+  let code = await run(words);
   // A command may leave work of its own for a moment, and settings that the next one must not see.
   await new Promise((resolve) => setImmediate(resolve));
   for (const name of Object.keys(process.env)) if (!(name in first)) delete process.env[name];
   Object.assign(process.env, first);
+  if (left.size > 0) {
+    code = -1;
+    written.stderr += `left open: ${[...left.values()].join(", ")}\n`;
+    left.clear();
+  }
   const answer = Buffer.from(`${JSON.stringify({ code, out: written.stdout, err: written.stderr })}\n`);
   for (let at = 0; at < answer.length; ) at += writeSync(output, answer, at);
 }
