@@ -148,7 +148,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   if (cold)
     parts.push(
       "### A cold adapter from disk",
-      `All linear layers, rank 16, 7.4 MB, the file in the system's cache. The times are ms from \`acquire\` on, by the clock and of CPU time: least and median of ${LOADS} loads of 24 files, each into the memory of one that has left the pool. ${WARM_UP} loads before them are not counted: in them the engine compiles what loading runs. Of the first 24 loads of the process until a module is applied, the median is ${ms(cold[0].firstCpu)} ms of CPU time.`,
+      `All linear layers, rank 16, 7.4 MB, the file in the system's cache. The times are ms from \`acquire\` on, by the clock and of CPU time: least of ${LOADS} loads of 24 files, and the median of the best 24 in a row. Each loads into the memory of one that has left the pool. ${WARM_UP} loads before them are not counted: in them the engine compiles what loading runs. Of the first 24 loads of the process until a module is applied, the median is ${ms(cold[0].firstCpu)} ms of CPU time.`,
       table(
         ["until", "clock, least", "clock, median", "CPU, least", "CPU, median"],
         cold.map((row) => [row.what, ...[...row.wall, ...row.cpu].map(ms)]),
