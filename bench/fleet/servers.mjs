@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { join } from "node:path";
 
-export const listens = (port) =>
+const listens = (port) =>
   new Promise((resolve) => {
     const socket = createConnection(port, "127.0.0.1");
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
@@ -30,16 +30,22 @@ function program(variable, names) {
   process.exit(0);
 }
 
-async function launch(path, words, port, env = {}) {
+/** Starts a program that listens on a port, and waits until it does. */
+export async function launch(path, words, port, env = {}) {
   const child = spawn(path, words, { stdio: "ignore", env: { ...process.env, ...env } });
   while (!(await listens(port))) {
-    if (child.exitCode !== null) throw new Error(`${path} ended with ${child.exitCode}`);
+    if (hasEnded(child))
+      throw new Error(`${path} ${words[0]} ended with ${child.exitCode ?? child.signalCode}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return child;
 }
 
-async function end(child, signal) {
+const hasEnded = ({ exitCode, signalCode }) => exitCode !== null || signalCode !== null;
+
+/** Ends a program, unless it has ended. */
+export async function end(child, signal = "SIGTERM") {
+  if (hasEnded(child)) return;
   const ended = once(child, "exit");
   child.kill(signal);
   await ended;
@@ -70,7 +76,7 @@ export async function redis(folder) {
       await end(child, "SIGKILL");
       child = await launch(path, words, port);
     },
-    stop: () => end(child, "SIGTERM"),
+    stop: () => end(child),
   };
 }
 
@@ -89,6 +95,6 @@ export async function s3(folder, buckets) {
       AWS_REGION: "us-east-1",
       AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${port}`,
     },
-    stop: () => end(child, "SIGTERM"),
+    stop: () => end(child),
   };
 }

@@ -6,16 +6,14 @@
 //   npm run build && LQA_PROMETHEUS=/usr/bin/prometheus node bench/fleet/watch.mjs [--seconds 40] [--series FILE] [--counts FILE]
 //
 // promtool is taken from the same folder. --series writes what the panels found, as JSON.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { writeAdapter } from "./generate.mjs";
-import { freePort, listens, redis, s3 } from "./servers.mjs";
+import { end, freePort, launch, redis, s3 } from "./servers.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +31,8 @@ const promtool = join(dirname(prometheus), "promtool");
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const DEPLOY = fileURLToPath(new URL("../../deploy/", import.meta.url));
 const ADAPTERS = 200;
+/** Adapters that the server has. */
+const SERVED = 8;
 const SHAPE = { rank: 8, width: 256, layers: 8 };
 
 const counts = { passed: 0, failed: 0 };
@@ -49,39 +49,19 @@ for (const words of [
 }
 
 const base = mkdtempSync(join(tmpdir(), "lqa-watch-"));
-const children = [];
-const start = (program, words, env = process.env) => {
-  const child = spawn(program, words, { env, stdio: "ignore" });
-  children.push(child);
-  return child;
-};
-const [queue, storage] = [await redis(join(base, "redis")), await s3(join(base, "s3"), ["source", "target"])];
-const ports = { fleet: await freePort(), serve: await freePort(), prometheus: await freePort() };
-const env = {
-  ...process.env,
-  ...storage.env,
-  LQA_FLEET_QUEUE: queue.url,
-  LQA_FLEET_ALLOW_SOURCE: "s3://source/adapters",
-  LQA_FLEET_ALLOW_TARGET: "s3://target",
-};
 const source = join(base, "s3/source/adapters");
 for (let i = 0; i < ADAPTERS; i++) writeAdapter(join(source, `adapter-${i}`), i, SHAPE);
-// A file that ends too early: its job fails.
+const served = join(base, "served");
+const some = Array.from({ length: SERVED }, (_, i) => join(source, `adapter-${i}`));
+execFileSync(process.execPath, [MAIN, "encode", "--out-dir", served, ...some], { stdio: "ignore" });
+writeFileSync(join(served, "damaged.lqa"), "no such file format");
+// Files that end too early: their jobs fail.
 for (let i = 0; i < ADAPTERS; i += 10) {
   const file = join(source, `adapter-${i}/adapter_model.safetensors`);
   writeFileSync(file, readFileSync(file).subarray(0, 1000));
 }
-const served = join(base, "served");
-mkdirSync(served);
-for (let i = 1; i < 9; i++)
-  execFileSync(process.execPath, [
-    MAIN,
-    "encode",
-    join(source, `adapter-${i}`),
-    "-o",
-    join(served, `${i}.lqa`),
-  ]);
-writeFileSync(join(served, "damaged.lqa"), "no such file format");
+const ports = { fleet: await freePort(), serve: await freePort(), prometheus: await freePort() };
+const local = (name) => `127.0.0.1:${ports[name]}`;
 writeFileSync(
   join(base, "prometheus.yaml"),
   JSON.stringify({
@@ -89,38 +69,40 @@ writeFileSync(
     rule_files: [join(DEPLOY, "alerts.yaml")],
     scrape_configs: ["fleet", "serve"].map((name) => ({
       job_name: name,
-      static_configs: [{ targets: [`127.0.0.1:${ports[name]}`] }],
+      static_configs: [{ targets: [local(name)] }],
     })),
   }),
 );
 
+const [queue, storage] = [await redis(join(base, "redis")), await s3(join(base, "s3"), ["source", "target"])];
+const env = {
+  ...storage.env,
+  LQA_FLEET_QUEUE: queue.url,
+  LQA_FLEET_ALLOW_SOURCE: "s3://source/adapters",
+  LQA_FLEET_ALLOW_TARGET: "s3://target",
+};
+const children = [];
+const start = async (name, program, ...words) =>
+  children.push(await launch(program, words, ports[name], env));
+const lqa = (name, ...words) => start(name, process.execPath, MAIN, ...words);
 try {
-  start(prometheus, [
+  const settings = [
     `--config.file=${join(base, "prometheus.yaml")}`,
     `--storage.tsdb.path=${join(base, "tsdb")}`,
-    `--web.listen-address=127.0.0.1:${ports.prometheus}`,
-  ]);
+  ];
+  await start("prometheus", prometheus, ...settings, `--web.listen-address=${local("prometheus")}`);
   // Room for half of the adapters, and for half of the requests.
-  const budget = ["--budget", "100KiB", "--concurrency", "4"];
-  start(process.execPath, [MAIN, "serve", served, "--port", `${ports.serve}`, ...budget]);
-  for (const name of ["serve", "prometheus"]) while (!(await listens(ports[name]))) await setTimeout(50);
+  await lqa("serve", "serve", served, "--port", `${ports.serve}`, "--budget", "100KiB", "--concurrency", "4");
   const words = [MAIN, "fleet", "submit", "s3://source/adapters", "--to", "s3://target/all", "--bits", "2"];
-  execFileSync(process.execPath, words, { env, stdio: "ignore" });
-  start(
-    process.execPath,
-    [MAIN, "fleet", "work", "--metrics", `127.0.0.1:${ports.fleet}`, "--concurrency", "1"],
-    env,
-  );
-  const end = performance.now() + 1000 * Number(values.seconds);
-  await Promise.all(Array.from({ length: 8 }, (_, i) => requests(i, end)));
+  execFileSync(process.execPath, words, { env: { ...process.env, ...env }, stdio: "ignore" });
+  await lqa("fleet", "fleet", "work", "--metrics", local("fleet"), "--concurrency", "1");
+  const until = performance.now() + 1000 * Number(values.seconds);
+  await Promise.all(Array.from({ length: 8 }, (_, i) => requests(i, until)));
   const series = await panels();
   if (values.series !== undefined) writeFileSync(values.series, JSON.stringify(series));
   await alerts();
 } finally {
-  for (const child of children.filter(({ exitCode }) => exitCode === null)) {
-    child.kill();
-    await once(child, "exit");
-  }
+  for (const child of children) await end(child);
   await queue.stop();
   await storage.stop();
   rmSync(base, { recursive: true, force: true });
@@ -129,12 +111,12 @@ if (values.counts !== undefined) writeFileSync(values.counts, JSON.stringify(cou
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
 process.exitCode = counts.failed === 0 ? 0 : 1;
 
-/** A client of the server, until `end`: of ten requests, one is for a damaged file and one for an adapter that is not there. */
-async function requests(seed, end) {
+/** A client of the server, `until` then: of ten requests, one is for a damaged file and one for an adapter that is not there. */
+async function requests(seed, until) {
   const module = "model.layers.0.self_attn.q_proj";
-  for (let i = seed; performance.now() < end; i++) {
-    const name = i % 10 === 3 ? "damaged" : i % 10 === 7 ? "absent" : 1 + ((i * 7) % 8);
-    const address = `http://127.0.0.1:${ports.serve}`;
+  for (let i = seed; performance.now() < until; i++) {
+    const name = i % 10 === 3 ? "damaged" : i % 10 === 7 ? "absent" : `adapter-${(i * 7) % SERVED}`;
+    const address = `http://${local("serve")}`;
     const { body } =
       i % 3 === 0
         ? await fetch(`${address}/adapters/${name}/factors?module=${module}`)
@@ -147,7 +129,7 @@ async function requests(seed, end) {
 }
 
 async function ask(path, parameters = {}) {
-  const url = `http://127.0.0.1:${ports.prometheus}/api/v1/${path}?${new URLSearchParams(parameters)}`;
+  const url = `http://${local("prometheus")}/api/v1/${path}?${new URLSearchParams(parameters)}`;
   const { status, data, error } = await (await fetch(url)).json();
   if (status !== "success") throw new Error(`${url}: ${error}`);
   return data;
@@ -159,13 +141,13 @@ async function panels() {
   const { query } = dashboard.templating.list.find(({ name }) => name === "instance");
   const [, metric, label] = /^label_values\((\w+), (\w+)\)$/.exec(query.query);
   const instances = await ask(`label/${label}/values`, { "match[]": metric });
-  check("servers to choose from", instances.join() !== `127.0.0.1:${ports.serve}` && `found ${instances}`);
-  const end = Date.now() / 1000;
+  check("servers to choose from", instances.join() !== local("serve") && `found ${instances}`);
+  const now = Date.now() / 1000;
   const found = [];
-  for (const { title, gridPos, fieldConfig, targets = [] } of dashboard.panels)
+  for (const { title, targets = [] } of dashboard.panels)
     for (const { expr, legendFormat } of targets) {
       const query = expr.replaceAll("$__rate_interval", "5s").replaceAll("$instance", instances.join("|"));
-      const range = { query, start: end - Number(values.seconds), end, step: 1 };
+      const range = { query, start: now - Number(values.seconds), end: now, step: 1 };
       const { result } = await ask("query_range", range);
       const numbers = result.flatMap((one) => one.values.map(([, value]) => Number(value)));
       const labels = [...legendFormat.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name);
@@ -175,7 +157,7 @@ async function panels() {
         (!numbers.some((number) => number > 0) && `nothing above 0 for ${query}`) ||
           (lacking.length > 0 && `no label ${lacking}`),
       );
-      found.push({ title, gridPos, unit: fieldConfig.defaults.unit, legendFormat, result });
+      found.push({ title, legendFormat, result });
     }
   return found;
 }

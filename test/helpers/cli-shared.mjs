@@ -38,11 +38,7 @@ export function environment() {
 export function runShared(cwd, words, { node = process.execPath, env } = {}) {
   if (!hosts.has(node)) hosts.set(node, start(node));
   const host = hosts.get(node);
-  writeSync(
-    host.requests,
-    `${JSON.stringify({ cwd, words, env })}
-`,
-  );
+  writeSync(host.requests, `${JSON.stringify({ cwd, words, env })}\n`);
   const pieces = [];
   for (;;) {
     const piece = Buffer.alloc(65536);

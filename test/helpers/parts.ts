@@ -1,6 +1,7 @@
 /**
  * Parts of the library that have no public face, and that several tests use: to make files and adapters, to look into them, or as
- * the subject of more than one. No other file of the tests imports these modules, so that one that moves is changed here alone.
+ * the subject of more than one. No other test imports these modules, so that one that moves is changed here alone; programs that run
+ * from dist/ import a few.
  */
 
 export { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";

@@ -31,7 +31,7 @@ def lqa(*words) -> dict:
     answer = json.loads(host().stdout.readline())
     document = json.loads(answer["out"])
     if answer["code"]:
-        raise RuntimeError(f"lqa {words[0]}: {document['error']['message']}")
+        raise RuntimeError(f"lqa {words[0]}: {document.get('error', {}).get('message') or answer['err']}")
     return document
 
 
