@@ -57,6 +57,20 @@ describe("recovery", () => {
     );
   }, 120_000);
 
+  it("finds modules in any order, of which more are searched than at once", () => {
+    const [count, each] = [300, 600];
+    const all = new Uint32Array(count * each);
+    takeOutputs(twisterAt(seedWords(42)), all);
+    const placeOf = (i: number): number => ((i * 37) % count) * each;
+    const subjects = Array.from({ length: count }, (_, i) => {
+      const draws = all.subarray(placeOf(i), placeOf(i) + 512);
+      const a = Float32Array.from(draws, (z) => ((z & 0xffffff) / 2 ** 23 - 1) / Math.sqrt(IN));
+      return { name: `m${i}`, a, inputs: IN, sizeB: 100 };
+    });
+    const found = recoverStart(subjects, spacingsOf("peft"));
+    expect([...found!.positions].sort(([x], [y]) => x - y)).toEqual(subjects.map((_, i) => [i, placeOf(i)]));
+  }, 120_000);
+
   it("finds none in numbers of another generator, after a failed solution", () => {
     const subjects = drawn(SEED, 0, 0).map((own, i) => {
       const r = random(100 + i);

@@ -27,17 +27,36 @@ const ALL_WRONG = 40;
 /** Number of draws per block of the search. To certify a candidate draws again from the start of its block. */
 const BLOCK = 2 ** 15;
 
+/** Most targets that are searched together: a file may have a million modules, and the tables of four take 24 KiB. */
+const TOGETHER = 256;
+
 /** Least weights of a factor: a shorter one could fit by chance. */
 export const LEAST_WEIGHTS = 512;
 /** Least correlation of a useful start; by chance it is at most a quarter. */
 export const LEAST_CORRELATION = 0.5;
 
-/** Finds targets within `count` draws. @returns positions, relative to the generator's; the generator is consumed */
+/** Finds targets within `count` draws. @returns positions, relative to the generator's */
 export function findInStream(
   twister: Twister,
   count: number,
   targets: readonly Drawn[],
   enough: number = targets.length,
+): Map<number, number> {
+  const found = new Map<number, number>();
+  for (let first = 0; first < targets.length && found.size < enough; first += TOGETHER) {
+    const some = targets.slice(first, first + TOGETHER);
+    for (const [i, p] of findTogether(ownTwister(twister), count, some, enough - found.size))
+      found.set(first + i, p);
+  }
+  return found;
+}
+
+/** As {@link findInStream}, at once; the generator is consumed. */
+function findTogether(
+  twister: Twister,
+  count: number,
+  targets: readonly Drawn[],
+  enough: number,
 ): Map<number, number> {
   const found = new Map<number, number>();
   const wanted = targets.map(signsOf);
