@@ -86,16 +86,34 @@ export interface LoraModule extends ModuleShape {
  * the current module, are in memory.
  */
 export function lazyModule(shape: ModuleShape, b: () => Float32Array, a: () => Float32Array): LoraModule {
-  return {
-    ...shape,
-    get b() {
-      return b();
-    },
-    get a() {
-      return a();
-    },
-  };
+  return Object.defineProperties(Object.assign(new LazyFactors(b, a), shapeOf(shape)), OWN_GETTERS);
 }
+
+class LazyFactors {
+  readonly #b: () => Float32Array;
+  readonly #a: () => Float32Array;
+
+  constructor(b: () => Float32Array, a: () => Float32Array) {
+    this.#b = b;
+    this.#a = a;
+  }
+
+  get b(): Float32Array {
+    return this.#b();
+  }
+
+  get a(): Float32Array {
+    return this.#a();
+  }
+}
+
+/**
+ * The getters as properties of each module, which are copied with the others (`{ ...module }`). All modules have the same two:
+ * an object with getters of its own takes twice as much memory, and an adapter may have 65,536 modules.
+ */
+const OWN_GETTERS = (({ b, a }) => ({ b: { ...b, enumerable: true }, a: { ...a, enumerable: true } }))(
+  Object.getOwnPropertyDescriptors(LazyFactors.prototype),
+);
 
 /** A module that holds its factors. */
 export function withFactors(module: LoraModule): LoraModule {

@@ -101,7 +101,7 @@ export function moduleQuality(
   let outputEnergy = 0;
   let outputErrorEnergy = 0;
   for (let e = 0; e < module.experts; e++) {
-    const original: LowRank = { b: factorB(module, e), a: factorA(module, e) };
+    const original = factorsOf(module, e);
     const decoded = decodeExpert(module, factors, e, begun);
     if (parent !== undefined) {
       addParent(decoded.b, parent.b, parent.rank, e);
@@ -152,21 +152,29 @@ export function compareModules(
   const sum = { energy: 0, decodedEnergy: 0, errorEnergy: 0 };
   // Each access may decode the factors again.
   const [one, other] = [withFactors(x), withFactors(y)];
+  // Two modules usually have one multiplier, which needs no copy of A.
+  const shared = x.multiplier === y.multiplier;
+  const square = shared ? x.multiplier * x.multiplier : 1;
+  const factors = shared ? factorsOf : multiplied;
   for (let e = 0; e < x.experts; e++) {
-    const [left, right] = [multiplied(one, e), multiplied(other, e)];
+    const [left, right] = [factors(one, e), factors(other, e)];
     const found = compare(left, right, pairGram(left.b, right.b));
-    sum.energy += found.energy;
-    sum.decodedEnergy += found.decodedEnergy;
-    sum.errorEnergy += Math.max(0, found.errorEnergy);
+    sum.energy += square * found.energy;
+    sum.decodedEnergy += square * found.decodedEnergy;
+    sum.errorEnergy += square * Math.max(0, found.errorEnergy);
   }
   return sum;
 }
 
+/** The factors of an expert. */
+function factorsOf(module: LoraModule, expert: number): LowRank {
+  return { b: factorB(module, expert), a: factorA(module, expert) };
+}
+
 /** The factors of an expert, A times the multiplier. */
 function multiplied(module: LoraModule, expert: number): LowRank {
-  const a = factorA(module, expert);
-  const lengths = new Float64Array(a.rows).fill(module.multiplier);
-  return scaledInputs({ b: factorB(module, expert), a }, lengths);
+  const { b, a } = factorsOf(module, expert);
+  return scaledInputs({ b, a }, new Float64Array(a.rows).fill(module.multiplier));
 }
 
 /** Sums the figures of modules: energies and bits are summed, and ratios are computed from the sums. */
