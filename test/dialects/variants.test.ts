@@ -103,8 +103,9 @@ describe.each(SMALL_ADAPTERS.map((each) => [each.dialect, each.variant, each] as
 
     it("is the same read lazily", () => {
       const [eager, lazy] = [readAdapter(files, read), readAdapter(files, { ...read, lazy: true })];
-      expect(lazy.modules.map(({ name, b, a }) => [name, b, a])).toEqual(
-        eager.modules.map(({ name, b, a }) => [name, b, a]),
+      // A copy has all properties.
+      expect(lazy.modules.map((module) => ({ ...module }))).toEqual(
+        eager.modules.map(({ b, a, ...shape }) => ({ ...shape, b, a })),
       );
     });
   },

@@ -57,7 +57,9 @@ export function findS3(): string | undefined {
 
 /** Path of the registry of the Distribution project: `$LQA_REGISTRY`, or one that is installed. */
 export function findRegistry(): string | undefined {
-  return [process.env.LQA_REGISTRY, "registry"].find((path) => path !== undefined && works(path));
+  return [process.env.LQA_REGISTRY, "docker-registry", "registry"].find(
+    (path) => path !== undefined && works(path),
+  );
 }
 
 /** Path of oras, a client of registries: `$LQA_ORAS`, or one that is installed. */
