@@ -111,9 +111,10 @@ class LazyFactors {
  * The getters as properties of each module, which are copied with the others (`{ ...module }`). All modules have the same two:
  * an object with getters of its own takes twice as much memory, and an adapter may have 65,536 modules.
  */
-const OWN_GETTERS = (({ b, a }) => ({ b: { ...b, enumerable: true }, a: { ...a, enumerable: true } }))(
-  Object.getOwnPropertyDescriptors(LazyFactors.prototype),
-);
+const OWN_GETTERS = /* @__PURE__ */ (() => {
+  const { b, a } = Object.getOwnPropertyDescriptors(LazyFactors.prototype);
+  return { b: { ...b, enumerable: true }, a: { ...a, enumerable: true } };
+})();
 
 /** A module that holds its factors. */
 export function withFactors(module: LoraModule): LoraModule {

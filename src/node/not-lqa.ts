@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HEAD_BYTES, type Identification, identify, textOf } from "../adapters/identify.ts";
+import type { Identification } from "../adapters/identify.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "./files/adapter-names.ts";
 import { isDirectory, namesIn, openFileReader } from "./files/file.ts";
@@ -64,6 +64,8 @@ async function ofDirectory(path: string): Promise<Identification> {
 }
 
 async function ofFile(path: string): Promise<Identification | undefined> {
+  // Needed for this error alone: it would be a tenth of the modules that `lqa inspect` loads.
+  const { HEAD_BYTES, identify, textOf } = await import("../adapters/identify.ts");
   const reader = await openFileReader(path, { regular: true });
   try {
     const bytes = new Uint8Array(HEAD_BYTES);
