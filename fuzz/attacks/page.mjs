@@ -21,7 +21,7 @@ export function page(results, { small, idle, machine }) {
   const large = results.filter(({ size, above }) => size > 8e8 && above === undefined);
   const worst = Math.max(...large.map(({ memory, index }) => memory - index));
   const exceptions = results.flatMap(({ name, words, above }) =>
-    above === undefined ? [] : [`_${name}_ with \`${words[0]}\` (${above})`],
+    above === undefined ? [] : [`- _${name}_ with \`${words[0]}\`: ${above}.`],
   );
   const tables = [...groups].map(
     ([group, members]) => `## ${group}
@@ -43,9 +43,11 @@ CPU time and memory with the limits of the list. What a hostile queue can do nee
 [\`test/fleet/jobs.test.ts\`](../test/fleet/jobs.test.ts) has its jobs, records and entries.
 
 Of the files of a gigabyte the worst takes **${(worst / MIB).toFixed(0)} MiB** above its index; 64 MiB are promised${
-    exceptions.length === 0 ? "." : `, except ${[...new Set(exceptions)].join(", ")}.`
-  } Exit code 0 means that the file breaks no rule: it is large, or
-declares much, and was checked in bounded memory. What it costs to *decode* is bounded by budgets ([SECURITY.md](../SECURITY.md)).
+    exceptions.length === 0 ? "." : `, except for:\n\n${[...new Set(exceptions)].join("\n")}`
+  }
+
+Exit code 0 means that the file breaks no rule: it is large, or declares much, and was checked in bounded memory. What it costs to
+*decode* is bounded by budgets ([SECURITY.md](../SECURITY.md)).
 
 ${tables.join("\n")}`;
 }

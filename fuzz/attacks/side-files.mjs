@@ -147,9 +147,8 @@ export const COMMANDS = [
     tries: "a million comparisons",
     words: ["diff", "a.lqa", "a.lqa"],
     seconds: 40,
-    mib: 640,
-    above:
-      "two adapters are two objects for each of 65,536 modules, and what comparing leaves until it is collected",
+    mib: 512,
+    above: "two adapters are two objects for each of 65,536 modules",
   },
   {
     ...most,
