@@ -229,6 +229,14 @@ describe("the architecture of src/", () => {
     expect(loaded.length).toBeLessThanOrEqual(70);
   });
 
+  it("reads files of other formats to inspect or validate one only when it meets one", () => {
+    for (const command of ["inspect", "validate"]) {
+      const loaded = [...reachable(`cli/commands/${command}.ts`, false, false)];
+      expect(loaded).toContain("node/not-lqa.ts");
+      expect(loaded.filter((name) => folderOf(name).startsWith("adapters"))).toEqual([]);
+    }
+  });
+
   it("imports downwards only", () => {
     const wrong = imports.filter(({ from, to }) => {
       if (!isInternal(to) || EVERYWHERE.includes(to)) return false;

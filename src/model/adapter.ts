@@ -109,7 +109,7 @@ class LazyFactors {
 
 /**
  * The getters as properties of each module, which are copied with the others (`{ ...module }`). All modules have the same two:
- * an object with getters of its own takes twice as much memory, and an adapter may have 65,536 modules.
+ * engines keep an object with getters of its own as a hash table, and an adapter may have 65,536 modules.
  */
 const OWN_GETTERS = /* @__PURE__ */ (() => {
   const { b, a } = Object.getOwnPropertyDescriptors(LazyFactors.prototype);

@@ -64,7 +64,7 @@ async function ofDirectory(path: string): Promise<Identification> {
 }
 
 async function ofFile(path: string): Promise<Identification | undefined> {
-  // Needed for this error alone: it would be a tenth of the modules that `lqa inspect` loads.
+  // Needed for this error alone, and many files.
   const { HEAD_BYTES, identify, textOf } = await import("../adapters/identify.ts");
   const reader = await openFileReader(path, { regular: true });
   try {

@@ -79,11 +79,6 @@ export function pairEnergies(b: Float64Array, a: Float64Array, rank: number): Pa
   };
 }
 
-/** `‖BA‖²`. */
-export function productEnergy(x: LowRank): number {
-  return squares(coreProduct(qrOf(x.b), qrOf(x.a)));
-}
-
 /**
  * `‖B₁A₁ − B₂A₂‖²` without cancellation, as the product `[B₁, −B₂] · [A₁; A₂]` of rank r₁ + r₂ by QR of both sides (Q
  * factors keep lengths): errors are relative to `‖B‖‖A‖` before squaring, about 1e-32 of the energy. Twice the work of
