@@ -1,25 +1,18 @@
 /**
- * Runs once before all tests: builds `dist/`, which the tests of the command line run as a user would. `npm test` has built it
- * already; this is for `npx vitest`.
+ * Runs once before all tests, whichever are chosen: builds `dist/`, which the tests of the command line and of threads run as a user
+ * would. When nothing has changed, this takes 0.2 s of CPU time.
  *
  * @module
  */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 export default function setup(): void {
-  // `npx vitest test/codecs` need not wait for a build that none of its tests uses.
-  const filters = process.argv.slice(2).filter((word) => word.startsWith("test/"));
-  const built = /^test\/(attacks|cli|conformance|faults|helpers|io|package|property|read|serve|workers)/;
-  if (filters.length > 0 && !filters.some((word) => built.test(word))) return;
-  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  try {
-    execFileSync(process.execPath, [compiler, "-b", "tsconfig.build.json"], { cwd: root, encoding: "utf8" });
-  } catch (error) {
-    // The compiler emits despite type errors: let the tests say what is broken by them.
-    console.error(`dist/ was built with errors:\n${(error as { stdout?: string }).stdout ?? error}`);
-  }
+  // The compiler emits despite type errors, and prints them: the tests then say what they break.
+  spawnSync(process.execPath, [join(root, ".ci", "build.mjs")], { stdio: ["ignore", "inherit", "inherit"] });
+  if (!existsSync(join(root, "dist", "cli", "main.js"))) throw new Error("dist/ could not be built");
 }

@@ -18,10 +18,12 @@ promises.open = async (path, ...rest) => {
   return file;
 };
 syncBuiltinESMExports();
-const { run } = await import("../../dist/cli/run.js");
 
+// Before the import: a caller waits for the other ends of the pipes, and learns from their end that the program cannot be loaded.
 const [requests, answers] = process.argv.slice(2);
 const [input, output] = [openSync(requests, "r"), openSync(answers, "w")];
+const { run } = await import("../../dist/cli/run.js");
+
 const written = { stdout: "", stderr: "" };
 for (const name of ["stdout", "stderr"])
   process[name].write = (text, ...rest) => {
