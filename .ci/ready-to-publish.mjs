@@ -1,7 +1,7 @@
 // Run by `npm publish` (prepublishOnly): what has to be true of a release, and what `--provenance` asks for. Prints what is
 // not, and ends with code 1.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -25,6 +25,10 @@ demand(
     read("CHANGELOG.md"),
   ),
   `CHANGELOG.md: no section "## [${version}] - date"`,
+);
+demand(
+  existsSync(join(root, "conformance/frozen.json")),
+  "conformance/frozen.json is missing: node conformance/freeze.mjs freezes format 1.0, of which the first release is the last candidate",
 );
 demand(git("status", "--porcelain") === "", "the tree has changes that are not committed");
 demand(

@@ -1,10 +1,11 @@
-// What version 1.0 promised, and whether it still holds: the text of each normative clause of the specification, the files
-// that belong to it, every case of the suite with its file and result, and the files of conformance/gold/v1.0/.
+// What the release of a format version freezes, and whether it still holds: the text of each normative clause of the specification,
+// the files that belong to it, every case of the suite with its file and result, and the files of conformance/gold/v1.0/.
 //
 //   node conformance/freeze.mjs --check   Exit code 1, and a line for each, if one of them has changed or is missing.
-//   node conformance/freeze.mjs           Freezes, with a new minor version, what is not frozen yet.
+//   node conformance/freeze.mjs           Freezes what is not frozen yet: part of a release (docs/releasing.md).
 //
-// A vector never changes. A clause changes only with an entry in spec/errata.json: what changed, why, and the SHA-256 of the
+// Until the first release there is no conformance/frozen.json: the text is a release candidate, and anything may change. From then
+// on a vector never changes. A clause changes only with an entry in spec/errata.json: what changed, why, and the SHA-256 of the
 // new text, which --check prints. New clauses and new cases are free.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -74,9 +75,10 @@ function state(root) {
 /**
  * What of version 1.0 no longer holds under `root`, the repository's folder: a line each.
  *
- * @returns an empty array if all of it does
+ * @returns an empty array if all of it does, or if nothing is frozen yet
  */
 export function broken(root) {
+  if (!existsSync(join(root, FROZEN))) return [];
   const frozen = JSON.parse(readFileSync(join(root, FROZEN), "utf8"));
   const errata = JSON.parse(readFileSync(join(root, ERRATA), "utf8"));
   const now = state(root);
@@ -100,17 +102,25 @@ export function broken(root) {
   return problems;
 }
 
+/** Adds to what is frozen under `root` all that is not frozen yet. */
+export function freeze(root) {
+  const path = join(root, FROZEN);
+  const frozen = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
+  const now = state(root);
+  for (const part of ["clauses", "cases", "files"]) frozen[part] = { ...now[part], ...frozen[part] };
+  writeFileSync(path, `${JSON.stringify(frozen, null, 1)}\n`);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const root = fileURLToPath(new URL("..", import.meta.url));
   if (process.argv[2] === "--check") {
     const problems = broken(root);
     for (const problem of problems) console.error(problem);
-    console.log(`version 1.0: ${problems.length === 0 ? "as it was frozen" : `${problems.length} changes`}`);
+    const candidate = !existsSync(join(root, FROZEN));
+    const found = problems.length === 0 ? "as it was frozen" : `${problems.length} changes`;
+    console.log(candidate ? "version 1.0: a release candidate, nothing is frozen" : `version 1.0: ${found}`);
     process.exitCode = problems.length === 0 ? 0 : 1;
   } else {
-    const frozen = JSON.parse(readFileSync(join(root, FROZEN), "utf8"));
-    const now = state(root);
-    for (const part of ["clauses", "cases", "files"]) frozen[part] = { ...now[part], ...frozen[part] };
-    writeFileSync(join(root, FROZEN), `${JSON.stringify(frozen, null, 1)}\n`);
+    freeze(root);
   }
 }

@@ -3,7 +3,7 @@
  * installed; a package that holds what it should and nothing else, and works in an empty directory.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -132,6 +132,8 @@ describe("the package", () => {
     // A working tree is no release.
     expect(status).toBe(1);
     expect(stderr).toMatch(/CHANGELOG\.md|tag/);
+    // The first release freezes the format.
+    expect(stderr.includes("frozen.json is missing")).toBe(!existsSync(join(root, "conformance/frozen.json")));
   });
 
   it("installs into an empty directory and works there", { timeout: 300_000 }, (context) => {

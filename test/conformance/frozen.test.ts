@@ -1,17 +1,21 @@
 /**
- * Format 1.0 is frozen: the check that .ci/run does finds a clause, a case and a vector that changed, and nothing else.
+ * A release freezes format 1.0: the check that .ci/run does finds a clause, a case and a vector that changed, and nothing else.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 const script = new URL("../../conformance/freeze.mjs", import.meta.url).href;
-const { broken } = (await import(script)) as { broken(root: string): string[] };
+const { broken, freeze } = (await import(script)) as {
+  broken(root: string): string[];
+  freeze(root: string): void;
+};
 
 const root = mkdtempSync(join(tmpdir(), "lqa-test-"));
+const FROZEN = "conformance/frozen.json";
 const MANIFEST = "conformance/suite/manifest.json";
 const SPECIFICATION = "spec/lqa-v1.md";
 const EDITED = [MANIFEST, SPECIFICATION, "spec/errata.json", "spec/trellis-tables.json"];
@@ -21,8 +25,9 @@ cpSync(join(repository, "conformance"), join(root, "conformance"), {
 });
 for (const folder of ["spec", "schema"])
   cpSync(join(repository, folder), join(root, folder), { recursive: true });
+rmSync(join(root, FROZEN), { force: true });
 afterAll(() => rmSync(root, { recursive: true }));
-beforeEach(() => {
+afterEach(() => {
   for (const path of EDITED) cpSync(join(repository, path), join(root, path));
 });
 
@@ -37,9 +42,28 @@ const addErratum = (erratum: object): void => {
   writeFileSync(path, JSON.stringify([...JSON.parse(readFileSync(path, "utf8")), erratum]));
 };
 
+it("is nothing before the first release", () => {
+  edit(SPECIFICATION, "Rounding is to nearest, ties to even.", "Rounding is towards zero.");
+  expect(broken(root)).toEqual([]);
+});
+
 describe("what was frozen", () => {
+  beforeAll(() => freeze(root));
+
   it("is as it was", () => {
+    expect(broken(root)).toEqual([]);
     expect(broken(repository)).toEqual([]);
+  });
+
+  it("stays frozen when more is frozen", () => {
+    const before = JSON.parse(readFileSync(join(root, FROZEN), "utf8"));
+    edit(SPECIFICATION, "Rounding is to nearest, ties to even.", "Rounding is towards zero.");
+    edit(SPECIFICATION, "## 17 Security", "### 16.1 More\n\nText.\n\n## 17 Security");
+    freeze(root);
+    const { clauses } = JSON.parse(readFileSync(join(root, FROZEN), "utf8"));
+    expect(clauses["3.2"]).toBe(before.clauses["3.2"]);
+    expect(Object.keys(clauses)).toContain("16.1");
+    writeFileSync(join(root, FROZEN), JSON.stringify(before));
   });
 
   it("may have new clauses and new cases", () => {
