@@ -19,7 +19,7 @@ export const CONTENTS = [
       ["docs/guide/code.md", "Use the library"],
       ["docs/guide/serving.md", "Serve many adapters"],
       ["docs/guide/hub.md", "Use the Hugging Face hub"],
-      ["docs/guide/registries.md", "Use OCI registries"],
+      ["docs/guide/registries.md", "Use registries"],
       ["docs/guide/ci.md", "Check files in CI"],
       ["docs/signing.md", "Sign files"],
       ["docs/report.md", "Make a report"],

@@ -30,7 +30,7 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
     name: "base",
     type: "text",
     placeholder: "<file|dir>",
-    help: "To gguf, and from a Llama gguf: the base model's config.json (or its directory) or GGUF file, as a path, a URL, hf://owner/name or oci://host/name, for its architecture and attention heads. An adapter that does not fit its layers is refused.",
+    help: "To gguf, and from a Llama gguf: the base model's config.json (or its directory) or GGUF file, as a path, a URL or hf://owner/name, for its architecture and attention heads. An adapter that does not fit its layers is refused.",
   },
   {
     name: "portable",
@@ -48,7 +48,7 @@ export const DECODE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to decode: a path, a URL, hf://owner/name, oci://host/name, or - for standard input.",
+    help: "The file to decode: a path, a URL, hf://owner/name, or - for standard input.",
   },
   options: [
     {
@@ -107,7 +107,7 @@ export const CONVERT: CommandSpec = {
     many: true,
     standardInput: (place) => place === 0,
     standardOutput: ".safetensors",
-    help: "The adapter to read (a path, a URL, hf://owner/name or oci://host/name), and the path to write; - is standard input or output.",
+    help: "The adapter to read (a path, a URL or hf://owner/name), and the path to write; - is standard input or output.",
   },
   options: [
     {

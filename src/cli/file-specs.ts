@@ -15,7 +15,7 @@ export const VALIDATE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>...",
     many: true,
-    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, oci://host/name, or -.",
+    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, or -.",
   },
   options: [
     {
@@ -43,7 +43,7 @@ export const VALIDATE: CommandSpec = {
       name: "base",
       type: "text",
       placeholder: "<path>",
-      help: "Compare the modules with a base model: its config.json, a safetensors file, a shard index, or a directory with any of them; a path, a URL, hf://owner/name or oci://host/name. Reads shapes from the headers, and weights only if the file has a digest of them.",
+      help: "Compare the modules with a base model: its config.json, a safetensors file, a shard index, or a directory with any of them; a path, a URL or hf://owner/name. Reads shapes from the headers, and weights only if the file has a digest of them.",
     },
     { name: "no-warnings", type: "flag", help: "Do not check for suspicious modules." },
     {
@@ -55,7 +55,7 @@ export const VALIDATE: CommandSpec = {
     },
     {
       ...PARENT_OPTION,
-      help: "Also check that a child fits its parent, among these files: paths, URLs, hf://owner/name or oci://host/name.",
+      help: "Also check that a child fits its parent, among these files: paths, URLs or hf://owner/name.",
     },
     TIMEOUT_OPTION,
     JSON_OPTION,
@@ -79,7 +79,7 @@ export const DIFF: CommandSpec = {
   positional: {
     placeholder: "<a> <b>",
     many: true,
-    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect: paths, URLs, hf://owner/name or oci://host/name.",
+    help: "Two .lqa files, or an .lqa file and its source adapter in any dialect: paths, URLs or hf://owner/name.",
   },
   options: [
     { name: "exit-code", type: "flag", help: "Exit with code 1 if they differ." },

@@ -1,6 +1,6 @@
 /**
  * Inputs of a command that reads many files once, from the first byte to the last: paths, patterns, standard input (`-`), URLs,
- * and files on the hub and in registries.
+ * and files on the hub.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`, `oci://…`). For
+ * Opens the `.lqa` file that a command reads: standard input (`-`) or a location (a path, a URL, `hf://…`). For
  * `inspect`, it fetches only the parts of a remote file that the command shows.
  *
  * @module

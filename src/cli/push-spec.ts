@@ -9,13 +9,13 @@ import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const PUSH: CommandSpec = {
   name: "push",
-  summary: "Upload a file and a model card to the hub or a registry.",
+  summary: "Upload a file and a model card to the Hugging Face hub.",
   details:
-    "Validates the file and commits it with a generated README.md to a model repository of the Hugging Face hub, which is created if it does not exist. A README.md that lqa did not write stays as it is. The token is that of HF_TOKEN or `hf auth login`. Needs the package @huggingface/hub. In an OCI registry both become an artifact of the ModelPack format. The login is that of `docker login`; --replace-card, --private and --message do not apply.",
+    "Validates the file and commits it with a generated README.md to a model repository of the Hugging Face hub, which is created if it does not exist. A README.md that lqa did not write stays as it is. The token is that of HF_TOKEN or `hf auth login`. Needs the package @huggingface/hub.",
   positional: {
     placeholder: "<file.lqa> <location>",
     many: true,
-    help: "The file, and where to put it: hf://owner/name[@branch][/path.lqa] or oci://host/name[:tag].",
+    help: "The file, and where to put it: hf://owner/name[@branch][/path.lqa].",
   },
   options: [
     { name: "dry-run", type: "flag", help: "Upload nothing: print the files and the card." },
@@ -31,7 +31,7 @@ export const PUSH: CommandSpec = {
       name: "title",
       type: "text",
       placeholder: "<text>",
-      defaultText: "the name of the repository or artifact",
+      defaultText: "the name of the repository",
       help: "Heading of the card.",
     },
     { name: "no-card", type: "flag", help: "Write no README.md." },
@@ -43,7 +43,7 @@ export const PUSH: CommandSpec = {
     {
       name: "force",
       type: "flag",
-      help: "Replace another file of the same name, or another artifact with that tag.",
+      help: "Replace another file of the same name.",
     },
     {
       name: "private",
@@ -64,7 +64,6 @@ export const PUSH: CommandSpec = {
     "push my-adapter.lqa hf://owner/my-adapter",
     "push my-adapter.lqa hf://owner/my-adapter --source my-adapter --dry-run",
     "push my-adapter.lqa hf://owner/adapters@main/fr/v2.lqa --no-card",
-    "push my-adapter.lqa oci://registry.example.com/team/my-adapter:v1",
   ],
   load: () => import("./commands/push.ts"),
 };

@@ -14,7 +14,7 @@ export const REBASE: CommandSpec = {
   positional: {
     placeholder: "<child.lqa>",
     many: false,
-    help: "The child: a path, a URL, hf://owner/name or oci://host/name.",
+    help: "The child: a path, a URL or hf://owner/name.",
   },
   options: [
     { ...PARENT_OPTION, required: true },

@@ -20,7 +20,7 @@ export const TIMEOUT_OPTION: OptionSpec = {
   pattern: /^[1-9]\d{0,5}$/,
   expects: "a whole number from 1 to 999999",
   defaultText: "none; a request fails after 30 s without data or below 1 KiB/s",
-  help: "Give up on a URL, the hub or a registry after this many seconds.",
+  help: "Give up on a URL or the hub after this many seconds.",
 };
 
 /** For commands that reach object storage. */
@@ -50,7 +50,7 @@ export const PARENT_OPTION: OptionSpec = {
   type: "text",
   placeholder: "<file.lqa>",
   repeated: true,
-  help: "The parent of a file that was encoded with --parent: a path, a URL, hf://owner/name or oci://host/name. Give the parent's own parents, too. lqa picks them by content id.",
+  help: "The parent of a file that was encoded with --parent: a path, a URL or hf://owner/name. Give the parent's own parents, too. lqa picks them by content id.",
 };
 
 /** For commands that write an `.lqa` file. */

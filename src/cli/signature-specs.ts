@@ -22,7 +22,7 @@ export const SIGN: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to sign: a path, a URL, hf://owner/name or oci://host/name. For a file on a server, the signature goes into the current directory.",
+    help: "The file to sign: a path, a URL or hf://owner/name. For a file on a server, the signature goes into the current directory.",
   },
   options: [
     {
@@ -49,7 +49,7 @@ export const VERIFY_SIGNATURE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The signed file: a path, a URL, hf://owner/name or oci://host/name.",
+    help: "The signed file: a path, a URL or hf://owner/name.",
   },
   options: [
     {

@@ -46,7 +46,7 @@ const ENCODE: CommandSpec = {
     placeholder: "<dir|file>...",
     many: true,
     standardInput: () => true,
-    help: "Adapters: paths, URLs, hf://owner/name[@revision][/path] on the Hugging Face hub, oci://host/name[:tag] in a registry; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
+    help: "Adapters: paths, URLs, hf://owner/name[@revision][/path] on the Hugging Face hub; - for a file on standard input. With --out-dir also patterns and directories of adapters.",
   },
   options: [
     ...GOAL_OPTIONS,
@@ -73,7 +73,7 @@ const ENCODE: CommandSpec = {
         name: "base",
         type: "text",
         placeholder: "<model>",
-        help: "The base model: a safetensors file, shards or their directory; a path, a URL, hf://owner/name or oci://host/name, of which only the weights that the adapter changes are fetched. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
+        help: "The base model: a safetensors file, shards or their directory; a path, a URL or hf://owner/name, of which only the weights that the adapter changes are fetched. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
       },
       {
         ...PARENT_OPTION,
@@ -119,7 +119,7 @@ const INSPECT: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>",
     many: false,
-    help: "The file to inspect: a path, a URL, hf://owner/name, oci://host/name, or - for standard input.",
+    help: "The file to inspect: a path, a URL, hf://owner/name, or - for standard input.",
   },
   options: [
     {
@@ -170,7 +170,7 @@ const COMPARE: CommandSpec = {
     placeholder: "<dir|file>",
     many: false,
     standardInput: () => true,
-    help: "An adapter of any dialect: a directory, a file, a URL, hf://owner/name, oci://host/name, or - for standard input.",
+    help: "An adapter of any dialect: a directory, a file, a URL, hf://owner/name, or - for standard input.",
   },
   options: [
     ...SOURCE_OPTIONS,

@@ -1,6 +1,5 @@
 /**
- * Reads the files of an adapter from any location (Node only): a path, the address of its weights, a folder on the hub, or an
- * artifact in a registry.
+ * Reads the files of an adapter from any location (Node only): a path, the address of its weights, or a folder on the hub.
  *
  * @module
  */
@@ -26,7 +25,7 @@ export interface LocationOptions {
  * Reads the adapter at a location: file name to contents.
  *
  * @param location a directory or a file of weights; the `http(s)://` address of a file of weights, whose configuration is next to
- * it; `hf://owner/name[@revision][/path]` or `oci://host/name[:tag]` with the folder of an adapter or its file of weights
+ * it; `hf://owner/name[@revision][/path]` with the folder of an adapter or its file of weights
  * @throws LqaError NOT_FOUND if there is nothing, or a directory without an adapter (the message says what it holds
  * instead); IO with the system's reason; BUDGET for files that are too large; for servers as `openRemoteFile`
  */

@@ -49,7 +49,7 @@ export interface ModelFolder {
 /**
  * Opens the folder of a model.
  *
- * @param location a path, the address of a file, `hf://owner/name[@revision][/path]` or `oci://host/name[:tag][/path]`
+ * @param location a path, the address of a file, or `hf://owner/name[@revision][/path]`
  * @throws LqaError NOT_FOUND, IO; for servers as `openRemoteFile`
  */
 export async function openModelFolder(

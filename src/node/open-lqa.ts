@@ -1,6 +1,6 @@
 /**
- * Opens an `.lqa` file at a location for one read from the first byte to the last (Node only): a path, an address, a file on the
- * hub or in a registry.
+ * Opens an `.lqa` file at a location for one read from the first byte to the last (Node only): a path, an address, or a file
+ * on the hub.
  *
  * @module
  */

@@ -54,8 +54,8 @@ export async function readValid(input: string | Uint8Array, how: How = {}): Prom
 }
 
 /**
- * Reads all bytes of an `.lqa` file at a location: a path, an address, `hf://owner/name[@revision][/path]` or
- * `oci://host/name[:tag][/path]`. A path on the hub or in a registry may be omitted if there is only one `.lqa` file.
+ * Reads all bytes of an `.lqa` file at a location: a path, an address, or `hf://owner/name[@revision][/path]`. On the hub
+ * the path may be omitted if there is only one `.lqa` file.
  *
  * @throws LqaError as `readWholeFile` for a path, and as `openRemoteFile` for other locations
  */

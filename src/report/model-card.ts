@@ -15,10 +15,10 @@ import { count, counted, percent, size } from "./format.ts";
 export interface CardOptions {
   /** Heading of the card. */
   readonly title: string;
-  /** Where the file will be: `hf://owner/name/path` or `oci://host/name:tag`. */
+  /** Where the file will be: `hf://owner/name/path`. */
   readonly location: string;
-  /** `https` address of the file; undefined in a registry. */
-  readonly address: string | undefined;
+  /** `https` address of the file. */
+  readonly address: string;
   /** Verified id of the file (spec clause 11.2). */
   readonly fileId: string;
   /** Share of the energy of ΔW that the encoding lost, if the source is known: 0.02 is 2 %. */
@@ -96,33 +96,10 @@ ${table}
 ${use(location, address, base)}`;
 }
 
-/** The section on use. If the file is in a registry, `address` is undefined, and `lqa decode` downloads the file. */
-function use(location: string, address: string | undefined, base: string | undefined): string {
+/** The section on use. */
+function use(location: string, address: string, base: string | undefined): string {
   const model = `base = AutoModelForCausalLM.from_pretrained("${base ?? "the base model"}")`;
   const decode = `lqa decode ${location} -o adapter/`;
-  if (address === undefined)
-    return `## Use it
-
-As a PEFT directory:
-
-\`\`\`sh
-${decode}
-\`\`\`
-
-Python, onto the model that it was trained for:
-
-\`\`\`python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
-
-${model}
-model = PeftModel.from_pretrained(base, "adapter")
-\`\`\`
-
-TypeScript, in Node:
-
-${program('import { openRemoteFile } from "lqa/node";', `await openRemoteFile("${location}")`)}
-`;
   return `## Use it
 
 Python, onto the model that it was trained for:
@@ -137,7 +114,14 @@ model = lqa.peft.load(base, "${location}")
 
 TypeScript, in Node and in browsers:
 
-${program(undefined, `new URL("${address}")`)}
+\`\`\`ts
+import { open } from "lqa";
+
+const file = await open(new URL("${address}"));
+for await (const { name, multiplier, b, a } of file.decodeAll()) {
+  console.log(name, multiplier, b.shape, a.shape); // ΔW = multiplier · B · A
+}
+\`\`\`
 
 For other programs, as a PEFT directory:
 
@@ -145,17 +129,6 @@ For other programs, as a PEFT directory:
 ${decode}
 \`\`\`
 `;
-}
-
-function program(needed: string | undefined, source: string): string {
-  return `\`\`\`ts
-import { open } from "lqa";
-${needed === undefined ? "" : `${needed}\n`}
-const file = await open(${source});
-for await (const { name, multiplier, b, a } of file.decodeAll()) {
-  console.log(name, multiplier, b.shape, a.shape); // ΔW = multiplier · B · A
-}
-\`\`\``;
 }
 
 function span(ranks: readonly number[]): string {

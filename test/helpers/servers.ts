@@ -133,13 +133,8 @@ export async function startS3(path: string): Promise<S3Server> {
   };
 }
 
-/**
- * A registry.
- *
- * @param users a file of logins, as htpasswd writes them with bcrypt; without one everybody may do everything
- * @returns `127.0.0.1:port`
- */
-export async function startRegistry(path: string, users?: string): Promise<string> {
+/** A registry in which everybody may do everything. @returns `127.0.0.1:port` */
+export async function startRegistry(path: string): Promise<string> {
   const [folder, port] = [temporaryDirectory(), await freePort()];
   const config = join(folder, "config.json");
   // YAML.
@@ -147,7 +142,6 @@ export async function startRegistry(path: string, users?: string): Promise<strin
     version: "0.1",
     storage: { filesystem: { rootdirectory: join(folder, "data") } },
     http: { addr: `127.0.0.1:${port}` },
-    ...(users !== undefined && { auth: { htpasswd: { realm: "test", path: users } } }),
   };
   writeFileSync(config, JSON.stringify(settings));
   await started(path, ["serve", config], port, { OTEL_TRACES_EXPORTER: "none" });

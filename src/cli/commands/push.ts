@@ -1,12 +1,12 @@
 /**
- * `lqa push`: upload an `.lqa` file and its model card to the Hugging Face hub or an OCI registry.
+ * `lqa push`: upload an `.lqa` file and its model card to the Hugging Face hub.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
-import { openPush, pushTarget } from "../../node/remote/push.ts";
+import { openPush, pushTarget } from "../../node/remote/hub-push.ts";
 import type { PushPlan } from "../../node/remote/push-plan.ts";
 import { diffAdapters } from "../../report/diff.ts";
 import { modelCard } from "../../report/model-card.ts";
@@ -25,7 +25,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   if (location === undefined || more.length > 0)
     fail(KIND.USAGE, {
       where: "lqa push",
-      expected: "a file and a location on the hub or in a registry",
+      expected: "a file and a location on the hub",
       actual: counted(args.positionals.length, "argument"),
       advice: "See lqa push --help.",
     });
@@ -88,10 +88,7 @@ function lines(plan: PushPlan, dry: boolean, commit: string | undefined, termina
   return [
     ...title(printable(target.location), first, terminal),
     ...facts(
-      [
-        ...fileFacts([...files].map(([name, content]) => [name, content.length])),
-        [commit?.includes(":") ? "digest" : "commit", commit],
-      ],
+      [...fileFacts([...files].map(([name, content]) => [name, content.length])), ["commit", commit]],
       terminal,
     ),
     ...(cardKept === "not written by lqa"

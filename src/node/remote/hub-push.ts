@@ -27,8 +27,12 @@ import { openRemoteFile, readRemote } from "./remote-file.ts";
 const MOST_CARD = 2 ** 20;
 const MARK = /\n<!-- Written by lqa push; sha256:([0-9a-f]{64}) -->\n$/;
 
-/** The target of a file. @throws LqaError USAGE for an invalid location, or one in a commit rather than a branch */
-export async function hubTarget(path: string, location: string): Promise<PushTarget> {
+/**
+ * The target of a file, and the address from which others download it.
+ *
+ * @throws LqaError USAGE for an invalid location, or one in a commit rather than a branch
+ */
+export async function pushTarget(path: string, location: string): Promise<PushTarget> {
   const place = placeOf(path, location);
   const { endpoint } = await hubSettings();
   const { repo, revision } = place;
@@ -40,8 +44,17 @@ export async function hubTarget(path: string, location: string): Promise<PushTar
   };
 }
 
-/** Plans a push to the hub. @throws LqaError as `openPush` */
-export async function openHubPush(
+/**
+ * Reads the state of the repository and plans a push.
+ *
+ * @param path path of the file; its name is used if the location has no path
+ * @param location `hf://owner/name[@branch][/path.lqa]`
+ * @param bytes contents of the file
+ * @param card Markdown; undefined pushes no card
+ * @throws LqaError USAGE; OUTPUT_EXISTS for another file with that name, without `force`; ACCESS_DENIED, NETWORK, HTTP_RESPONSE;
+ * MISSING_PACKAGE without `@huggingface/hub`; `push` also REMOTE_CHANGED if someone pushed meanwhile
+ */
+export async function openPush(
   path: string,
   location: string,
   bytes: Uint8Array,
@@ -78,7 +91,7 @@ export async function openHubPush(
     else files.set(CARD, marked);
   }
   return {
-    target: await hubTarget(path, location),
+    target: await pushTarget(path, location),
     creates: repo === undefined,
     files,
     cardKept,

@@ -1,6 +1,6 @@
 /**
- * What a server lists about a file: the hub in its list of a commit, a registry in the manifest. Downloaded bytes are compared
- * with it. Also sources whose errors give advice about their server.
+ * What the hub lists about a file of a commit. Downloaded bytes are compared with it. Also sources whose errors give advice about
+ * their server.
  *
  * @module
  */

@@ -1,11 +1,9 @@
 /**
- * Locations: how a user names a file or an adapter. A path; an `http(s)://` address of a file; a file or folder in a model
- * repository of the Hugging Face hub, in the notation of the hub's own clients: `hf://owner/name[@revision][/path]`; or an
- * artifact in an OCI registry, in the notation of container tools: `oci://host/name[:tag][@digest][/path]`.
+ * Locations: how a user names a file or an adapter. A path; an `http(s)://` address of a file; or a file or folder in a
+ * model repository of the Hugging Face hub, in the notation of the hub's own clients: `hf://owner/name[@revision][/path]`.
  *
  * @module
  */
-import { urlOf } from "../../core/io/http-response.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 
@@ -19,20 +17,6 @@ export interface HubLocation {
   readonly path: string;
 }
 
-/** An artifact in a registry, or a file in it. */
-export interface OciLocation {
-  /** `host` or `host:port`. */
-  readonly registry: string;
-  /** Parts separated by slashes. */
-  readonly name: string;
-  /** `latest` if the location states none. */
-  readonly tag: string;
-  /** `sha256:` and 64 digits. If there is one, the tag is ignored. */
-  readonly digest: string | undefined;
-  /** File or folder in the artifact; empty for all of it. */
-  readonly path: string;
-}
-
 const HUB = /^hf:\/\//i;
 /** The revision ends at a slash, except in the two families of references that the hub itself makes. */
 const PLACE = /^([^/@]+\/[^/@]+)(?:@(refs\/(?:pr|convert)\/[^/]+|[^/]+))?(?:\/(.*))?$/s;
@@ -40,20 +24,12 @@ const PLACE = /^([^/@]+\/[^/@]+)(?:@(refs\/(?:pr|convert)\/[^/]+|[^/]+))?(?:\/(.
 const NAME = /^(?![.-])(?!.*(?:--|\.\.))[\w.-]{1,96}(?<![.-])$/;
 /** First parts that name repositories of another kind. */
 const OTHER_KINDS: ReadonlySet<string> = new Set(["datasets", "spaces", "buckets", "kernels"]);
-const OCI = /^oci:\/\//i;
-/** A path needs a tag or a digest before it, because names have slashes too. */
-const ARTIFACT = /^([^/@]+)\/([^:@]+)(?:(?::([^/@]+))?(?:@([^/]+))?(?:\/(.*))?)$/s;
-/** One part of the name of an artifact, a tag and a digest, as the distribution specification has them. */
-const ARTIFACT_PART = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
-const TAG = /^\w[\w.-]{0,127}$/;
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
-const MOST_NAME = 255;
 const MOST_PATH = 1024;
 const MOST_REVISION = 256;
 
 /** Whether a location is an address rather than a path on this machine. */
 export function isRemote(location: string): boolean {
-  return isHub(location) || isOci(location) || isWeb(location);
+  return isHub(location) || isWeb(location);
 }
 
 /** Whether a location is the address of a file on a web server. */
@@ -64,11 +40,6 @@ export function isWeb(location: string): boolean {
 /** Whether a location is on the hub. */
 export function isHub(location: string): boolean {
   return HUB.test(location);
-}
-
-/** Whether a location is in a registry. */
-export function isOci(location: string): boolean {
-  return OCI.test(location);
 }
 
 /** @throws LqaError USAGE for anything but `hf://owner/name[@revision][/path]` with plain names */
@@ -94,51 +65,18 @@ export function parseHub(location: string): HubLocation {
   return { repo: repo!, revision, path };
 }
 
-/** @throws LqaError USAGE for anything but `oci://host/name[:tag][@digest][/path]` with names that registries allow */
-export function parseOci(location: string): OciLocation {
-  const [, registry = "", name = "", tag, digest, rest = ""] =
-    (isOci(location) && ARTIFACT.exec(location.replace(OCI, ""))) || [];
-  const path = rest.replace(/\/$/, "");
-  const plain =
-    isHost(registry) &&
-    name.length <= MOST_NAME &&
-    name.split("/").every((part) => ARTIFACT_PART.test(part)) &&
-    (tag === undefined || TAG.test(tag)) &&
-    (digest === undefined || DIGEST.test(digest)) &&
-    (path === "" || isPlainPath(path));
-  if (!plain)
-    fail(KIND.USAGE, {
-      where: "location",
-      expected:
-        "oci://host/name, oci://host/name:tag or oci://host/name@sha256:digest, the name in lower case",
-      actual: JSON.stringify(location.slice(0, 200)),
-    });
-  return { registry: registry.toLowerCase(), name, tag: tag ?? "latest", digest, path };
-}
-
-/** Whether a text is a host, with or without a port, that a URL parser reads in the same way. */
-function isHost(text: string): boolean {
-  if (!/^(?:[\w.-]{1,253}|\[[0-9a-f:]{2,45}\])(?::\d{1,5})?$/i.test(text)) return false;
-  return urlOf(`https://${text}/`, undefined) !== undefined;
-}
-
 /** A file name derived from this location: the last part of its path, without the query of an address. */
 export function nameOfLocation(location: string): string {
   if (isHub(location)) {
     const { repo, path } = parseHub(location);
     return lastPart(path === "" ? repo : path);
   }
-  if (isOci(location)) {
-    const { name, path } = parseOci(location);
-    return lastPart(path === "" ? name : path);
-  }
   return lastPart(location.replace(/[?#].*$/s, "").replace(/^https?:\/\/[^/]*/i, ""));
 }
 
-/** Whether a location names a whole repository or artifact, and no file in it. */
+/** Whether a location names a whole repository, and no file in it. */
 export function isWhole(location: string): boolean {
-  if (isHub(location)) return parseHub(location).path === "";
-  return isOci(location) && parseOci(location).path === "";
+  return isHub(location) && parseHub(location).path === "";
 }
 
 /** A location that is safe to print: without the query of an address, which may hold a signature. */

@@ -1,6 +1,5 @@
 /**
- * The `fetch` for pushes to the hub and to registries: with timeouts, and with a limit on answers. The hub's
- * client library uses it because that library sends its token wherever a server's answer points.
+ * The `fetch` for pushes to the hub: with timeouts, and with a limit on answers. The hub's client library uses it because that library sends its token wherever a server's answer points.
  *
  * @module
  */

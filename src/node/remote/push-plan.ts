@@ -1,5 +1,5 @@
 /**
- * The plan of a push: what it will do, in one form for the hub and for registries.
+ * The plan of a push: what it will do.
  *
  * @module
  */
@@ -11,13 +11,13 @@ import { isPlainPath } from "./location.ts";
 
 /** Options of {@link openPush}. */
 export interface PushOptions {
-  /** Replaces a file that has the same name but other bytes; in a registry, the tag of another artifact. */
+  /** Replaces a file that has the same name but other bytes. */
   readonly force?: boolean | undefined;
-  /** Replaces a README.md that this library did not write, or that someone changed since. Hub only. */
+  /** Replaces a README.md that this library did not write, or that someone changed since. */
   readonly replaceCard?: boolean | undefined;
-  /** Visibility of a new repository. Default: that of the account. Hub only. */
+  /** Visibility of a new repository. Default: that of the account. */
   readonly private?: boolean | undefined;
-  /** Title of the commit. Default: "Add NAME". Hub only. */
+  /** Title of the commit. Default: "Add NAME". */
   readonly message?: string | undefined;
   readonly remote?: HttpOptions | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -25,24 +25,24 @@ export interface PushOptions {
 
 /** The target of a pushed file. */
 export interface PushTarget {
-  /** `hf://owner/name/path`, with the branch if the user named one; or `oci://host/name:tag`. */
+  /** `hf://owner/name/path`, with the branch if the user named one. */
   readonly location: string;
-  /** Public address of the file; undefined in a registry, whose addresses need a client. */
-  readonly address: string | undefined;
-  /** Name of the repository or artifact: the last part of its path. */
+  /** Public address of the file. */
+  readonly address: string;
+  /** Name of the repository, without its owner. */
   readonly name: string;
 }
 
 /** A planned push. */
 export interface PushPlan {
   readonly target: PushTarget;
-  /** Whether the push creates the repository, as far as this token can see. False for a registry, which does not tell. */
+  /** Whether the push creates the repository, as far as this token can see. */
   readonly creates: boolean;
-  /** Files to push. On the hub, only those that the repository does not have yet. */
+  /** Files to push: those that the repository does not have yet. */
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** Why the push does not include the card. */
   readonly cardKept: "unchanged" | "not written by lqa" | undefined;
-  /** Pushes. @returns the commit, or the digest of the artifact; undefined if there is nothing to push */
+  /** Pushes. @returns the commit; undefined if there is nothing to push */
   push(): Promise<string | undefined>;
 }
 
@@ -50,7 +50,7 @@ export interface PushPlan {
 export const CARD = "README.md";
 
 /**
- * The path of a file in a repository or artifact.
+ * The path of a file in a repository.
  *
  * @param path path of the file on this machine; its name is used if `given`, the path in the location, is empty
  * @throws LqaError USAGE unless it is a plain path that ends in `.lqa`

@@ -1,6 +1,5 @@
 /**
- * Files on servers: read by ranges if a reader needs parts, or whole and compared with the digests that the hub or the registry
- * lists.
+ * Files on servers: read by ranges if a reader needs parts, or whole and compared with the digests that the hub lists.
  *
  * @module
  */
@@ -14,8 +13,7 @@ import { WEIGHTS_ENDING } from "../files/adapter-names.ts";
 import { MAX_WHOLE_FILE, openFileSource } from "../files/file.ts";
 import { type HubRepo, openHub } from "./hub.ts";
 import { assertDigest, assertListed, assertSize, type ListedFile } from "./listed-file.ts";
-import { isHub, isOci, isWeb, nameOfLocation, parseHub, parseOci } from "./location.ts";
-import { openOci } from "./oci.ts";
+import { isHub, isWeb, nameOfLocation, parseHub } from "./location.ts";
 
 /** A folder on a server, and the file in it that a location names. */
 export interface RemoteFolder {
@@ -29,13 +27,13 @@ export interface RemoteFolder {
   readonly folders: readonly string[];
   /** Opens a file, by ranges or from the cache. The caller closes it. */
   open(name: string): Promise<RemoteFile>;
-  /** Opens a folder in it, of the same commit or artifact. @throws LqaError NOT_FOUND */
+  /** Opens a folder in it, of the same commit. @throws LqaError NOT_FOUND */
   folder(name: string): RemoteFolder;
 }
 
 /** A file on a server. */
 export interface RemoteFile extends ByteSource {
-  /** Address without its query, `hf://owner/name@commit/path`, or `oci://host/name@digest/path`. */
+  /** Address without its query, or `hf://owner/name@commit/path`. */
   readonly where: string;
   /** What the server lists about it. */
   readonly listed: ListedFile;
@@ -51,14 +49,13 @@ const LQA = /\.lqa$/i;
 /**
  * Opens the folder of a location.
  *
- * @param location `hf://…`, `oci://…`, or the address of a file
- * @throws LqaError NOT_FOUND if the repository or artifact has no such file or folder; as `openHub` and `openOci`
+ * @param location `hf://…`, or the address of a file
+ * @throws LqaError NOT_FOUND if the repository has no such file or folder; as `openHub`
  */
 export async function openRemote(location: string, options: HttpOptions = {}): Promise<RemoteFolder> {
   // All sources of a location share one deadline.
   const timed: TimedOptions = { ...options, begun: performance.now() };
   if (isHub(location)) return await openHubFolder(location, timed);
-  if (isOci(location)) return await openOciFolder(location, timed);
   // Throws if the location is not an address, or contains a password.
   httpSource(location, options);
   const url = new URL(location);
@@ -89,19 +86,6 @@ async function openHubFolder(location: string, options: TimedOptions): Promise<R
     advice: place.path.includes("@")
       ? "The revision comes before the path: hf://owner/name@revision/path."
       : "Give the path of a file or a folder of the repository.",
-  });
-}
-
-async function openOciFolder(location: string, options: TimedOptions): Promise<RemoteFolder> {
-  const place = parseOci(location);
-  const artifact = await openOci(place, options);
-  const { where, files } = artifact;
-  const open = async (path: string): Promise<RemoteFile> => {
-    const listed = files.get(path) ?? fail(KIND.NOT_FOUND, { where: `${where}/${path}` });
-    return opened(artifact.source(path), { where: `${where}/${path}`, listed });
-  };
-  return folderIn({ where, files, open }, place.path, {
-    advice: "Give the path of a file of the artifact, after its tag: oci://host/name:tag/path.",
   });
 }
 
@@ -194,7 +178,7 @@ export async function findRemoteFile(
     advice:
       candidates.length === 0
         ? `Give the path of an .lqa file. If this is an adapter, encode it: lqa encode ${location}.`
-        : `Give the path of one: ${isOci(location) ? folder.where : location.replace(/\/$/, "")}/${candidates[0]}.`,
+        : `Give the path of one: ${location.replace(/\/$/, "")}/${candidates[0]}.`,
   });
 }
 

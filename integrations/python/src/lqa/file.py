@@ -365,8 +365,8 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
     """Opens a file and checks everything that needs no payload.
 
     Args:
-        source: a path; bytes; a file object; an `http://` or `https://` address; `hf://owner/name[@revision][/path]`;
-            `oci://host/name[:tag][/path]`. Of a server that gives ranges, the index is read, and what is used later; every part is
+        source: a path; bytes; a file object; an `http://` or `https://` address; `hf://owner/name[@revision][/path]`.
+            Of a server that gives ranges, the index is read, and what is used later; every part is
             proven against the digests of the file.
         max_bytes: most bytes that are read. Default 1 GiB.
         budget_bytes: most bytes in addition to the file: for what is decoded at once, and for compressed chunks. Default 4 GiB.

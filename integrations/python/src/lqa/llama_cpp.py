@@ -18,7 +18,7 @@ def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: 
     know adapters by their paths. Needs the command of the package (`lqa[encode]`).
 
     Args:
-        source: a path, an address, `hf://owner/name[@revision][/path]` or `oci://host/name[:tag][/path]`.
+        source: a path, an address, or `hf://owner/name[@revision][/path]`.
         base: the base model's GGUF file, or its `config.json`; a place of the same kinds.
         timeout: seconds the conversion may take.
 

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 from .errors import LqaError, catalogue
 from .hub import is_hub
-from .oci import is_oci
 from .source import is_address
 
 MAIN = Path(__file__).parent / "command" / "dist" / "cli" / "main.js"
@@ -69,8 +68,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
     """Encodes an adapter. The file appears whole or not at all.
 
     Args:
-        source: the adapter: a directory of PEFT, a file of another dialect, the address of one, `hf://owner/name[@revision][/path]`, or
-            `oci://host/name[:tag][/path]`.
+        source: the adapter: a directory of PEFT, a file of another dialect, the address of one, or `hf://owner/name[@revision][/path]`.
         target: the .lqa file to write.
         bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
         force: replace an existing file.
@@ -95,7 +93,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
 def place_of(source: str | PathLike[str]) -> str:
     """A path, made absolute, or an address as it is."""
     place = fspath(source)
-    return place if is_hub(place) or is_oci(place) or is_address(place) else os.path.abspath(place)
+    return place if is_hub(place) or is_address(place) else os.path.abspath(place)
 
 
 def run(command: str, *words: str, data: bytes = b"", timeout: float | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The bytes of a file, from wherever they are: a path, bytes, a file object, an address, the Hugging Face hub, or an OCI registry.
+"""The bytes of a file, from wherever they are: a path, bytes, a file object, an address, or the Hugging Face hub.
 
 `read_source` reads a file as a whole. `open_source` leaves a file on a server there, if it gives ranges. What arrives is bounded:
 nothing above `max_bytes` is kept, and of a server never more than the length that the prologue of the file declares.
@@ -10,10 +10,10 @@ import stat
 from os import PathLike, fspath
 from typing import IO, Any, Union
 
-from . import hub, oci
+from . import hub
 from .errors import LqaError
 from .ranges import RemoteBytes
-from .web import Access, is_address, open_address, read_address
+from .web import is_address, open_address, read_address
 
 Source = Union[str, PathLike[str], bytes, bytearray, memoryview, IO[bytes]]
 
@@ -30,10 +30,7 @@ def open_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
         found = hub.locate(path, max_bytes, timeout)
         if isinstance(found, PathLike):
             return _read_path(found, max_bytes)
-        access = Access(None if found.token is None else f"Bearer {found.token}")
-        return open_address(found.address, max_bytes, timeout, access)
-    if isinstance(path, str) and oci.is_oci(path):
-        return oci.open_artifact(path, max_bytes, timeout)
+        return open_address(found.address, max_bytes, timeout, None if found.token is None else f"Bearer {found.token}")
     return read_source(source, max_bytes, timeout)
 
 
@@ -42,7 +39,7 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
 
     Args:
         source: a path; bytes; a file object opened for bytes, read from its position; `http://` or `https://`;
-            `hf://owner/name[@revision][/path]`; `oci://host/name[:tag][/path]`.
+            `hf://owner/name[@revision][/path]`.
         max_bytes: most bytes that are read. Default 1 GiB.
         timeout: seconds that reading from an address may take altogether. Default: no limit, as long as bytes arrive.
 
@@ -62,8 +59,6 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
             return read_address(path, max_bytes, timeout)
         if isinstance(path, str) and hub.is_hub(path):
             return _read_path(hub.download(path, max_bytes, timeout), max_bytes)
-        if isinstance(path, str) and oci.is_oci(path):
-            return oci.read(path, max_bytes, timeout)
         return _read_path(path, max_bytes)
     if callable(getattr(source, "read", None)):
         return _read_pieces(source, max_bytes, f'"{getattr(source, "name", "a file object")}"')

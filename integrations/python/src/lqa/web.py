@@ -50,22 +50,11 @@ def _origin(address: str) -> tuple[str, str]:
     return urllib.parse.urlsplit(address.lower())[:2]
 
 
-class Access:
-    """What is sent as `Authorization` to the origin of an address alone."""
-
-    def __init__(self, header: str | None = None) -> None:
-        self.header = header
-
-    def answer(self, challenge: str) -> bool:
-        """Whether a server that refused `header` gets another one. `challenge`: its `WWW-Authenticate`."""
-        return False
-
-
 class Server:
     """One file on a server, within one time limit."""
 
-    def __init__(self, address: str, timeout: float | None, access: Access | None = None) -> None:
-        self.where, self._address, self._timeout, self._access = f'"{_shown(address)}"', address, timeout, access or Access()
+    def __init__(self, address: str, timeout: float | None, authorization: str | None = None) -> None:
+        self.where, self._address, self._timeout, self._authorization = f'"{_shown(address)}"', address, timeout, authorization
         self._begin = time.monotonic()
 
     def left(self) -> float | None:
@@ -85,13 +74,7 @@ class Server:
                         urllib.request.HTTPDefaultErrorHandler, _Redirects, urllib.request.HTTPErrorProcessor):
             opener.add_handler(handler())
         try:
-            try:
-                opened = self._send(opener, headers)
-            except urllib.error.HTTPError as error:
-                if error.code != 401 or not self._access.answer(error.headers.get("www-authenticate", "")):
-                    raise
-                opened = self._send(opener, headers)
-            with opened as response:
+            with self._send(opener, headers) as response:
                 allowed = (200, 206) if headers else (200,)
                 if response.status not in allowed:
                     raise LqaError("HTTP_RESPONSE", where=self.where, expected=f"status {allowed[-1]}", found=f"status {response.status}")
@@ -109,8 +92,8 @@ class Server:
 
     def _send(self, opener: urllib.request.OpenerDirector, headers: dict[str, str] | None) -> Any:
         request = urllib.request.Request(self._address, headers={"accept-encoding": "identity", "user-agent": "lqa-python", **(headers or {})})
-        if self._access.header is not None:
-            request.add_unredirected_header("Authorization", self._access.header)
+        if self._authorization is not None:
+            request.add_unredirected_header("Authorization", self._authorization)
         left = self.left()
         if left is not None and left <= 0:
             raise LqaError("NETWORK", where=self.where, expected=f"all bytes within {self._timeout} s", found="no time left")
@@ -167,17 +150,17 @@ def read_address(address: str, max_bytes: int, timeout: float | None) -> bytes:
         return server.whole(response, max_bytes)
 
 
-def open_address(address: str, max_bytes: int, timeout: float | None, access: Access | None = None) -> bytes | RemoteBytes:
+def open_address(address: str, max_bytes: int, timeout: float | None, authorization: str | None = None) -> bytes | RemoteBytes:
     """A file by ranges; all bytes of one that is small, or whose server does not give ranges.
 
     Args:
         timeout: seconds that opening may take; after that, each read.
-        access: for the origin of the address alone.
+        authorization: the header of that name, which is sent to the origin of the address alone.
 
     Raises:
         LqaError: BUDGET above `max_bytes`; as `Server.ask`. Reads also REMOTE_CHANGED.
     """
-    server = Server(address, timeout, access)
+    server = Server(address, timeout, authorization)
     with server.ask({"range": f"bytes=0-{FIRST_BYTES - 1}"}) as response:
         if response.status == 200:
             return server.whole(response, max_bytes)
@@ -188,7 +171,7 @@ def open_address(address: str, max_bytes: int, timeout: float | None, access: Ac
         return head
 
     def fetch(begin: int, end: int) -> bytes:
-        later = Server(address, timeout, access)
+        later = Server(address, timeout, authorization)
         headers = {"range": f"bytes={begin}-{end - 1}", **({"if-range": tag} if tag.startswith('"') else {})}
         with later.ask(headers) as answer:
             if answer.status == 200 or (tag and answer.headers.get("etag", tag) != tag):
