@@ -1,6 +1,6 @@
 """Encodes a directory of adapters on a Ray cluster. Each task encodes one share with `lqa encode --shard`.
 
-Both directories must be on storage that all machines of the cluster see. Every machine needs Node and `npm install --global lqa`.
+Both directories must be on storage that all machines of the cluster see. Every machine needs Node and the command `lqa` (`npm ci && npm pack` in a clone, then `npm install --global ./lqa-0.1.0.tgz`).
 A task whose worker ends is started again and keeps the files that are there. Rerun the program to resume.
 
 pip install ray==2.60.0

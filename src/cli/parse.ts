@@ -133,7 +133,7 @@ function find(words: readonly string[]): { readonly command: CommandSpec; readon
     expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
     advice: PYTHON_COMMANDS.some(([name]) => name === word)
-      ? `lqa ${word} runs the model, so it is in the Python package: pip install "lqa[encode,tune]".`
+      ? `lqa ${word} runs the model, so it is in the Python package lqa-format. In a clone, run pip install "./integrations/python[encode,tune]".`
       : meant === undefined
         ? `See lqa${group} --help.`
         : `Did you mean lqa${group} ${meant}?`,

@@ -64,7 +64,10 @@ describe("help", () => {
 
 describe("a wrong word", () => {
   const cases: readonly [string[], RegExp][] = [
-    [["tune", "x"], /unknown command "tune"[\s\S]*pip install "lqa\[encode,tune\]"/],
+    [
+      ["tune", "x"],
+      /unknown command "tune"[\s\S]*Python package lqa-format[\s\S]*pip install "\.\/integrations\/python\[encode,tune\]"/,
+    ],
     [["encod", "x"], /unknown command "encod"[\s\S]*Did you mean lqa encode\?/],
     [["encdoe"], /Did you mean lqa encode\?/],
     [["val"], /Did you mean lqa validate\?/],

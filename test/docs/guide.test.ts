@@ -32,7 +32,7 @@ async function runPage(page: string): Promise<(string | undefined)[]> {
 
 async function runBlock(language: string, code: string): Promise<string | undefined> {
   // integrations/python/tests/test_tune.py runs these, with a model.
-  if (code.startsWith('pip install "lqa[encode,tune]"')) return undefined;
+  if (code.startsWith('pip install "./integrations/python[encode,tune]"')) return undefined;
   switch (language) {
     case "sh":
       return runCommands(code, folder);

@@ -19,7 +19,7 @@ const [setUp, encode, said, look, program, runIt, page, script, serve, ...others
 let server: ChildProcess | undefined;
 afterAll(() => void server?.kill());
 
-/** What `npm install lqa vite` gives, from this checkout. */
+/** What installing the packed package and Vite gives, from this checkout. */
 function install(): void {
   mkdirSync(join(folder, "node_modules/.bin"), { recursive: true });
   const packages = {
@@ -54,7 +54,7 @@ describe("from a PEFT adapter to a phone", { timeout: 180_000 }, () => {
   it("encodes, looks and applies in Node", () => {
     expect(others).toEqual([]);
     install();
-    runCommands(setUp!.code.replace("npm install lqa vite\n", ""), folder);
+    runCommands(setUp!.code.replace("npm install lqa-repository/lqa-0.1.0.tgz vite\n", ""), folder);
     const report = runCommands(encode!.code, folder);
     for (const line of said!.code.trim().split("\n")) expect(report).toContain(line);
     const [, changed] = /([\d.]+ %) of the right ones should change/.exec(report)!;

@@ -118,7 +118,7 @@ class OnTheHub(unittest.TestCase):
         with mock.patch.dict(sys.modules, {"huggingface_hub": None}), self.assertRaises(lqa.LqaError) as caught:
             lqa.open("hf://me/packed")
         self.assertEqual(caught.exception.kind, "MISSING_PACKAGE")
-        self.assertIn("lqa[hub]", caught.exception.advice)
+        self.assertIn("pip install huggingface_hub", caught.exception.advice)
 
     def test_encode_takes_locations(self) -> None:
         for place in ("hf://me/adapter", "https://example.org/x.safetensors"):

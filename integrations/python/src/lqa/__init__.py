@@ -10,6 +10,9 @@ the format. Everything that input can do wrong is an `LqaError`.
 """
 from importlib.metadata import version as _version
 
+DISTRIBUTION = "lqa-format"
+
+from . import installed  # before anything else: it refuses an environment with another package's module `lqa`
 from . import diffusers, llama_cpp, mlx, peft, transformers
 from .errors import LqaError
 from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
@@ -18,4 +21,4 @@ from .report import Inspection, Validation, Warning, decode, inspect, validate
 
 __all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "Warning", "decode", "diffusers",
            "encode", "inspect", "llama_cpp", "mlx", "open", "peft", "transformers", "validate"]
-__version__ = _version("lqa")
+__version__ = _version(DISTRIBUTION)

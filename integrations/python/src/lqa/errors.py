@@ -6,6 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from . import installed  # refuses to be part of another package
+
 EXIT_CODES = {"U": 3, "L": 4, "X": 2}
 
 

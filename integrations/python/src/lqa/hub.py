@@ -54,7 +54,7 @@ def _find(location: str, max_bytes: int, timeout: float | None, whole: bool) -> 
         import huggingface_hub as hub
         from huggingface_hub import constants, errors
     except ImportError as error:
-        raise LqaError("MISSING_PACKAGE", where="huggingface_hub", advice='pip install "lqa[hub]"') from error
+        raise LqaError("MISSING_PACKAGE", where="huggingface_hub", advice="pip install huggingface_hub") from error
     try:
         if constants.HF_HUB_OFFLINE:
             folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))

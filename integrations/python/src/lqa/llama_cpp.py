@@ -15,7 +15,7 @@ def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: 
     """A GGUF adapter as a file that exists inside the `with` block: in memory (`/dev/shm`) on Linux, elsewhere a temporary file.
 
     llama.cpp has the adapter in its own memory once it has loaded it; leave the block then. Each call gives another path, since programs may
-    know adapters by their paths. Needs the command of the package (`lqa[encode]`).
+    know adapters by their paths. Needs the encoder and Node (extra `encode`).
 
     Args:
         source: a path, an address, or `hf://owner/name[@revision][/path]`.

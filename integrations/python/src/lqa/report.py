@@ -68,7 +68,7 @@ def validate(source: Source, *, level: Level = "values", all: bool = False, max_
         level: `structure`: prologue, index, lengths; `integrity`: also every byte's checksum and digest; `values`: also every scale and
             weight; `canonical`: also whether the bytes are the one form of this content.
         all: also the faults behind the first one, and warnings. The validator of the TypeScript library finds them: this needs
-            `lqa[encode]`.
+            the encoder and Node (extra `encode`).
 
     Raises:
         LqaError: NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, ACCESS_DENIED, BUDGET of `max_bytes`: the source could not be read. With `all`
