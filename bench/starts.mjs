@@ -86,7 +86,7 @@ for (const [name, path] of adapterFolders()) {
   );
   const seconds = cpuSeconds(before);
   const none = await encodeAdapter(adapter, { maxError, start: "none" });
-  const auto = await encodeAdapter(adapter, { maxError });
+  const auto = await encodeAdapter(adapter, { maxError, start: "auto" });
   const used = (auto.bytes[12] & 128) !== 0;
   const row = {
     name,

@@ -37,8 +37,8 @@ const START_OPTION: OptionSpec = {
   placeholder: "<how>",
   pattern: /^(none|auto|[0-9]{1,10})$/,
   expects: "none, auto, or a seed from 0 to 4294967295",
-  defaultText: "auto",
-  help: "rd: do not store the random start of A, but the seed that it came from. auto: look for the seed, and use it where it pays. A seed: try only that one. none: store A whole.",
+  defaultText: "none",
+  help: "rd: store the seed that A began with instead of its random numbers. none: store A whole. auto: look for the seed, and use it where it pays. A seed: try only that one. Adapters after few training steps can lose behaviour by it.",
 };
 
 /** The goals: how small or how exact the file must be. At most one of them. */

@@ -63,8 +63,8 @@ export interface EncodeControls {
   /** How to store plain tensors. Default `zstd`: unchanged, compressed if that makes them smaller. */
   readonly tensors?: TensorPolicy;
   /**
-   * The random start of A, so that only the changes by training are stored: searched for (`auto`, the default), not used
-   * (`none`), or the seed of torch's CPU generator. Only with the profile `rd`; if it does not pay off, the file stays the same.
+   * The random start of A, so that only the changes by training are stored: not used (`none`, the default), searched for
+   * (`auto`), or the seed of torch's CPU generator. Only with the profile `rd`; if it does not pay off, the file stays the same.
    */
   readonly start?: StartChoice | undefined;
   /**
@@ -246,26 +246,28 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     const qualities = quantized.map(({ quality }) => quality);
     const total = totalQuality(qualities);
     const [meta] = sections(total.relativeError);
-    const file = writer.prepare(
-      items.map((module, i): PackedModule => {
-        const { factors, fromParent = false } = quantized[i]!;
+    const packed = (own: "factors" | "untuned"): PackedModule[] =>
+      items.flatMap((module, i) => {
+        const { [own]: factors, fromParent } = quantized[i]!;
+        if (factors === undefined) return [];
         const start = hasStart(factors.bands) ? starts.get(module.name) : undefined;
-        return {
-          ...planned(module, { bands: factors.bands, fromParent }),
-          ...factors,
-          ...(start && { start }),
-        };
-      }),
-      meta,
-    );
+        const plan = planned(module, { bands: factors.bands, fromParent: fromParent === true });
+        return [{ ...plan, ...factors, ...(start && { start }) }];
+      });
+    const file = writer.prepare(packed("factors"), meta);
+    const untuned = packed("untuned");
     const children = quantized.filter(({ fromParent = false }) => fromParent).length;
     const parent = children === 0 ? undefined : { contentId: parents!.id, modules: children };
-    return { quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) };
+    return {
+      ...{ quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) },
+      // The content id that the tuning was made for.
+      untuned: untuned.length === 0 ? undefined : toHex(writer.prepare(untuned).contentId()),
+    };
   };
   type Result = Awaited<ReturnType<typeof encodeWith>>;
   const starts =
     quantize.profile === "rd"
-      ? startsOf(items, adapter.origin?.dialect, options.start ?? "auto")
+      ? startsOf(items, adapter.origin?.dialect, options.start ?? "none")
       : new Map<string, ModuleStart>();
   const results: [Result, ...Result[]] = [await encodeWith(new Map())];
   // The allocation does not price the state in the index, and its expected errors are not exact. So encode with and without.
@@ -278,14 +280,11 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     quantize.profile === "rd" && quantize.maxError !== undefined
       ? bytes.length
       : ((comparableAnswers ? total.divergence : undefined) ?? total.outputError ?? total.relativeError);
-  const { quantized, qualities, total, parent, file, bytes } = results.reduce((x, y) =>
-    cost(y) < cost(x) ? y : x,
-  );
-  const untuned = items.flatMap((module, i): PackedModule[] => {
-    const factors = quantized[i]!.untuned;
-    return factors === undefined ? [] : [{ ...recordShape(module), ...factors }];
-  });
-  if (untuned.length > 0) checkTuning(options.calibration?.tuning, writer.prepare(untuned).contentId());
+  const tuning = weighted ? options.calibration?.tuning : undefined;
+  const { quantized, qualities, total, parent, file, bytes } =
+    tuning === undefined
+      ? results.reduce((x, y) => (cost(y) < cost(x) ? y : x))
+      : tunedResult(results, tuning);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   // The estimate does not cover what was trained.
   const divergence =
@@ -331,16 +330,24 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   };
 }
 
-/** A tuning belongs to one encoding: in another one it would silently increase the error. @throws LqaError SOURCE_IMPORTANCE */
-function checkTuning(tuning: Tuning | undefined, contentId: Uint8Array): void {
-  const expected = toHex(contentId);
-  if (tuning === undefined || tuning.contentId === expected) return;
-  fail(KIND.SOURCE_IMPORTANCE, {
-    where: "gains of the calibration file",
-    expected: `gains that were trained for this encoding, of content ${expected}`,
-    actual: tuning.contentId,
-    advice: "Encode with the options that lqa tune was run with.",
-  });
+/**
+ * The encoding that a tuning was trained for: in another one it would silently increase the error.
+ *
+ * @throws LqaError SOURCE_IMPORTANCE
+ */
+function tunedResult<R extends { readonly untuned: string | undefined }>(
+  results: readonly R[],
+  { contentId }: Tuning,
+): R {
+  return (
+    results.find(({ untuned }) => untuned === undefined || untuned === contentId) ??
+    fail(KIND.SOURCE_IMPORTANCE, {
+      where: "gains of the calibration file",
+      expected: `gains that were trained for this encoding, of content ${results.map(({ untuned }) => untuned).join(" or ")}`,
+      actual: contentId,
+      advice: "Encode with the options that lqa tune was run with.",
+    })
+  );
 }
 
 /** Reports progress, stops if the caller aborted, and lets the event loop run now and then. */

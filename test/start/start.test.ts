@@ -22,7 +22,7 @@ async function factors(file: LqaFile, type: "f32" | "f16" = "f32"): Promise<unkn
   return found;
 }
 
-const goal = { maxError: 0.02 } as const;
+const goal = { maxError: 0.02, start: "auto" } as const;
 const encoded = await encodeAdapter(trained(0.05), goal);
 
 describe("the generator", () => {
@@ -95,6 +95,13 @@ describe("an adapter whose start is found", () => {
         }
     }
     expect(lost / energy).toBeCloseTo(encoded.report.relativeError, 8);
+  });
+
+  it("has a start only if the caller asks for one", async () => {
+    const { start: _, ...others } = goal;
+    const none = await encodeAdapter(trained(0.05), { ...goal, start: "none" });
+    expect((await encodeAdapter(trained(0.05), others)).bytes).toEqual(none.bytes);
+    expect(none.bytes[12]! & 128).toBe(0);
   });
 
   it("is found by its seed alone, and not by another seed", async () => {
