@@ -101,5 +101,6 @@ export {
   prepareFile,
   type SectionInput,
 } from "../../src/core/write/write.ts";
+export { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
 export { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
 export { allTables, programOf } from "../../src/webgpu/program.ts";

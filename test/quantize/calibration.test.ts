@@ -4,10 +4,10 @@ import { describe, expect, it } from "vitest";
 import { readCalibration } from "../../src/adapters/index.ts";
 import { type Adapter, isLqaError, type LoraModule, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
+
 import { random, shape } from "../container/fixtures.ts";
 import { f32Bytes } from "../helpers/gguf.ts";
-import { writeSafetensors } from "../helpers/parts.ts";
+import { reparameterize, writeSafetensors } from "../helpers/parts.ts";
 
 function module(name: string, seed: number): LoraModule {
   const s = shape(name, { out: 320, in: 256, rank: 8, alpha: 16 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { inputLength, type LoraModule } from "../../src/core/index.ts";
-import { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
+import { reparameterize } from "../helpers/parts.ts";
 import { multiply, relativeDifference, transpose } from "../linalg/matrices.ts";
 import { dense, makeModule } from "./modules.ts";
 

@@ -3,9 +3,8 @@ import { describe, expect, it } from "vitest";
 import { readCalibration } from "../../src/adapters/index.ts";
 import { open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
 import { f32Bytes } from "../helpers/gguf.ts";
-import { writeSafetensors } from "../helpers/parts.ts";
+import { reparameterize, writeSafetensors } from "../helpers/parts.ts";
 import { RANK, SEED, trained } from "./trained.ts";
 
 const adapter = trained(0.05);
