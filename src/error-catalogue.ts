@@ -100,7 +100,6 @@ export type ErrorName =
   | "CHUNK_CRC"
   | "TRAILER_CRC"
   | "SPAN_DIGEST"
-  | "SIGNATURE"
   | "ROOT_DIGEST"
   | "CONTENT_ID"
   | "UNSUPPORTED_VERSION"
@@ -485,14 +484,6 @@ export const SPAN_DIGEST = {
   "clause": "11.1",
   "summary": "A SHA-256 digest does not match the chunks it covers.",
   "advice": "The file was changed after it was written; fetch it again from a source you trust."
-} as const;
-
-export const SIGNATURE = {
-  "kind": "SIGNATURE",
-  "code": "LQA-I008",
-  "clause": "11.5",
-  "summary": "The signature does not show that the owner of this key signed this file.",
-  "advice": "Do not use the file as signed. Fetch file and signature again, and get the public key from a source you trust."
 } as const;
 
 export const ROOT_DIGEST = {

@@ -81,11 +81,10 @@ const DOORS = ["core", "encode", "adapters", "models", "serve", "webgpu", "repor
 /** The names of codecs, and the one file outside of core/codecs that may have them: the encoder's table. */
 const CODECS = ["zero", "raw", "affine", "sign", "trellis"];
 const CODERS = "encode/quantize/coders.ts";
-/** What else is called so: the profiles `raw` and `sign`, where they are chosen, compared and drawn, and the command `lqa sign`. */
+/** What else is called so: the profiles `raw` and `sign`, where they are chosen, compared and drawn. */
 const OF_THAT_NAME = [
   "cli/encode-options.ts",
   "cli/extract-spec.ts",
-  "cli/signature-specs.ts",
   "encode/quantize/profile.ts",
   "node/rebase-file.ts",
   "report/compare.ts",

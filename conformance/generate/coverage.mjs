@@ -12,7 +12,7 @@ const ELSEWHERE = {
   9.5: "is about a base model",
   10.6: "is about a base model: test/cli/base-digest.test.ts; a file that has the key is valid/section/meta-base-digest",
   10.5: "is about editors, not about what a file may hold",
-  11.5: "is about a file of its own, the signature: test/cli/signature.test.ts",
+  11.5: "is about a file of its own, the signature: test/interop/check_signing.py",
   15.1: "the exit code of every case is compared with it",
   17: "what readers do with names; the names are in valid/name/paths and valid/name/properties",
 };
@@ -25,7 +25,6 @@ const POSITIVE_ONLY = {
 };
 /** Errors that neither a file nor a file with a base model of the suite can cause. */
 const ELSEWHERE_ERRORS = {
-  SIGNATURE: "is about a file of its own, the signature",
   PARENT_MISSING: "is about weights that cannot be had: valid/parent/child-without-its-parent",
   BASE_WEIGHTS: "is about the digest of a base model's weights",
 };

@@ -24,7 +24,6 @@ import {
   TIMEOUT_OPTION,
 } from "./shared-options.ts";
 import { COMPLETION, EXPLAIN, MAN } from "./shell-specs.ts";
-import { SIGN, VERIFY_SIGNATURE } from "./signature-specs.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 const WORKERS_OPTION: OptionSpec = {
@@ -217,8 +216,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   REBASE,
   COMPARE,
   EXTRACT,
-  SIGN,
-  VERIFY_SIGNATURE,
   PUSH,
   EXPLAIN,
   SERVE,

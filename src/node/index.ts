@@ -46,14 +46,6 @@ export type { PushOptions, PushPlan, PushTarget } from "./remote/push-plan.ts";
 export { openRemoteFile, type RemoteFile } from "./remote/remote-file.ts";
 export type { Shard } from "./shard.ts";
 export {
-  readSignature,
-  type SignedFile,
-  signFile,
-  type VerifiedSignature,
-  verifyFileSignature,
-  type WrittenSignature,
-} from "./signature.ts";
-export {
   type DecodedAdapter,
   type DecodeWithWorkersOptions,
   decodeWithWorkers,

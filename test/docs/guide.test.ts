@@ -1,5 +1,4 @@
 /** The chapters of the guide, run as they stand, one after another, on one small adapter. */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -55,9 +54,6 @@ async function runBlock(language: string, code: string): Promise<string | undefi
       console.log(`skipped: C of the guide: ${found.skipped}`);
       return undefined;
     }
-    // Commands of another program, which test/interop/check_signing.py runs.
-    case "text":
-      return undefined;
     default:
       throw new Error(`no way to run ${language}`);
   }
@@ -139,16 +135,6 @@ describe("the guide", { timeout: 300_000 }, () => {
   it("validates", async () => {
     await runPage("docs/guide/ci.md");
     expect(listing(folder)).toEqual(expect.arrayContaining(["findings.json", "lqa.sarif"]));
-  });
-
-  it("signs", async () => {
-    if (spawnSync("openssl", ["version"], { stdio: "ignore" }).status !== 0) {
-      console.log("skipped: signing: there is no openssl");
-      return;
-    }
-    const told = await runPage("docs/signing.md");
-    expect(told[0]).toMatch(/signed/i);
-    expect(listing(folder)).toContain("my-adapter.lqa.sig");
   });
 
   it("migrates", async () => {

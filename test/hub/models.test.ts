@@ -1,8 +1,4 @@
-/**
- * Base models and signed files on servers: `--base`, `lqa sign` and `lqa verify-signature` take the locations that files have, fetch
- * only what they need, and where a model would be read whole they say so.
- */
-import { generateKeyPairSync } from "node:crypto";
+/** Base models on servers: `--base` takes the locations that files have, and fetches only what is needed. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
@@ -14,8 +10,6 @@ import {
   mergeFile,
   openModel,
   readBaseDescription,
-  signFile,
-  verifyFileSignature,
 } from "../../src/node/index.ts";
 import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub } from "../helpers/hub.ts";
@@ -59,14 +53,6 @@ const bytes = readFileSync(path("a.lqa"));
 const adapter = await (await open(bytes)).adapter();
 const { modules } = adapter;
 const digest = await baseDigest(modules, path("base"));
-
-const key = generateKeyPairSync("ec", {
-  namedCurve: "prime256v1",
-  publicKeyEncoding: { type: "spki", format: "pem" },
-  privateKeyEncoding: { type: "pkcs8", format: "pem" },
-});
-writeFileSync(path("key.pub"), key.publicKey);
-writeFileSync(path("key.pem"), key.privateKey);
 
 let hub: TestHub;
 /** Most bytes that the hub has sent of files, by the ranges that were requested. */
@@ -162,68 +148,5 @@ describe("a base model on a server", () => {
     await expect(extractFile(path("base"), "hf://me/model", path("x.lqa"))).rejects.toMatchObject(refused);
     expect(hub.hub.requests.length).toBe(before);
     expect(existsSync(path("merged")) || existsSync(path("x.lqa"))).toBe(false);
-  });
-});
-
-describe("a signature of a file on a server", () => {
-  test("is verified with its neighbour, or with one of another place", async () => {
-    const { bundle, name, signed } = await signFile(path("a.lqa"), key.privateKey);
-    expect(name).toBe("a.lqa.sig");
-    hub.commit("me/signed", { "a.lqa": bytes, "a.lqa.sig": bundle });
-    for (const location of ["hf://me/signed", "hf://me/signed/a.lqa"])
-      expect(await verifyFileSignature(location, undefined, key.publicKey)).toEqual(signed);
-    hub.commit("me/unsigned", { "a.lqa": bytes });
-    await expect(verifyFileSignature("hf://me/unsigned", undefined, key.publicKey)).rejects.toMatchObject({
-      kind: "NOT_FOUND",
-    });
-    expect(await verifyFileSignature("hf://me/unsigned", "hf://me/signed/a.lqa.sig", key.publicKey)).toEqual(
-      signed,
-    );
-    expect(await lqaApart(place, "verify-signature", "hf://me/signed", "--key", "key.pub")).toMatchObject({
-      code: 0,
-      err: "",
-      out: expect.stringContaining(signed.sha256),
-    });
-  });
-
-  test("is written into the current directory, and nothing if the file is another than the server lists", async () => {
-    const folder = temporaryDirectory();
-    hub.commit("me/files", { "a.lqa": bytes });
-    const ran = await lqaApart(folder, "sign", "hf://me/files", "--key", path("key.pem"));
-    expect(ran).toMatchObject({ code: 0, err: "" });
-    expect(readdirSync(folder)).toEqual(["a.lqa.sig"]);
-    expect(await verifyFileSignature(path("a.lqa"), join(folder, "a.lqa.sig"), key.publicKey)).toMatchObject({
-      sha256: JSON.parse(
-        (
-          await lqaApart(
-            place,
-            "verify-signature",
-            "a.lqa",
-            "--signature",
-            join(folder, "a.lqa.sig"),
-            "--key",
-            "key.pub",
-            "--json",
-          )
-        ).out,
-      ).sha256,
-    });
-    hub.damage = (sent) => sent.map((byte, i) => (i === sent.length - 1 ? byte ^ 1 : byte));
-    const other = temporaryDirectory();
-    const damaged = await lqaApart(other, "sign", "hf://me/files", "--key", path("key.pem"));
-    expect(damaged.code).not.toBe(0);
-    expect(readdirSync(other)).toEqual([]);
-  });
-
-  test("is checked with keys of this machine only", async () => {
-    const refused = await lqaApart(
-      place,
-      "verify-signature",
-      "a.lqa",
-      "--key",
-      "https://example.org/key.pub",
-    );
-    expect(refused.code).toBe(2);
-    expect(refused.err).toContain("a key on this machine");
   });
 });

@@ -157,20 +157,11 @@ function opened(source: ByteSource, about: Pick<RemoteFile, "where" | "listed">)
  * @throws LqaError NOT_FOUND if there is none or several; as `openHub`
  */
 export async function openRemoteFile(location: string, options: HttpOptions = {}): Promise<RemoteFile> {
-  const { folder, name } = await findRemoteFile(location, options);
-  return await folder.open(name);
-}
-
-/** The folder of that file, and the file's name in it. @throws LqaError as {@link openRemoteFile} */
-export async function findRemoteFile(
-  location: string,
-  options: HttpOptions = {},
-): Promise<{ readonly folder: RemoteFolder; readonly name: string }> {
   const folder = await openRemote(location, options);
-  if (folder.file !== undefined) return { folder, name: folder.file };
+  if (folder.file !== undefined) return await folder.open(folder.file);
   const names = folder.names ?? [];
   const candidates = names.filter((name) => LQA.test(name));
-  if (candidates.length === 1) return { folder, name: candidates[0]! };
+  if (candidates.length === 1) return await folder.open(candidates[0]!);
   return fail(KIND.NOT_FOUND, {
     where: folder.where,
     expected: "one .lqa file",
