@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from .config import lora_config
 from .core import Core
 from .errors import LqaError
 from .file import LqaFile, decode_modules
 from .file import open_whole as open_file
 from .source import Source
-from .state import lora_config
 
 
 class PackedLora:
@@ -78,9 +78,7 @@ class PackedLora:
             if record.role not in ("linear", "carried") or getattr(record, "experts", 1) > 1:
                 raise LqaError("UNSUPPORTED_ROLE", where=f'"{record.name}"', expected="linear layers", found=record.role,
                                advice="Load this adapter decoded, with lqa.peft.load.")
-        if lora_config(file).get("alora_invocation_tokens"):
-            raise LqaError("UNSUPPORTED_ROLE", where="section ORIG", expected="an adapter of every token", found="activated LoRA",
-                           advice="Load this adapter decoded, with lqa.peft.load.")
+        lora_config(file)  # refuses a configuration that gives the factors another meaning
         check_model(file, self._model)
         layers = tuple(m.name for m in file.modules)
         self._adapters[name] = _Adapter(file._core, file._packed, self._names.setdefault(layers, layers))

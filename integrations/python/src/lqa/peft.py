@@ -6,14 +6,16 @@ PEFT's public functions: `get_peft_model`, `add_adapter`, `set_peft_model_state_
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from .config import lora_config
 from .errors import LqaError
 from .file import LqaFile, Module
 from .file import open_whole as open_file
 from .packed import PackedLora
 from .source import Source
-from .state import lora_config
 
 __all__ = ["PackedLora", "load", "swap"]
 
@@ -49,7 +51,8 @@ def load(model: Any, source: Source | LqaFile, adapter_name: str = "default", *,
     else:
         model = get_peft_model(model, config, adapter_name=adapter_name)
     try:
-        result = set_peft_model_state_dict(model, state, adapter_name=adapter_name)
+        with _refused_by_peft():
+            result = set_peft_model_state_dict(model, state, adapter_name=adapter_name)
         check_loaded(result, adapter_name)
         set_multipliers(file, model.get_base_model(), adapter_name)
     except BaseException:
@@ -105,7 +108,8 @@ def swap(model: Any, source: Source | LqaFile, adapter_name: str = "default") ->
 
 
 def check_model(file: LqaFile, model: Any) -> None:
-    """Compares the layers of an adapter with those of a base model.
+    """Compares the layers of an adapter, and the parameters that it replaces, with those of a base model. What a library allocates
+    for an adapter follows from these sizes, so nothing is allocated for one that does not fit.
 
     Args:
         model: a model of torch; or the models of a pipeline, by the names of its components, which are in front of their layers' names.
@@ -114,27 +118,43 @@ def check_model(file: LqaFile, model: Any) -> None:
         LqaError: BASE_MODULE_MISSING, BASE_SHAPE of the first layer that differs.
     """
     layers = _layers(model)
-    parameters = None
+
+    def parameter(name: str) -> Any:
+        owner, _, leaf = name.rpartition(".")
+        return getattr(layers.get(owner), leaf, None)
+
     for module in file.modules:
-        layer = layers.get(module.name)
+        where, layer = f'module "{module.name}"', layers.get(module.name)
+        expected, found = _sizes(module), None if layer is None else _layer_sizes(layer)
         if layer is None:
-            parameters = parameters or {name for owner, each in layers.items() for name in _bare_parameters(owner, each)}
-            if module.name not in parameters and f"{module.name}.base_layer" not in layers:
-                raise LqaError("BASE_MODULE_MISSING", where=f'module "{module.name}"')
-            continue
-        layer = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
-        expected, found = _sizes(module), _layer_sizes(layer)
-        if module.experts == 1 and found is not None and expected != found:
-            raise LqaError("BASE_SHAPE", where=f'module "{module.name}"', expected=str(list(expected)), found=str(list(found)))
+            weight = parameter(module.name)
+            if not hasattr(weight, "shape"):
+                raise LqaError("BASE_MODULE_MISSING", where=where)
+            # A bare parameter, of experts as a rule, either way round.
+            expected, found = (*((module.experts,) if weight.dim() > 2 else ()), *sorted(expected)), (*weight.shape[:-2], *sorted(weight.shape[-2:]))
+        elif module.experts > 1:
+            raise LqaError("BASE_SHAPE", where=where, expected=f"a parameter of {module.experts} experts", found=type(layer).__name__)
+        if found is not None and expected != found:
+            raise LqaError("BASE_SHAPE", where=where, expected=str(list(expected)), found=str(list(found)))
+    for tensor in file.tensors:
+        if tensor.role in ("replace", "bias"):
+            where, weight = f'tensor "{tensor.name}"', parameter(tensor.name)
+            if not hasattr(weight, "shape"):
+                raise LqaError("BASE_MODULE_MISSING", where=where)
+            if tuple(weight.shape) != tensor.shape:
+                raise LqaError("BASE_SHAPE", where=where, expected=str(list(tensor.shape)), found=str(list(weight.shape)))
+        elif tensor.role in ("token-rows", "token-indices") and tensor.name not in layers:
+            raise LqaError("BASE_MODULE_MISSING", where=f'tensor "{tensor.name}"')
+
+
+WRAPPERS = ("base_layer", "original_module")
 
 
 def _layers(model: Any) -> dict[str, Any]:
+    """The layers of the base model by their names, without what adapters have wrapped around them."""
     models = model if isinstance(model, dict) else {"": model}
-    return {f"{component}.{name}".strip("."): layer for component, each in models.items() for name, layer in each.named_modules()}
-
-
-def _bare_parameters(owner: str, layer: Any) -> list[str]:
-    return [f"{owner}.{name}".strip(".") for name, _ in layer.named_parameters(recurse=False)]
+    named = ((f"{component}.{name}".strip(".").split("."), layer) for component, each in models.items() for name, layer in each.named_modules())
+    return {".".join(part for part in path if part not in WRAPPERS): layer for path, layer in named if "modules_to_save" not in path}
 
 
 def _sizes(module: Module) -> tuple[int, ...]:
@@ -163,14 +183,20 @@ def open_verified(source: Source | LqaFile) -> LqaFile:
 def peft_config(file: LqaFile, is_trainable: bool) -> Any:
     from peft import LoraConfig
 
-    fields = lora_config(file)
-    if fields.get("peft_type", "LORA") != "LORA":
-        raise LqaError("SOURCE_CONFIG", where="section ORIG", expected="peft_type LORA", found=str(fields["peft_type"])[:100])
-    # Ways to begin a training; some of them change the weights of the base.
-    fields["init_lora_weights"] = True
-    config = LoraConfig.from_peft_type(**fields)
+    config = LoraConfig(**{field: value for field, value in lora_config(file).items() if field != "peft_type"})
     config.inference_mode = not is_trainable
     return config
+
+
+@contextmanager
+def _refused_by_peft() -> Iterator[None]:
+    """What PEFT raises of tensors that have no place, or another shape than their place."""
+    try:
+        yield
+    except KeyError as error:
+        raise LqaError("BASE_MODULE_MISSING", where=str(error)[:200], summary="The adapter lacks a tensor that PEFT expects for this model.") from error
+    except RuntimeError as error:
+        raise LqaError("BASE_SHAPE", where="the adapter", found=" ".join(str(error).split())[:300]) from error
 
 
 def peft_state(file: LqaFile) -> dict[str, Any]:
@@ -196,11 +222,17 @@ def set_multipliers(file: LqaFile, model: Any, adapter_name: str) -> None:
     Args:
         model: as of `check_model`.
     """
-    layers = _layers(model)
+    models = model if isinstance(model, dict) else {"": model}
+    scaled = {}
+    for component, each in models.items():
+        for name, layer in each.named_modules():
+            if adapter_name in getattr(layer, "scaling", ()):
+                path = [part for part in f"{component}.{name}".strip(".").split(".") if part not in WRAPPERS]
+                # The layer of a bare parameter is around the layer that has the parameter.
+                scaled[".".join([*path, layer.parameter_name] if hasattr(layer, "parameter_name") else path)] = layer
     for module in file.modules:
-        layer = layers.get(module.name)
-        # The layer of a bare parameter (experts) has another path; its configuration is PEFT's own.
-        if layer is None or adapter_name not in getattr(layer, "scaling", ()):
+        layer = scaled.get(module.name)
+        if layer is None:
             continue
         scaling = layer.scaling[adapter_name]
         if hasattr(scaling, "fill_"):

@@ -26,11 +26,12 @@ from vllm.lora.utils import parse_fine_tuned_lora_name
 from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 from vllm.model_executor.models.utils import PPMissingLayer
 
+from .config import lora_config
 from .core import Core
 from .errors import LqaError
 from .file import LqaFile, decode_modules
 from .file import open_whole as open_file
-from .state import PREFIX, lora_config
+from .state import PREFIX
 from .vllm import split_path
 
 KEPT_BYTES = "LQA_VLLM_BYTES"
