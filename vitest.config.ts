@@ -24,6 +24,7 @@ const SYSTEM = [
   "test/hub/push.test.ts",
   "test/hub/read.test.ts",
   "test/io/hostile-tree.test.ts",
+  "test/many/stored.test.ts",
   "test/package.test.ts",
   "test/package/types.test.ts",
   "test/serve/soak.test.ts",

@@ -3,7 +3,7 @@
 
 import { parseFailure } from "../../dist/fleet/failure.js";
 import { parseJob } from "../../dist/fleet/job.js";
-import { isPlainKey, isWithin, parseLocation } from "../../dist/fleet/location.js";
+import { isPlainKey, isWithin, parseLocation } from "../../dist/node/objects/location.js";
 import { performJob } from "../../dist/fleet/perform.js";
 import { readRecord } from "../../dist/fleet/records.js";
 import { choices } from "../choices.mjs";

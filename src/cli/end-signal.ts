@@ -4,18 +4,35 @@
  * @module
  */
 
-/** A signal that aborts on SIGTERM or SIGINT; the second one has its default effect. */
-export function endSignal(onFirst: (name: string) => void): { readonly signal: AbortSignal; end(): void } {
+/** Exit codes after the signals, as shells have them. */
+const CODES = { SIGTERM: 143, SIGINT: 130 } as const;
+
+let listening = 0;
+
+/** Whether a command decides what a signal does. */
+export function decidesOnSignals(): boolean {
+  return listening > 0;
+}
+
+/** A signal that aborts on SIGTERM or SIGINT; the second one ends the process, which removes its temporary files. */
+export function endSignal(onFirst: (name: "SIGTERM" | "SIGINT") => void): {
+  readonly signal: AbortSignal;
+  end(): void;
+} {
   const controller = new AbortController();
   const names = ["SIGTERM", "SIGINT"] as const;
-  const stop = (name: string): void => {
-    end();
+  const stop = (name: (typeof names)[number]): void => {
+    if (controller.signal.aborted) process.exit(CODES[name]);
     onFirst(name);
     controller.abort();
   };
-  const end = (): void => {
-    for (const name of names) process.off(name, stop);
-  };
   for (const name of names) process.on(name, stop);
-  return { signal: controller.signal, end };
+  listening++;
+  return {
+    signal: controller.signal,
+    end() {
+      for (const name of names) process.off(name, stop);
+      listening--;
+    },
+  };
 }

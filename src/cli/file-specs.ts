@@ -15,7 +15,7 @@ export const VALIDATE: CommandSpec = {
   positional: {
     placeholder: "<file.lqa|url>...",
     many: true,
-    help: "Paths, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, or -.",
+    help: "Paths, directories of .lqa files, patterns ('models/**/*.lqa'), http(s) URLs, hf://owner/name, all below s3://bucket/prefix, or -.",
   },
   options: [
     {
@@ -57,6 +57,13 @@ export const VALIDATE: CommandSpec = {
       ...PARENT_OPTION,
       help: "Also check that a child fits its parent, among these files: paths, URLs or hf://owner/name.",
     },
+    {
+      name: "catalogue",
+      type: "text",
+      placeholder: "<file.parquet>",
+      help: "Write a table of the files as Parquet: state, sizes, bits, error, base model, ids. Needs npm install hyparquet-writer.",
+    },
+    { ...FORCE_OPTION, help: "Replace an existing catalogue." },
     TIMEOUT_OPTION,
     JSON_OPTION,
     { name: "sarif", type: "flag", help: "Print a SARIF 2.1.0 log on stdout instead, for code scanning." },
@@ -67,6 +74,7 @@ export const VALIDATE: CommandSpec = {
     "validate my-adapter.lqa --all --base base-model/config.json",
     "validate my-adapter.lqa --limits device",
     "validate *.lqa --sarif > lqa.sarif",
+    "validate s3://bucket/adapters --catalogue adapters.parquet",
   ],
   load: () => import("./commands/validate.ts"),
 };

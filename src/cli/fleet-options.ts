@@ -6,9 +6,9 @@
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { openQueue } from "../fleet/open-queue.ts";
-import { createStores, type StoreOptions, type Stores } from "../fleet/open-store.ts";
 import type { WorkQueue } from "../fleet/queue.ts";
 import type { WorkerOptions } from "../fleet/work.ts";
+import { createStores, type StoreOptions, type Stores } from "../node/objects/open-store.ts";
 import { type Arguments, numberOption, textOption } from "./command.ts";
 
 /** The queue to use. @throws LqaError USAGE if neither the option nor the environment names one */

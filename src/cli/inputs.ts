@@ -1,16 +1,17 @@
 /**
- * Inputs of a command that reads many files once, from the first byte to the last: paths, patterns, standard input (`-`), URLs,
- * and files on the hub.
+ * Inputs of a command that reads many files once, from the first byte to the last: paths, directories, patterns, standard input
+ * (`-`), URLs, files on the hub, and those below a location in object storage.
  *
  * @module
  */
-
+import { join } from "node:path";
 import type { HttpOptions } from "../core/io/http.ts";
 import { type ByteReader, piecesReader } from "../core/validate/window.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
-import { isPipe } from "../node/files/file.ts";
+import { isDirectory, isPipe } from "../node/files/file.ts";
 import { expandPattern, isPattern } from "../node/files/glob.ts";
+import { isStored } from "../node/objects/location.ts";
 import { openLqa } from "../node/open-lqa.ts";
 import { isRemote } from "../node/remote/location.ts";
 import { printable } from "./format.ts";
@@ -35,12 +36,14 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
   for (const word of words) {
     if (word === STANDARD_INPUT) inputs.push({ name: word, open: openStandardInput });
     else if (isRemote(word)) inputs.push({ name: word, open: () => openLqa(word, { remote }) });
+    else if (isStored(word)) inputs.push(...(await storedInputs(word)));
     else
       try {
         // Open a pipe only if the user names it, not if a pattern matches it: it might never get any data.
         const regular = await isPattern(word);
-        for (const path of await expandPattern(word))
-          inputs.push({ name: path, open: () => openPath(path, regular) });
+        const inside = await lqaFilesBelow(word);
+        for (const path of inside.length > 0 ? inside : await expandPattern(word))
+          inputs.push({ name: path, open: () => openPath(path, regular || inside.length > 0) });
       } catch (error) {
         if (!isLqaError(error)) throw error;
         inputs.push({ name: word, open: () => Promise.reject<OpenInput>(error as LqaError) });
@@ -49,6 +52,20 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
   if (inputs.filter(({ name }) => name === STANDARD_INPUT).length > 1)
     fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once" });
   return inputs;
+}
+
+/** The `.lqa` files below a directory; none for anything else. */
+async function lqaFilesBelow(path: string): Promise<string[]> {
+  if (!(await isDirectory(path).catch(() => false))) return [];
+  return await expandPattern(join(path, "**", "*.lqa")).catch(() => []);
+}
+
+async function storedInputs(location: string): Promise<Input[]> {
+  const { listLqaObjects } = await import("../node/objects/lqa-objects.ts");
+  return (await listLqaObjects(location)).map((object) => ({
+    name: object.location,
+    open: async () => ({ ...object.open(), close: async () => {} }),
+  }));
 }
 
 async function openPath(path: string, regular: boolean): Promise<OpenInput> {

@@ -7,6 +7,7 @@
  * @module
  */
 import picocolors from "picocolors";
+import { decidesOnSignals } from "./end-signal.ts";
 import { printable, remaining } from "./format.ts";
 import { cutMiddle, type Paper, textWidth } from "./layout.ts";
 
@@ -72,8 +73,8 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
       // Ten updates per second are enough to read; one line per second is enough for a log.
       if (now - shownAt < (verbose ? 1000 : 100)) return;
       shownAt = now;
-      if ((verbose || stderr.isTTY) && !process.listeners("SIGINT").includes(onInterrupt))
-        process.once("SIGINT", onInterrupt);
+      const ours = process.listeners("SIGINT").includes(onInterrupt) || decidesOnSignals();
+      if ((verbose || stderr.isTTY) && !ours) process.once("SIGINT", onInterrupt);
       if (verbose) {
         stderr.write(`${((now - started) / 1000).toFixed(1).padStart(7)} s  ${line}  ${printable(name)}\n`);
       } else if (stderr.isTTY) {

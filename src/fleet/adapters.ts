@@ -8,7 +8,7 @@
  * @module
  */
 import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "../node/files/adapter-names.ts";
-import type { ObjectInfo, ReadableStore } from "./store.ts";
+import type { ObjectInfo, ReadableStore } from "../node/objects/store.ts";
 
 /** An adapter in a store. */
 export interface FoundAdapter {

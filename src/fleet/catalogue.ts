@@ -6,10 +6,10 @@
  *
  * @module
  */
-import { concurrently } from "./concurrent.ts";
+import { concurrently } from "../node/objects/concurrent.ts";
+import type { ReadableStore } from "../node/objects/store.ts";
 import { FAILURES, RECORDS } from "./job.ts";
 import { type FleetRecord, type ResultRecord, readRecord } from "./records.ts";
-import type { ReadableStore } from "./store.ts";
 
 /** Number of records that are read concurrently. */
 const PLACES = 32;

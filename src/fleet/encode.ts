@@ -8,12 +8,12 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { pause } from "../node/objects/concurrent.ts";
+import { parseLocation } from "../node/objects/location.ts";
+import type { Stores } from "../node/objects/open-store.ts";
 import { inShard, type Shard } from "../node/shard.ts";
 import { findAdapters } from "./adapters.ts";
-import { pause } from "./concurrent.ts";
 import { jobEntry } from "./job.ts";
-import { parseLocation } from "./location.ts";
-import type { Stores } from "./open-store.ts";
 import { ATTEMPTS, FIRST_PAUSE, type WorkQueue } from "./queue.ts";
 import { checkSettings, type FleetSettings } from "./settings.ts";
 import { type WorkDone, type WorkerOptions, workFleet } from "./work.ts";

@@ -6,7 +6,11 @@
  *
  * @module
  */
-export { openAdapters } from "./adapter-store.ts";
+
+export { createStores, openObjects, type StoreOptions, type Stores } from "../node/objects/open-store.ts";
+export type { S3Options } from "../node/objects/s3-objects.ts";
+export type { ObjectInfo, ObjectStore, PutOptions, ReadableStore } from "../node/objects/store.ts";
+export { openAdapters } from "../node/open-adapters.ts";
 export {
   type Bin,
   type CatalogueSummary,
@@ -20,15 +24,12 @@ export { type EncodeFleetOptions, encodeFleet } from "./encode.ts";
 export type { FleetFailure } from "./failure.ts";
 export type { FleetJob, JobFile, QueuedJob } from "./job.ts";
 export { openQueue } from "./open-queue.ts";
-export { createStores, openObjects, type StoreOptions, type Stores } from "./open-store.ts";
 export type { Attempt, NamedJob } from "./perform.ts";
 export type { DeadJob, Process, QueueCounts, Verdict, WorkOptions, WorkQueue } from "./queue.ts";
 export type { FailureRecord, FleetRecord, ResultRecord } from "./records.ts";
 export type { RedisOptions } from "./redis-queue.ts";
 export { drawFleetReport } from "./report.ts";
-export type { S3Options } from "./s3-objects.ts";
 export type { FleetSettings } from "./settings.ts";
-export type { ObjectInfo, ObjectStore, PutOptions, ReadableStore } from "./store.ts";
 export { type Submission, type SubmitOptions, submitFleet } from "./submit.ts";
 export { type Verification, type VerifyFinding, type VerifyOptions, verifyFleet } from "./verify.ts";
 export { type WorkDone, type WorkerOptions, workFleet } from "./work.ts";

@@ -11,10 +11,10 @@ import { createHash } from "node:crypto";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { FILE_BYTES } from "../limits.ts";
+import { isPlainKey, readLocation } from "../node/objects/location.ts";
+import { OWN_PREFIX } from "../node/objects/store.ts";
 import { type FoundAdapter, MOST_FILES } from "./adapters.ts";
-import { isPlainKey, readLocation } from "./location.ts";
 import { type FleetSettings, inWords, parseSettings } from "./settings.ts";
-import { OWN_PREFIX } from "./store.ts";
 
 /** An object of the source: key, size in bytes, version. */
 export type JobFile = readonly [key: string, size: number, version: string];

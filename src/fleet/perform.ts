@@ -17,7 +17,10 @@ import { openAdapterFiles } from "../node/files/adapter-files.ts";
 import { CONFIG_FILE } from "../node/files/adapter-names.ts";
 import { MAX_SIDE_FILE } from "../node/files/file.ts";
 import { type TemporaryDirectory, withTemporaryDirectory } from "../node/files/temporary.ts";
-import { concurrently } from "./concurrent.ts";
+import { concurrently } from "../node/objects/concurrent.ts";
+import { isWithin, type Location, parseLocation } from "../node/objects/location.ts";
+import type { Stores } from "../node/objects/open-store.ts";
+import { type ObjectStore, objectSource, placeOf, type ReadableStore, STEP } from "../node/objects/store.ts";
 import { type FleetFailure, failureOf } from "./failure.ts";
 import {
   type FleetJob,
@@ -28,11 +31,8 @@ import {
   recordKey,
   resultKey,
 } from "./job.ts";
-import { isWithin, type Location, parseLocation } from "./location.ts";
-import type { Stores } from "./open-store.ts";
 import type { Verdict } from "./queue.ts";
 import { isDone, resultRecord, writeFailure, writeRecord } from "./records.ts";
-import { type ObjectStore, objectSource, placeOf, type ReadableStore, STEP } from "./store.ts";
 
 /** The allowed roots: sources and targets of jobs must be at or below them. */
 export interface AllowedRoots {

@@ -11,9 +11,9 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { decodeUtf8 } from "../model/bytes.ts";
 import type { EncodedFile } from "../node/encode-file.ts";
+import { type ObjectStore, placeOf, type ReadableStore } from "../node/objects/store.ts";
 import { type FleetFailure, parseFailure } from "./failure.ts";
 import { type FleetJob, failureKey, recordKey } from "./job.ts";
-import { type ObjectStore, placeOf, type ReadableStore } from "./store.ts";
 
 /** The record of an encoded adapter. */
 export interface ResultRecord {

@@ -11,8 +11,8 @@ import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import * as KIND from "../error-catalogue.ts";
 import { fail, LqaError } from "../errors.ts";
+import { aborted, pause, within } from "../node/objects/concurrent.ts";
 import { optional } from "../node/remote/optional.ts";
-import { aborted, pause, within } from "./concurrent.ts";
 import { type FleetFailure, failureOf, lost, parseFailure } from "./failure.ts";
 import { nameIn, type QueuedJob } from "./job.ts";
 import {

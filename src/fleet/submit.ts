@@ -11,15 +11,15 @@ import { createHash } from "node:crypto";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { decodeUtf8 } from "../model/bytes.ts";
+import { concurrently, pause } from "../node/objects/concurrent.ts";
+import { parseLocation } from "../node/objects/location.ts";
+import type { Stores } from "../node/objects/open-store.ts";
+import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "../node/objects/store.ts";
 import { type FoundAdapter, findAdapters } from "./adapters.ts";
-import { concurrently, pause } from "./concurrent.ts";
 import { type FleetJob, jobOf, resultKey } from "./job.ts";
-import { parseLocation } from "./location.ts";
-import type { Stores } from "./open-store.ts";
 import type { WorkQueue } from "./queue.ts";
 import { isDone } from "./records.ts";
 import { checkSettings, type FleetSettings } from "./settings.ts";
-import { type ObjectStore, OWN_PREFIX, type ReadableStore } from "./store.ts";
 
 /** What to submit. */
 export interface SubmitOptions {

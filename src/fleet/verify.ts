@@ -8,11 +8,11 @@ import { validate } from "../core/validate/validate.ts";
 import type { ValidationLevel } from "../core/validate/validation.ts";
 import * as KIND from "../error-catalogue.ts";
 import { isLqaError, LqaError } from "../errors.ts";
-import { concurrently } from "./concurrent.ts";
+import { concurrently } from "../node/objects/concurrent.ts";
+import { type ObjectInfo, OWN_PREFIX, objectSource, type ReadableStore } from "../node/objects/store.ts";
 import { type FleetFailure, failureOf } from "./failure.ts";
 import { RECORDS, recordKey } from "./job.ts";
 import { readRecord } from "./records.ts";
-import { type ObjectInfo, OWN_PREFIX, objectSource, type ReadableStore } from "./store.ts";
 
 /** How thorough to check, and how. */
 export interface VerifyOptions {

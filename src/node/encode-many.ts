@@ -1,17 +1,16 @@
 /**
- * Encodes many adapters into one directory of `.lqa` files (Node only).
+ * Encodes many adapters to one place, a directory or a location in object storage (Node only).
  *
- * Each file is whole or absent, so an interrupted run can be resumed: existing files are kept. A failed adapter is reported and
- * does not stop the others. Several processes may write into one directory, each its share. If another process finishes an
- * adapter first, this one keeps the other's file, which has the same bytes.
+ * Each file is whole or absent, so an interrupted run can be resumed: a file that is there and whole is kept. A failed adapter
+ * is reported and does not stop the others. Several processes may write to one place, each its share or all the same one. If
+ * another process finishes an adapter first, this one keeps the other's file, which has the same bytes.
  *
  * @module
  */
-import { basename, dirname, join, relative } from "node:path";
+import { validateReader } from "../core/validate/validate.ts";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
-import { openSourceFiles } from "./adapter-source.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import {
   type EncodedFile,
@@ -20,19 +19,20 @@ import {
   encodeFrom,
   parentOf,
 } from "./encode-file.ts";
-import { CONFIG_FILE, WEIGHTS_ENDING } from "./files/adapter-names.ts";
-import { isDirectory } from "./files/file.ts";
-import { entriesOf, expandPattern, isPattern, patternRoot } from "./files/glob.ts";
 import { type OutputFolder, openOutputFolder } from "./files/output-folder.ts";
-import { isRemote, nameOfLocation } from "./remote/location.ts";
+import { leaveSignals } from "./files/temporary.ts";
+import { outputExists } from "./files/write-file.ts";
+import { findSources, type ManySource } from "./many-sources.ts";
+import { isStored } from "./objects/location.ts";
 import { inShard, type Shard } from "./shard.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
-/** The outcome for one adapter. */
+/** The outcome for one adapter. `left`: not begun, because `stop` aborted. */
 export type EncodedItem = { readonly input: string; readonly output: string } & (
   | { readonly state: "encoded"; readonly result: EncodedFile }
-  | { readonly state: "kept" }
+  | { readonly state: "kept"; readonly outputBytes: number }
   | { readonly state: "failed"; readonly error: LqaError }
+  | { readonly state: "left" }
 );
 
 /** Options of {@link encodeMany}. */
@@ -40,54 +40,89 @@ export type EncodeManyOptions = QuantizeOptions &
   Omit<EncodeFileControls, "onProgress" | "executor" | "scaleIfMissing"> & {
     /** Encodes one share of the adapters and leaves the others to other processes. Default: all. */
     readonly shard?: Shard | undefined;
+    /** When it aborts, no other adapter is begun, and those in progress are finished. */
+    readonly stop?: AbortSignal | undefined;
     /** Called after each adapter. */
-    readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
+    readonly onProgress?: ((done: number, total: number, item: EncodedItem) => void) | undefined;
   };
+
+/** Number of adapters in progress where files come from, or go to, a server: it is asked for the next while one is encoded. */
+const LANES = 3;
 
 /**
  * Encodes adapters, in the order of their names. Without `workers` it uses two threads per adapter, and at most one per core.
  *
- * @param inputs locations of adapters, directories to search, or patterns with `*`, `?` and `**`
- * @param folder directory for the files; made if it is absent. An adapter in a directory or pattern keeps its path below it
- * @throws LqaError NOT_FOUND if there is nothing to encode (an empty share is no error); IO. Errors of single adapters are in
- * their items.
+ * @param inputs locations of adapters, directories to search, patterns with `*`, `?` and `**`, or `s3://bucket/prefix`
+ * @param to directory for the files, made if it is absent, or `s3://bucket/prefix`. An adapter in a directory, pattern or
+ * bucket keeps its path below it
+ * @throws LqaError NOT_FOUND if there is nothing to encode (an empty share is no error); IO; MISSING_PACKAGE without the
+ * package of object storage; errors of object storage that every adapter would have. Errors of single adapters are in their
+ * items.
  */
 export async function encodeMany(
   inputs: readonly string[],
-  folder: string,
+  to: string,
   options: EncodeManyOptions = {},
 ): Promise<EncodedItem[]> {
-  const { onProgress, workers, shard, ...rest } = options;
+  const { onProgress, workers, shard, stop, ...rest } = options;
   const isChosen = inShard(shard);
-  const found = new Map<string, string>();
-  for (const input of inputs) for (const [path, name] of await findAdapters(input)) found.set(path, name);
-  if (found.size === 0) {
-    fail(KIND.NOT_FOUND, { where: inputs.slice(0, 4).join(", "), expected: "adapters", actual: "none" });
-  }
-  const chosen = [...found].filter(([, name]) => isChosen(name));
-  const items: EncodedItem[] = [];
-  const target = openOutputFolder(folder);
-  const taken = new Map<string, string>();
-  const parent = await parentOf(rest.parent, rest);
+  const stored = [...inputs, to].some(isStored);
+  const stores = stored ? (await import("./objects/open-store.ts")).createStores() : undefined;
   const bases = rest.base === undefined ? undefined : baseDigests(rest.base, rest.remote);
-  // One pool for all adapters, whose size is unknown: as if each had a million parameters.
-  await withWorkers(workers ?? suitableWorkers(1e6 * chosen.length), async (executor) => {
-    for (const [input, name] of chosen) {
-      const file = `${name}.lqa`;
-      const place = { input, output: target.pathOf(file) };
-      const other = taken.get(file);
-      taken.set(file, input);
+  // Signals must not remove what adapters in progress still need.
+  const listenAgain = stop === undefined ? undefined : leaveSignals();
+  try {
+    const found = await findSources(inputs, stores, rest);
+    if (found.size === 0)
+      fail(KIND.NOT_FOUND, { where: inputs.slice(0, 4).join(", "), expected: "adapters", actual: "none" });
+    const chosen = [...found].filter(([, { name }]) => isChosen(name));
+    const target =
+      stores !== undefined && isStored(to)
+        ? (await import("./objects/output-bucket.ts")).openOutputBucket(await stores.open(to))
+        : openOutputFolder(to);
+    const items: EncodedItem[] = chosen.map(([input, { name }]) => ({
+      input,
+      output: target.pathOf(`${name}.lqa`),
+      state: "left",
+    }));
+    const taken = new Map<string, string>();
+    const parent = await parentOf(rest.parent, rest);
+    // One pool for all adapters, whose size is unknown: as if each had a million parameters.
+    await withWorkers(workers ?? suitableWorkers(1e6 * chosen.length), async (executor) => {
       const how = { ...rest, scaleIfMissing: true, executor, parent };
-      items.push({ ...place, ...(await attempt(place, { target, file, other, bases }, how)) });
-      onProgress?.(items.length, chosen.length, input);
-    }
-  }).finally(() => bases?.close());
-  return items;
+      let [next, done, ended] = [0, 0, false];
+      const lane = async (): Promise<void> => {
+        while (next < chosen.length && !ended && stop?.aborted !== true) {
+          const at = next++;
+          const [input, source] = chosen[at]!;
+          const file = `${source.name}.lqa`;
+          const other = taken.get(file);
+          taken.set(file, input);
+          const outcome = await attempt(source, { target, file, other, bases }, how);
+          items[at] = { input, output: target.pathOf(file), ...outcome };
+          onProgress?.(++done, chosen.length, items[at]);
+        }
+      };
+      const lanes = Array.from({ length: stored ? LANES : 1 }, () =>
+        lane().catch((error) => {
+          ended = true;
+          throw error;
+        }),
+      );
+      for (const settled of await Promise.allSettled(lanes))
+        if (settled.status === "rejected") throw settled.reason;
+    });
+    return items;
+  } finally {
+    listenAgain?.();
+    await bases?.close();
+    await stores?.close();
+  }
 }
 
 type Outcome =
   | { state: "encoded"; result: EncodedFile }
-  | { state: "kept" }
+  | { state: "kept"; outputBytes: number }
   | { state: "failed"; error: LqaError };
 
 interface Place {
@@ -99,11 +134,11 @@ interface Place {
 }
 
 async function attempt(
-  { input, output }: { input: string; output: string },
+  source: ManySource,
   { target, file, other, bases }: Place,
   options: EncodeFileOptions,
 ): Promise<Outcome> {
-  const keeps = async (): Promise<boolean> => options.force !== true && (await target.has(file));
+  const output = target.pathOf(file);
   try {
     if (other !== undefined) {
       fail(KIND.OUTPUT_EXISTS, {
@@ -112,66 +147,53 @@ async function attempt(
         advice: "Rename one of the adapters.",
       });
     }
-    if (await keeps()) return { state: "kept" };
-    await target.check(file, options);
-    const { signal } = options;
-    const result = await encodeFrom(
-      // Programs found most of these paths, not the user: none may be a pipe or a device.
-      () => openSourceFiles(input, { regular: true, signal, remote: options.remote }),
-      (bytes) => target.write(file, bytes, options),
-      options,
-      bases,
+    const there = options.force === true ? undefined : await earlier(target, file);
+    if (there?.whole === true) return { state: "kept", outputBytes: there.bytes };
+    const how = { ...options, force: options.force === true || there !== undefined };
+    await target.check(file, how);
+    const result = await source.read((open) =>
+      encodeFrom(open, (bytes) => target.write(file, bytes, how), how, bases),
     );
     return { state: "encoded", result };
   } catch (error) {
-    // An abort applies to all adapters.
-    if (!isLqaError(error) || isLqaError(error, "ABORTED")) throw error;
+    if (!isLqaError(error) || concernsAll(error)) throw error;
     // Another process has encoded it in the meantime.
-    if (other === undefined && isLqaError(error, "OUTPUT_EXISTS") && (await keeps()))
-      return { state: "kept" };
+    if (other === undefined && isLqaError(error, "OUTPUT_EXISTS")) {
+      const there = await earlier(target, file).catch(() => undefined);
+      if (there?.whole === true) return { state: "kept", outputBytes: there.bytes };
+    }
     return { state: "failed", error };
   }
 }
 
-/** Adapters by path, with the names of their outputs, in the order of the paths. */
-async function findAdapters(input: string): Promise<[path: string, name: string][]> {
-  if (isRemote(input)) return [[input, nameOf(nameOfLocation(input))]];
-  if (await isPattern(input)) {
-    const adapters = new Set<string>();
-    const files: string[] = [];
-    for (const path of await expandPattern(input, "all")) {
-      if (await isFolder(path)) for await (const inside of walk(path)) adapters.add(inside);
-      else if (WEIGHTS_ENDING.test(path)) files.push(path);
-    }
-    // If a file of weights is in an adapter's directory, it belongs to that adapter.
-    for (const path of files) if (!adapters.has(dirname(path))) adapters.add(path);
-    const sorted = [...adapters].sort();
-    return sorted.map((path) => [path, nameOf(relative(patternRoot(input), path))]);
+/**
+ * The file of an earlier run, if there is one, and whether all of its checksums fit. A damaged one is encoded again.
+ *
+ * @throws LqaError OUTPUT_EXISTS for something else than an `.lqa` file, which is not replaced
+ */
+async function earlier(
+  target: OutputFolder,
+  file: string,
+): Promise<{ readonly whole: boolean; readonly bytes: number } | undefined> {
+  const found = await target.open(file);
+  if (found === undefined) return undefined;
+  try {
+    const { valid, error, bytes } = await validateReader(found.reader, {
+      level: "integrity",
+      warnings: false,
+    });
+    if (error?.kind === "BAD_MAGIC") throw outputExists(target.pathOf(file), "not an .lqa file");
+    // What this version does not support, or finds too large, may be whole.
+    return { whole: valid || error?.exitCode !== 1, bytes };
+  } finally {
+    await found.close();
   }
-  const inside: string[] = [];
-  if (await isFolder(input)) for await (const path of walk(input)) inside.push(path);
-  // A directory with an adapter, a file, or something that encoding will report as an error.
-  if (inside.length === 0 || inside.includes(input)) return [[input, nameOf(basename(input))]];
-  return inside.map((path) => [path, nameOf(relative(input, path))]);
 }
 
-/** Also false for a path that cannot be read: encoding it as a file then reports the error. */
-async function isFolder(path: string): Promise<boolean> {
-  return await isDirectory(path).catch(() => false);
-}
-
-function nameOf(path: string): string {
-  return path.replace(WEIGHTS_ENDING, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
-}
-
-/** Directories with a configuration, and files of weights in all others. Does not follow links to directories. */
-async function* walk(root: string): AsyncGenerator<string> {
-  const entries = (await entriesOf(root)).sort((x, y) => (x.name < y.name ? -1 : 1));
-  const isAdapter = entries.some(({ name }) => name === CONFIG_FILE);
-  if (isAdapter) yield root;
-  else
-    for (const entry of entries)
-      if (WEIGHTS_ENDING.test(entry.name) && !entry.isDirectory()) yield join(root, entry.name);
-  for (const entry of entries)
-    if (entry.isDirectory() && !entry.name.startsWith(".")) yield* walk(join(root, entry.name));
+/** Whether no other adapter could be encoded either. */
+function concernsAll({ kind, where, expected }: LqaError): boolean {
+  if (kind === "ABORTED" || kind === "MISSING_PACKAGE") return true;
+  return (
+    (kind === "ACCESS_DENIED" && isStored(where ?? "")) || (kind === "NOT_FOUND" && expected === "a bucket")
+  );
 }

@@ -36,6 +36,9 @@ export {
 export { writeDirectoryAtomic } from "./files/write-directory.ts";
 export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
+export type { StoreOptions } from "./objects/open-store.ts";
+export type { S3Options } from "./objects/s3-objects.ts";
+export { openAdapters } from "./open-adapters.ts";
 export { type OpenModel, openModel } from "./open-model.ts";
 export { openParents } from "./open-parents.ts";
 export { type AdapterOptions, readLocation } from "./read-valid.ts";

@@ -160,7 +160,7 @@ describe("exit codes", () => {
     ["crc.lqa", 1],
     ["magic.lqa", 1],
     ["absent.lqa", 2],
-    [".", 2],
+    [".", 4],
     ["version.lqa", 3],
     ["limit.lqa", 4],
   ])("%s: %i", (name, expected) => {

@@ -21,7 +21,7 @@ import {
   until,
   writeAdapters,
   writePoison,
-} from "../helpers/fleet.ts";
+} from "../helpers/many.ts";
 import { type MemoryStorage, memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
 import { findS3, startS3 } from "../helpers/servers.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

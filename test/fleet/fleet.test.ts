@@ -20,7 +20,7 @@ import { encodeFile } from "../../src/node/index.ts";
 import { memoryStore } from "../../src/serve/index.ts";
 import { createAdapterServer } from "../../src/server/server.ts";
 import { lqa } from "../helpers/cli.ts";
-import { encodedAlone, SETTINGS, writeAdapters, writePoison } from "../helpers/fleet.ts";
+import { encodedAlone, SETTINGS, writeAdapters, writePoison } from "../helpers/many.ts";
 import { memoryQueue, memoryStorage } from "../helpers/memory-fleet.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";

@@ -12,7 +12,7 @@ import {
   verifyFleet,
   workFleet,
 } from "../../src/fleet/index.ts";
-import { encodedAlone, SETTINGS, writeAdapters } from "../helpers/fleet.ts";
+import { encodedAlone, SETTINGS, writeAdapters } from "../helpers/many.ts";
 import { jobOf, memoryQueue, memoryStorage, parseJob } from "../helpers/memory-fleet.ts";
 import { findRedis, startRedis } from "../helpers/servers.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";

@@ -16,7 +16,7 @@ import {
   until,
   writeAdapters,
   writePoison,
-} from "../helpers/fleet.ts";
+} from "../helpers/many.ts";
 import { findRedis, findS3, startRedis, startS3 } from "../helpers/servers.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { startProxy } from "./flaky-proxy.ts";

@@ -12,8 +12,8 @@ import { ERRORS, LqaError } from "../../src/core/index.ts";
 import { assertNotAborted } from "../../src/core/io/source.ts";
 import type { FleetFailure, ObjectStore, QueuedJob, Stores, WorkQueue } from "../../src/fleet/index.ts";
 import { jobOf, nameIn, parseJob } from "../../src/fleet/job.ts";
-import { parseLocation } from "../../src/fleet/location.ts";
 import { ATTEMPTS, FIRST_PAUSE } from "../../src/fleet/queue.ts";
+import { parseLocation } from "../../src/node/objects/location.ts";
 
 export { FIRST_PAUSE, jobOf, parseJob };
 

@@ -7,17 +7,16 @@
 import { ESTIMATE_FACTOR, RISKY_CHANGE, resolveOptions } from "../../encode/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type EncodedItem, encodeMany } from "../../node/encode-many.ts";
 import { WEIGHTS_ENDING } from "../../node/files/adapter-names.ts";
-import { type EncodedFile, type EncodeFileOptions, encodeFile } from "../../node/index.ts";
+import { type EncodedFile, encodeFile } from "../../node/index.ts";
 import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
+import { encodeJson } from "../encode-json.ts";
+import { encodeManyCommand } from "../encode-many.ts";
 import { encodeSettings } from "../encode-options.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable, ratio, size } from "../format.ts";
 import { type Column, type Fact, facts, note, type Paper, table, title } from "../layout.ts";
 import { nameOf, remoteOptions } from "../open-input.ts";
-import { worstExitCode } from "../report-error.ts";
-import { shardOf } from "../shared-options.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -35,15 +34,17 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   };
   // Report a wrong combination of options before reading anything.
   resolveOptions(asked);
-  if (folder !== undefined && named === undefined) return await runMany(args, folder, asked, terminal);
+  if (folder !== undefined && named === undefined)
+    return await encodeManyCommand(args, folder, asked, terminal);
   const [input, ...more] = args.positionals;
-  if (args.values.has("shard"))
-    throw new LqaError(KIND.USAGE, {
-      where: "lqa encode",
-      expected: "--shard with --out-dir",
-      actual: "--shard for one adapter",
-      advice: "See lqa encode --help.",
-    });
+  for (const option of ["shard", "log", "metrics"])
+    if (args.values.has(option))
+      throw new LqaError(KIND.USAGE, {
+        where: "lqa encode",
+        expected: `--${option} with --out-dir`,
+        actual: `--${option} for one adapter`,
+        advice: "See lqa encode --help.",
+      });
   const output = named ?? defaultOutput(input);
   if (folder !== undefined || more.length > 0) {
     throw new LqaError(KIND.USAGE, {
@@ -67,138 +68,6 @@ function defaultOutput(input: string): string {
   return `${nameOf(input).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
 }
 
-/** Encodes many adapters. The exit code is the most severe of theirs. */
-async function runMany(
-  args: Arguments,
-  folder: string,
-  asked: EncodeFileOptions,
-  terminal: Terminal,
-): Promise<number> {
-  const items = await encodeMany(args.positionals, folder, {
-    ...asked,
-    shard: shardOf(args),
-    onProgress: terminal.progress,
-  });
-  terminal.endProgress();
-  terminal.out(
-    args.values.has("json")
-      ? jsonText(items.map(itemJson))
-      : `${manyLines(items, folder, terminal).join("\n")}\n`,
-  );
-  return worstExitCode(items.map((item) => (item.state === "failed" ? item.error.exitCode : 0)));
-}
-
-function itemJson(item: EncodedItem): object {
-  const { input, output, state } = item;
-  if (state === "encoded") return { input, output, state, ...encodeJson(item.result) };
-  if (state === "kept") return { input, output, state };
-  const { code, kind, message } = item.error;
-  return { input, output, state, error: { code, kind, message } };
-}
-
-function manyLines(items: readonly EncodedItem[], folder: string, terminal: Terminal): string[] {
-  const rows = items.map((item) => {
-    if (item.state !== "encoded") return [printable(item.input), item.state, "", "", "", ""];
-    const { dialect, inputBytes, outputBytes, averageBits, relativeError } = item.result;
-    const bits = `${averageBits.toFixed(3)} bits`;
-    return [
-      printable(item.input),
-      dialect,
-      size(inputBytes),
-      size(outputBytes),
-      bits,
-      percent(relativeError),
-    ];
-  });
-  const failed = items.filter((item) => item.state === "failed");
-  const encoded = items.filter(({ state }) => state === "encoded").length;
-  const kept = items.length - encoded - failed.length;
-  const counts = `${counted(encoded, "adapter")} encoded, ${count(kept)} kept, ${count(failed.length)} failed`;
-  return [
-    ...title(`${printable(folder)}:`, counts, terminal),
-    ...table(
-      [
-        { title: "adapter", narrow: "cut" },
-        { title: "dialect" },
-        { title: "size", right: true },
-        { title: "encoded", right: true },
-        { title: "counted", right: true, narrow: "omit" },
-        { title: "error", right: true },
-      ],
-      rows,
-      terminal,
-    ),
-    ...failed.flatMap((item) => [
-      "",
-      ...title(`${printable(item.input)}:`, printable(item.error.message), terminal),
-      ...facts([["what to do", printable(item.error.advice)]], terminal),
-    ]),
-  ];
-}
-
-/** Every setting has a key; the value is null if the profile has no such setting or the user left it open. */
-const NO_SETTINGS = {
-  profile: null,
-  quality: null,
-  bits: null,
-  codeBits: null,
-  maxBytes: null,
-  maxError: null,
-  floor: null,
-  fit: null,
-  weighted: null,
-  variant: null,
-  hRule: null,
-  refine: null,
-  group: null,
-  element: null,
-};
-
-/** The JSON document of `--json`; its keys are stable. */
-function encodeJson(result: EncodedFile): object {
-  const { parameters, inputBytes, outputBytes, averageBits, bitsPerParameter } = result;
-  const { relativeError, errorEnergy, snrDb, gain } = result;
-  return {
-    ...NO_SETTINGS,
-    ...result.settings,
-    dialect: result.dialect,
-    notes: result.notes,
-    parameters,
-    inputBytes,
-    outputBytes,
-    averageBits,
-    bitsPerParameter,
-    relativeError,
-    snrDb: finite(snrDb),
-    errorEnergy,
-    gain,
-    restoredError: finite(result.restoredError),
-    droppedModules: result.droppedModules,
-    weakModules: result.weakModules,
-    outputError: finite(result.outputError),
-    divergence: finite(result.divergence),
-    divergenceFrom: result.divergenceFrom ?? null,
-    changedAnswers: finite(result.changedAnswers),
-    calibration: result.calibration ?? null,
-    baseDigest: result.baseDigest ?? null,
-    parent: result.parent ?? null,
-    doraError: result.doraError ?? null,
-    tensors: result.tensors,
-    tensorBytes: result.tensorBytes,
-    tensorPolicy: result.tensorPolicy,
-    narrowed:
-      result.narrowed === undefined ? null : { ...result.narrowed, worst: result.narrowed.worst ?? null },
-    seconds: Number(result.seconds.toFixed(3)),
-    fileId: result.fileId,
-    contentId: result.contentId,
-    modules: result.modules.map((module) => ({
-      ...module,
-      snrDb: finite(module.snrDb),
-      outputError: finite(module.outputError),
-    })),
-  };
-}
-
 /** The profile and its settings, e.g. `loraquant variant=2@0.8 …`. */
 function settingsText({ profile, ...rest }: EncodedFile["settings"]): string {
   return [profile, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");
@@ -212,11 +81,6 @@ function tensorsText({ tensors, tensorBytes, narrowed }: EncodedFile): string {
   const most =
     worst === undefined ? "" : `, ${percent(worst.relativeError)} of that of ${printable(worst.name)}`;
   return `${stored}; ${count(narrowed.tensors)} rounded to F16, ${percent(narrowed.relativeError)} of their energy lost${most}`;
-}
-
-/** JSON has no number for ratios that are infinite (no noise), undefined or absent. */
-function finite(value: number | undefined): number | null {
-  return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
 /** The error of the change that DoRA modules make to the base model. */

@@ -4,11 +4,11 @@
  * @module
  */
 import { type CatalogueSummary, readCatalogue, summing } from "../../fleet/catalogue.ts";
-import { parseLocation } from "../../fleet/location.ts";
 import type { FleetRecord } from "../../fleet/records.ts";
 import { drawFleetReport } from "../../fleet/report.ts";
 import { writeCatalogue } from "../../fleet/write-catalogue.ts";
 import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
+import { parseLocation } from "../../node/objects/location.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { failureTable } from "../failure-table.ts";
 import { storesOf } from "../fleet-options.ts";

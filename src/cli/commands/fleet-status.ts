@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { pause } from "../../fleet/concurrent.ts";
+
 import type { FleetFailure } from "../../fleet/failure.ts";
 import type { QueueCounts, WorkQueue } from "../../fleet/queue.ts";
+import { pause } from "../../node/objects/concurrent.ts";
 import type { Arguments } from "../command.ts";
 import { endSignal } from "../end-signal.ts";
 import { failureTable } from "../failure-table.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import { isLqaError } from "../../errors.ts";
-import { parseLocation } from "../../fleet/location.ts";
 import { type Submission, submitFleet } from "../../fleet/submit.ts";
+import { parseLocation } from "../../node/objects/location.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { encodeSettings } from "../encode-options.ts";
 import { endSignal } from "../end-signal.ts";

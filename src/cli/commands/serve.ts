@@ -5,9 +5,9 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { openAdapters } from "../../fleet/adapter-store.ts";
 import { isDirectory } from "../../node/files/file.ts";
 import { listen, type Place } from "../../node/listen.ts";
+import { openAdapters } from "../../node/open-adapters.ts";
 import type { LogRecord } from "../../server/options.ts";
 import { type Reload, WatchedDirectory } from "../../server/reload.ts";
 import { type AdapterServer, createAdapterServer, type ServerOptions } from "../../server/server.ts";

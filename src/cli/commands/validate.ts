@@ -22,7 +22,17 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import type { LocationOptions } from "../../node/adapter-source.ts";
+import {
+  type CatalogueRow,
+  catalogueRow,
+  parquetPackage,
+  unreadRow,
+  writeCatalogue,
+} from "../../node/catalogue.ts";
+import { assertWritable } from "../../node/files/write-file.ts";
 import { explainNotLqa } from "../../node/not-lqa.ts";
+import { concurrently } from "../../node/objects/concurrent.ts";
+import { isStored } from "../../node/objects/location.ts";
 import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
@@ -63,12 +73,23 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     parents: args.values.has("parent") ? await parentsOf(args, remote) : undefined,
     base: base === undefined ? undefined : await openedBase(base, { remote }),
   };
+  const [catalogue, options] = [textOption(args, "catalogue"), { force: args.values.has("force") }];
+  if (catalogue !== undefined) {
+    await parquetPackage();
+    await assertWritable(catalogue, options);
+  }
   const outcomes: Outcome[] = [];
-  for (const input of await inputsOf(args.positionals, remote)) {
-    const { outcome, dumps } = await check(input, settings, !json && !sarif, terminal);
+  const rows: CatalogueRow[] = [];
+  const inputs = await inputsOf(args.positionals, remote);
+  // Storage answers slowly and many at a time; files of this machine are better read one after the other.
+  const places = args.positionals.some(isStored) ? 8 : 1;
+  const looks = concurrently(inputs, places, (input) => check(input, settings, !json && !sarif, terminal));
+  for await (const { outcome, dumps, row } of looks) {
     outcomes.push(outcome);
+    if (catalogue !== undefined) rows.push(row);
     if (!json && !sarif) print(outcome, dumps, terminal);
   }
+  if (catalogue !== undefined) await writeCatalogue(catalogue, rows, options);
   if (json) terminal.out(jsonText(validateJson(outcomes)));
   if (sarif) {
     const completed = outcomes.every(({ error }) => error === undefined);
@@ -85,7 +106,7 @@ async function check(
   settings: Settings,
   withDumps: boolean,
   terminal: Terminal,
-): Promise<{ outcome: Outcome; dumps: Dumps }> {
+): Promise<{ outcome: Outcome; dumps: Dumps; row: CatalogueRow }> {
   const path = input.name;
   let opened: OpenInput | undefined;
   try {
@@ -98,11 +119,12 @@ async function check(
       // The outcomes are kept until the end. Indexes are not: they would need many times the memory of the files.
       outcome: { path, result: { ...result, index: undefined, meta: undefined } },
       dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
+      row: catalogueRow(path, result),
     };
   } catch (error) {
     const told = await explainNotLqa(path, error);
     if (!isLqaError(told)) throw told;
-    return { outcome: { path, error: told }, dumps: new Map() };
+    return { outcome: { path, error: told }, dumps: new Map(), row: unreadRow(path, told) };
   } finally {
     await opened?.close();
   }
@@ -111,7 +133,7 @@ async function check(
 /** The same findings, with the actual kind of the file if it is not an `.lqa` file. */
 async function explained(path: string, result: Validation): Promise<Validation> {
   const [first, ...rest] = result.findings;
-  if (first === undefined || isRemote(path) || path === STANDARD_INPUT) return result;
+  if (first === undefined || isRemote(path) || isStored(path) || path === STANDARD_INPUT) return result;
   const told = (await explainNotLqa(path, first)) as LqaError;
   return told === first ? result : { ...result, error: told, findings: [told, ...rest] };
 }

@@ -26,6 +26,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   EIO: "The device failed to read or write: check the disk.",
 };
 
+/** What no path on this machine looks like. */
+const ADDRESS = /^[a-z][a-z0-9+.-]+:\/\//i;
+
 /** System error code (`ENOENT`…) of a thrown value, or undefined. */
 export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
@@ -40,6 +43,16 @@ export function osError(cause: unknown, path: string, action: "read" | "write"):
   if (isLqaError(cause)) return cause;
   const code = systemCode(cause);
   const where = quotePath(path);
+  if (action === "read" && (code === "ENOENT" || code === "ENOTDIR") && ADDRESS.test(path))
+    return new LqaError(KIND.USAGE, {
+      where,
+      expected: "a path, or an address of a kind that this command reads",
+      actual: "another kind of address",
+      advice: path.startsWith("s3:")
+        ? "lqa validate reads s3://bucket/prefix, and lqa encode with --out-dir does."
+        : "lqa reads http://, https:// and the kinds that --help lists.",
+      cause,
+    });
   if (code === "ENOENT" && action === "read") return new LqaError(KIND.NOT_FOUND, { where, cause });
   if (code === "ENOENT") {
     return new LqaError(KIND.IO, {

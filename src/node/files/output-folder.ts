@@ -11,19 +11,26 @@
 import type { Stats } from "node:fs";
 import { lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
+import type { ByteReader } from "../../core/validate/window.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { isRegularFile, kindOf } from "./file.ts";
+import { isRegularFile, kindOf, openFileReader } from "./file.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
+
+/** A file that an earlier run wrote. */
+export interface OpenOutput {
+  readonly reader: ByteReader;
+  close(): Promise<void>;
+}
 
 /** An output directory. */
 export interface OutputFolder {
   /** Path of a file, for messages. */
   pathOf(name: string): string;
-  /** Whether the name leads to a regular file. */
-  has(name: string): Promise<boolean>;
+  /** Opens the file with this name; undefined if there is none that is regular. */
+  open(name: string): Promise<OpenOutput | undefined>;
   /** Fails early if {@link OutputFolder.write} would fail. @throws LqaError OUTPUT_EXISTS, IO */
   check(name: string, options: OutputOptions): Promise<void>;
   /**
@@ -63,7 +70,12 @@ export function openOutputFolder(folder: string): OutputFolder {
   };
   return {
     pathOf: (name) => join(folder, name),
-    has: (name) => isRegularFile(join(root, name)),
+    async open(name) {
+      const path = join(root, name);
+      if (!(await isRegularFile(path))) return undefined;
+      const reader = await openFileReader(path, { regular: true });
+      return { reader, close: () => reader.close() };
+    },
     check,
     async write(name, bytes, options) {
       const path = join(root, name);

@@ -6,10 +6,10 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { directoryStore } from "../node/directory-store.ts";
 import { type AdapterStore, httpStore, safeName } from "../serve/stores.ts";
-import { openObjects, type StoreOptions } from "./open-store.ts";
-import { objectSource, placeOf } from "./store.ts";
+import { directoryStore } from "./directory-store.ts";
+import { openObjects, type StoreOptions } from "./objects/open-store.ts";
+import { objectSource, placeOf } from "./objects/store.ts";
 
 /**
  * Adapters below a location, as `AdapterPool` takes them: adapter NAME is the file `NAME.lqa`.

@@ -7,10 +7,10 @@
  * @module
  */
 
-import type { ByteSource } from "../core/io/source.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
-import type { ObjectReader } from "../serve/stores.ts";
+import type { ByteSource } from "../../core/io/source.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail } from "../../errors.ts";
+import type { ObjectReader } from "../../serve/stores.ts";
 
 /** The entry of an object in a listing. */
 export interface ObjectInfo {

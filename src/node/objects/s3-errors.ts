@@ -4,8 +4,8 @@
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { isLqaError, LqaError } from "../errors.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { isLqaError, LqaError } from "../../errors.ts";
 
 /** HTTP status of an error of the SDK. */
 export function statusOf(error: unknown): number | undefined {
@@ -34,6 +34,23 @@ export function s3Error(cause: unknown, where: string): LqaError {
       expected: "a bucket",
       actual: "no such bucket",
       advice: "Create the bucket, or check its name and the endpoint.",
+      cause,
+    });
+  if (status === undefined && /^Region (is missing|not accepted)/.test(message ?? ""))
+    return new LqaError(KIND.USAGE, {
+      where,
+      expected: "the region of the object storage",
+      actual: message,
+      advice: "Set AWS_REGION; for a service that is not Amazon's set AWS_ENDPOINT_URL.",
+      cause,
+    });
+  if (name === "CredentialsProviderError")
+    return new LqaError(KIND.ACCESS_DENIED, {
+      where,
+      expected: "credentials for the object storage",
+      actual: "none",
+      advice:
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine or pod a role.",
       cause,
     });
   // The SDK corrects for the difference with the time in the answer, so another attempt can succeed.

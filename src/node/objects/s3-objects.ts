@@ -9,10 +9,10 @@
  */
 import { createHash } from "node:crypto";
 import type { CompletedPart, S3Client } from "@aws-sdk/client-s3";
-import { assertNotAborted } from "../core/io/source.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError } from "../errors.ts";
-import { optional } from "../node/remote/optional.ts";
+import { assertNotAborted } from "../../core/io/source.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { fail, isLqaError } from "../../errors.ts";
+import { optional } from "../remote/optional.ts";
 import { pause } from "./concurrent.ts";
 import { parseLocation } from "./location.ts";
 import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
@@ -258,8 +258,9 @@ function bodyOf(bytes: Uint8Array): { Body: Uint8Array; ContentLength: number; C
 
 function clientOf(Client: typeof S3Client, options: S3Options, attempts: number): S3Client {
   const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_REGION, AWS_DEFAULT_REGION } = process.env;
-  const endpoint = options.endpoint ?? AWS_ENDPOINT_URL_S3 ?? AWS_ENDPOINT_URL;
-  const region = options.region ?? AWS_REGION ?? AWS_DEFAULT_REGION;
+  // A variable that is empty counts as absent.
+  const endpoint = options.endpoint || AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL || undefined;
+  const region = options.region || AWS_REGION || AWS_DEFAULT_REGION || undefined;
   const silence = options.silenceMs ?? 30_000;
   return new Client({
     // Without a region here, the SDK takes the one of its configuration files, which Amazon's own addresses need.

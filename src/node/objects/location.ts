@@ -6,8 +6,8 @@
  *
  * @module
  */
-import * as KIND from "../error-catalogue.ts";
-import { type ErrorDetails, fail } from "../errors.ts";
+import * as KIND from "../../error-catalogue.ts";
+import { type ErrorDetails, fail } from "../../errors.ts";
 
 /** A bucket and a prefix in it. */
 export interface Location {
@@ -40,6 +40,11 @@ export function parseLocation(text: string, details: ErrorDetails = {}): Locatio
       : "A fleet keeps adapters in object storage. For a directory of this machine use lqa encode DIR --out-dir DIR, which resumes, and lqa validate 'DIR/**/*.lqa'.",
     ...details,
   });
+}
+
+/** Whether a location is in object storage. */
+export function isStored(location: string): boolean {
+  return location.startsWith("s3://");
 }
 
 /** The location, or undefined if the text is not one. */
