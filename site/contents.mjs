@@ -14,6 +14,7 @@ export const CONTENTS = [
     title: "How to",
     pages: [
       ["docs/guide/choosing-bits.md", "Choose the bits"],
+      ["docs/guide/scoring.md", "Score an adapter"],
       ["docs/guide/migrating.md", "Convert adapters"],
       ["docs/guide/reading.md", "Read a file"],
       ["docs/guide/code.md", "Use the library"],

@@ -224,7 +224,7 @@ def _program() -> list[str]:
 
 
 # Commands that run the model, so in Python: the module of each.
-IN_PYTHON = ("calibrate", "tune")
+IN_PYTHON = ("calibrate", "score", "tune")
 
 
 def main() -> None:
