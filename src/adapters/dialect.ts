@@ -9,6 +9,7 @@
  */
 import type { Adapter, BaseLayout, ModuleShape } from "../model/adapter.ts";
 import type { FileContent } from "../model/content.ts";
+import type { ConfigRisk } from "./config-risks.ts";
 import type { FactorElement } from "./elements.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
 import type { OnRounded } from "./rounding.ts";
@@ -92,6 +93,13 @@ export interface WriteOptions {
   readonly onRounded?: OnRounded | undefined;
   /** Called with a sentence for everything that the dialect states differently or cannot state. */
   readonly onNote?: ((note: string) => void) | undefined;
+  /**
+   * Writes the configuration of the source as it is, with fields that make a program that loads it import a module, open a path or
+   * allocate memory (SECURITY.md lists them). Default false: they are left out, or follow from the modules.
+   */
+  readonly keepConfig?: boolean | undefined;
+  /** Called for each of these fields that the configuration of the source has. */
+  readonly onConfigRisk?: ((risk: ConfigRisk) => void) | undefined;
 }
 
 /**

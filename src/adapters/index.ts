@@ -5,6 +5,7 @@
  */
 
 export { type CalibrationFile, readCalibration } from "./calibration/index.ts";
+export type { ConfigRisk } from "./config-risks.ts";
 export type {
   Dialect,
   DialectName,

@@ -253,6 +253,21 @@ function describeByte(cursor: JsonCursor, at: number): string {
   return `byte 0x${byte.toString(16).padStart(2, "0")}`;
 }
 
+/** A value as JSON text with two spaces of indentation, as Python's `json.dumps(indent=2)` writes it. */
+export function formatJson(value: JsonValue, indent = ""): string {
+  const inner = `${indent}  `;
+  if (Array.isArray(value)) {
+    if (value.length === 0) return "[]";
+    return `[\n${value.map((item) => inner + formatJson(item, inner)).join(",\n")}\n${indent}]`;
+  }
+  if (!(value instanceof Map)) return JSON.stringify(value);
+  if (value.size === 0) return "{}";
+  const fields = [...value].map(
+    ([key, item]) => `${inner}${JSON.stringify(key)}: ${formatJson(item, inner)}`,
+  );
+  return `{\n${fields.join(",\n")}\n${indent}}`;
+}
+
 /** A name in quotes for a message, cut to a length that fits a terminal: names come from the file and may be huge. */
 export function quoteName(name: string): string {
   return JSON.stringify(name.length <= 160 ? name : `${name.slice(0, 150)}…`);

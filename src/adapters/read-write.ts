@@ -22,6 +22,7 @@ import { translate } from "./naming/translate.ts";
 import { onnx } from "./onnx/index.ts";
 import { sourceElementPairs } from "./origin.ts";
 import { peft } from "./peft/index.ts";
+import { withoutRisks } from "./safe-config.ts";
 import { openSource, type Source } from "./source.ts";
 import { widenTensors } from "./widen.ts";
 
@@ -116,7 +117,9 @@ export function adapterContent(adapter: Adapter, options: WriteOptions): Map<str
       actual: target.name,
     });
   }
-  const widened = widenTensors(adapter);
+  // Another dialect writes nothing of the source's configuration, and neither does the portable form.
+  const kept = origin === target && options.portable !== true;
+  const widened = widenTensors(kept ? withoutRisks(adapter, options) : adapter);
   const pairs = sourceElementPairs(origin === undefined ? { ...adapter, origin } : adapter);
   const write = (named: Adapter): Map<string, FileContent> => {
     const elements = new Map(named.modules.map(({ name }, place) => [name, pairs[place]!]));

@@ -37,6 +37,11 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
     type: "flag",
     help: "peft: write a form that every server computes alike: the multiplier is folded into B, alpha equals the rank, all modules have one rank. An adapter that servers refuse is an error.",
   },
+  {
+    name: "keep-config",
+    type: "flag",
+    help: "Write the configuration of the source as it is. Without this option lqa leaves out fields that make the program that loads the adapter import a module, open a path or allocate memory.",
+  },
 ];
 
 /** The table entry of `lqa decode`. */

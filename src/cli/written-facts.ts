@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { type ConfigRisk, riskSentence } from "../adapters/config-risks.ts";
 import type { Rounding } from "../node/convert-file.ts";
 import { count, percent, printable, size } from "./format.ts";
 import { type Fact, note, type Paper } from "./layout.ts";
@@ -33,6 +34,11 @@ export function errorFact(relativeError: number | undefined, rounding: Rounding 
         ];
   const parts = [...encoded, ...rounded];
   return ["error", parts.length === 0 ? undefined : parts.join("; ")];
+}
+
+/** Warns of the fields of a configuration that are a risk. @param kept whether they are written nevertheless */
+export function riskWarnings(risks: readonly ConfigRisk[], kept: boolean, paper: Paper): string[] {
+  return risks.flatMap((risk) => note("warning", printable(riskSentence(risk, kept)), paper));
 }
 
 /** Warns if the element type cannot hold the values of a module. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ConfigRisk } from "../adapters/config-risks.ts";
 import type { DialectName, ReadSettings, WriteOptions } from "../adapters/dialect.ts";
 import { readAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
@@ -31,6 +32,8 @@ export interface TargetOptions extends OutputOptions, LocationOptions {
   readonly checkBase?: ((modules: readonly ModuleShape[]) => void) | undefined;
   /** Writes an adapter that every server computes in the same way: see `WriteOptions`. */
   readonly portable?: boolean | undefined;
+  /** Writes the configuration of the source as it is, with its risky fields: see `WriteOptions`. Default false. */
+  readonly keepConfig?: boolean | undefined;
 }
 
 /** Options of {@link convertFile}. Default of `to`: the dialect that the output ends like, else PEFT. */
@@ -48,6 +51,8 @@ export interface ConvertedFile {
   /** Sizes of the written files in bytes, by name. */
   readonly written: ReadonlyMap<string, number>;
   readonly notes: readonly string[];
+  /** Fields of the source's configuration that are a risk for who loads it. They are not written, unless `keepConfig` is true. */
+  readonly configRisks: readonly ConfigRisk[];
   /** The effect of rounding the factors to their element types; absent if it changed nothing. */
   readonly rounding?: Rounding;
   readonly inputBytes: number;
@@ -103,11 +108,20 @@ export async function convertFile(
 export async function writeTarget(
   adapter: Adapter,
   output: string,
-  { dtype = "source", to = impliedDialect(output), base, checkBase, portable, force }: TargetOptions,
+  {
+    dtype = "source",
+    to = impliedDialect(output),
+    base,
+    checkBase,
+    portable,
+    keepConfig,
+    force,
+  }: TargetOptions,
   notes: readonly string[],
-): Promise<Pick<ConvertedFile, "written" | "notes" | "rounding">> {
+): Promise<Pick<ConvertedFile, "written" | "notes" | "configRisks" | "rounding">> {
   const all = [...notes];
   const onNote = (note: string): void => void all.push(note);
+  const configRisks: ConfigRisk[] = [];
   const meter = createRoundingMeter();
   const files = adapterContent(adapter, {
     factors: dtype,
@@ -115,12 +129,14 @@ export async function writeTarget(
     base,
     checkBase,
     portable,
+    keepConfig,
     onNote,
+    onConfigRisk: (risk) => void configRisks.push(risk),
     onRounded: meter.onRounded,
   });
   const written = await writeOutput(output, files, { force });
   const rounding = meter.result();
-  return { written, notes: summarizeNotes(all), ...(rounding && { rounding }) };
+  return { written, notes: summarizeNotes(all), configRisks, ...(rounding && { rounding }) };
 }
 
 /** The only dialect whose files end like this path; undefined if there is none. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ConfigRisk } from "../adapters/config-risks.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type Rounding, type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./files/write-output.ts";
@@ -22,6 +23,8 @@ export interface DecodedFile {
   readonly written: ReadonlyMap<string, number>;
   /** Sentences about everything that the dialect states differently or cannot state. */
   readonly notes: readonly string[];
+  /** Fields of the source's configuration that are a risk for who loads it. They are not written, unless `keepConfig` is true. */
+  readonly configRisks: readonly ConfigRisk[];
   /**
    * ‖ΔW − ΔŴ‖² / ‖ΔW‖² of the encoding, as its encoder recorded it, with factors in F32; absent if the file does not state it.
    */

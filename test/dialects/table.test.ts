@@ -66,7 +66,7 @@ function sameDeltas(small: SmallAdapter, adapter: Adapter): boolean {
 async function roundTrip(small: SmallAdapter): Promise<{ imports: boolean; returns: boolean }> {
   const adapter = readAdapter(small.files, small.read);
   const { bytes } = await encodeAdapter(adapter, { profile: "raw", tensors: "keep" });
-  const written = writeAdapter(await (await open(bytes)).adapter(), { factors: "source" });
+  const written = writeAdapter(await (await open(bytes)).adapter(), { factors: "source", keepConfig: true });
   const told = small.dialect === "loralib" || !written.has("adapter_config.json");
   const again = readAdapter(written, told ? small.read : { ...small.read, multiplier: undefined });
   const same = [...written].every(([name, contents]) => {
@@ -111,7 +111,7 @@ function realRows(): string[][] {
       const alpha = name.includes("loralib") ? 16 : undefined;
       try {
         const adapter = readAdapter(files, { alpha });
-        const written = writeAdapter(adapter, { factors: "source" });
+        const written = writeAdapter(adapter, { factors: "source", keepConfig: true });
         const same = [...written].every(
           ([each, contents]) => Buffer.compare(contents, files.get(each) ?? weightsOf(files)) === 0,
         );

@@ -4,11 +4,13 @@
  * from dist/ import a few.
  */
 
+export { RISKY_FIELD_NAMES } from "../../src/adapters/config-risks.ts";
 export { fromFloat32, toFloat32 } from "../../src/adapters/elements.ts";
 export { isGguf, readGguf } from "../../src/adapters/gguf/read.ts";
 export { configurationMeter, type JsonValue, parseJson } from "../../src/adapters/json.ts";
 export { isOnnxAdapter, readOnnxAdapter, writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 export { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
+export { searchesLong } from "../../src/adapters/peft/slow-pattern.ts";
 export {
   readSafetensors,
   type SafeTensor,

@@ -15,7 +15,7 @@ import { facts, note, title } from "../layout.ts";
 import { remoteOptions } from "../open-input.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
-import { errorFact, fileFacts, roundingWarning } from "../written-facts.ts";
+import { errorFact, fileFacts, riskWarnings, roundingWarning } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input, output] = args.positionals as [string, string?];
@@ -37,10 +37,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
     checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,
+    keepConfig: args.values.has("keep-config"),
     force: args.values.has("force"),
     remote,
   });
-  const { from, to, modules, tensors, written, notes, rounding, inputBytes, seconds } = result;
+  const { from, to, modules, tensors, written, notes, configRisks, rounding, inputBytes, seconds } = result;
   if (args.values.has("json")) {
     const files = [...written].map(([name, bytes]) => ({ name, bytes }));
     const document = {
@@ -50,6 +51,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       tensors,
       files,
       notes,
+      configRisks,
       rounding: rounding ?? null,
       inputBytes,
       seconds: Number(seconds.toFixed(3)),
@@ -70,6 +72,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       terminal,
     ),
     ...notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...riskWarnings(configRisks, args.values.has("keep-config"), terminal),
     ...roundingWarning(rounding, terminal),
   ];
   terminal.out(`${lines.join("\n")}\n`);

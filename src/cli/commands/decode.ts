@@ -16,7 +16,7 @@ import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { parentsOf } from "../parents.ts";
 import type { Terminal } from "../terminal.ts";
-import { errorFact, fileFacts, roundingWarning } from "../written-facts.ts";
+import { errorFact, fileFacts, riskWarnings, roundingWarning } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   const [input] = args.positionals;
@@ -40,6 +40,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
     checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,
+    keepConfig: args.values.has("keep-config"),
     force: args.values.has("force"),
     parents: await parentsOf(args, remote),
     remote,
@@ -53,6 +54,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       dialect: (await file.origin())?.dialect ?? null,
       to: textOption(args, "to") ?? null,
       notes: result.notes,
+      configRisks: result.configRisks,
       relativeError: result.relativeError ?? null,
       rounding: result.rounding ?? null,
       modules: file.modules.length,
@@ -81,6 +83,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       terminal,
     ),
     ...result.notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...riskWarnings(result.configRisks, args.values.has("keep-config"), terminal),
     ...roundingWarning(result.rounding, terminal),
   ];
   terminal.out(`${lines.join("\n")}\n`);
@@ -100,7 +103,7 @@ function defaultOutput(input: string): string {
 }
 
 /** Options that apply to adapters and not to merged models. */
-const NOT_MERGED = ["to", "base", "portable", "force"];
+const NOT_MERGED = ["to", "base", "portable", "keep-config", "force"];
 
 async function merge(
   args: Arguments,

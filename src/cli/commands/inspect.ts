@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ConfigRisk } from "../../adapters/config-risks.ts";
 import { type ModuleStart, stateCount } from "../../core/codecs/start/start.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
 import * as KIND from "../../error-catalogue.ts";
@@ -10,8 +11,9 @@ import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
 import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
+import { risksOf } from "../config-risks.ts";
 import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
-import { bar, type Column, type Fact, facts, table, title } from "../layout.ts";
+import { bar, type Column, type Fact, facts, note, table, title } from "../layout.ts";
 import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
 import type { Terminal } from "../terminal.ts";
@@ -34,11 +36,16 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       : await (await import("../write-report.ts")).writeReport(path, html, args, terminal);
   const file = bytes === undefined ? await openInput(path, remoteOptions(args)) : await openWhole(bytes);
   const modules = args.values.has("modules");
+  const risks = await risksOf(file.origin, file);
   if (args.values.has("json")) {
-    terminal.out(jsonText({ ...inspectJson(file, modules), html: html ?? null }, jsonValue));
+    terminal.out(jsonText({ ...inspectJson(file, modules, risks), html: html ?? null }, jsonValue));
     return 0;
   }
   const lines = overview(path, file, terminal);
+  for (const { field, risk } of risks) {
+    const text = `the configuration has ${JSON.stringify(field)}, which ${risk}`;
+    lines.push(...note("warning", printable(text), terminal));
+  }
   if (modules) lines.push(...everything(file, terminal));
   if (html !== undefined) lines.push("", `The report is in ${printable(html)}.`);
   terminal.out(`${lines.join("\n")}\n`);
@@ -198,7 +205,7 @@ function moduleJson({ start, parentId: _, ...module }: ModuleRecord): object {
 }
 
 /** The JSON document of `--json`. */
-function inspectJson(file: OpenedFile, withModules: boolean): object {
+function inspectJson(file: OpenedFile, withModules: boolean, configRisks: readonly ConfigRisk[]): object {
   const { prologue, modules, tensors, ids, origin } = file;
   const start = modules.find((module) => module.start !== undefined)?.start;
   return {
@@ -216,6 +223,7 @@ function inspectJson(file: OpenedFile, withModules: boolean): object {
     sections: file.sections.map(({ type, chunk }) => ({ type, length: chunk.length })),
     meta: file.meta,
     origin: origin ?? null,
+    configRisks,
     ...(start && { start: startJson(start) }),
     ...(file.parentId !== undefined && {
       parent: {

@@ -35,6 +35,7 @@ import { concurrently } from "../../node/objects/concurrent.ts";
 import { isStored } from "../../node/objects/location.ts";
 import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
+import { risksOf, riskWarning } from "../config-risks.ts";
 import { counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
@@ -111,13 +112,11 @@ async function check(
   let opened: OpenInput | undefined;
   try {
     opened = await input.open();
-    const result = await explained(
-      path,
-      await withBase(await validateReader(opened.reader, settings), settings),
-    );
+    const checked = await withRisks(await validateReader(opened.reader, settings), settings);
+    const result = await explained(path, await withBase(checked, settings));
     return {
       // The outcomes are kept until the end. Indexes are not: they would need many times the memory of the files.
-      outcome: { path, result: { ...result, index: undefined, meta: undefined } },
+      outcome: { path, result: { ...result, index: undefined, meta: undefined, origin: undefined } },
       dumps: withDumps ? await dumpsOf(result, opened, terminal) : new Map(),
       row: catalogueRow(path, result),
     };
@@ -136,6 +135,13 @@ async function explained(path: string, result: Validation): Promise<Validation> 
   if (first === undefined || isRemote(path) || isStored(path) || path === STANDARD_INPUT) return result;
   const told = (await explainNotLqa(path, first)) as LqaError;
   return told === first ? result : { ...result, error: told, findings: [told, ...rest] };
+}
+
+/** Adds a warning for each field of the source's configuration that is a risk for who loads it after decoding. */
+async function withRisks(result: Validation, { warnings }: Settings): Promise<Validation> {
+  if (!warnings || !result.valid || result.index === undefined) return result;
+  const risks = await risksOf(result.origin, result.index);
+  return { ...result, warnings: [...result.warnings, ...risks.map(riskWarning)] };
 }
 
 async function openedBase(location: string, options: LocationOptions): Promise<Settings["base"]> {

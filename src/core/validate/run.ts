@@ -13,6 +13,7 @@
 
 import * as KIND from "../../error-catalogue-later.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import type { Origin } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";
 import { usedGroups } from "../codecs/canonical.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
@@ -158,6 +159,7 @@ class Run {
   readonly #suspicions: Suspicion[] = [];
   #omitted = 0;
   #meta: MetaMap | undefined;
+  #origin: Origin | undefined;
 
   constructor(options: ValidateOptions, size: number | undefined, scanned: boolean) {
     this.#options = options;
@@ -207,6 +209,7 @@ class Run {
               : (record, factors) => this.#warn(suspiciousPlanes(record, factors)),
           section: ({ type }, _, map) => {
             if (type === "META") this.#meta = map;
+            if (type === "ORIG") this.#origin = map as Origin | undefined;
           },
         },
       });
@@ -254,6 +257,7 @@ class Run {
       tensors: index?.tensors.length,
       ids: findings.length === 0 ? ids : undefined,
       meta: this.#meta,
+      origin: this.#origin,
       index,
     };
   }

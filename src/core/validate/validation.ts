@@ -4,6 +4,7 @@
  * @module
  */
 import type { LqaError } from "../../errors.ts";
+import type { Origin } from "../../model/adapter.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { ContainerIndex } from "../container/types.ts";
 import type { OpenOptions } from "../read/lqa-file.ts";
@@ -58,6 +59,8 @@ export interface Validation {
   readonly ids: VerifiedIds | undefined;
   /** META, from level `integrity` on; empty if there is none. */
   readonly meta: MetaMap | undefined;
+  /** The origin record, from level `integrity` on; undefined if there is none. */
+  readonly origin: Origin | undefined;
   /** The index; undefined if it could not be read. */
   readonly index: ContainerIndex | undefined;
 }
@@ -115,6 +118,12 @@ export const WARNINGS = {
     code: "LQA-W010",
     summary: "The file has a digest of its base model's weights, which a configuration does not have.",
     advice: "Give the base model's safetensors files to --base to compare them.",
+  },
+  CONFIG_FIELD: {
+    code: "LQA-W011",
+    summary: "A field of the adapter's configuration is a risk for who loads it.",
+    advice:
+      "Decode with this version, which leaves such a field out or derives it from the modules. SECURITY.md says what each does.",
   },
 } as const;
 
