@@ -133,7 +133,9 @@ describe("the package", () => {
     expect(status).toBe(1);
     expect(stderr).toMatch(/CHANGELOG\.md|tag/);
     // The first release freezes the format.
-    expect(stderr.includes("frozen.json is missing")).toBe(!existsSync(join(root, "conformance/frozen.json")));
+    expect(stderr.includes("frozen.json is missing")).toBe(
+      !existsSync(join(root, "conformance/frozen.json")),
+    );
   });
 
   it("installs into an empty directory and works there", { timeout: 300_000 }, (context) => {
