@@ -18,28 +18,23 @@ const GOLD = "conformance/gold/v1.0";
 const SUITE = "conformance/suite";
 const SPECIFICATION = "spec/lqa-v1.md";
 /** Normative parts of the specification in files of their own. */
-const COMPANIONS = ["schema/lqa.fbs", "spec/text-dictionary.txt", "spec/trellis-tables.json"];
+const COMPANIONS = [
+  "spec/application.md",
+  "schema/lqa.fbs",
+  "spec/text-dictionary.txt",
+  "spec/trellis-tables.json",
+];
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** Clauses and annexes of a specification by number or letter, without the informative ones: their texts. */
+/** Clauses of a specification by number: their texts. What precedes the first one belongs to none. */
 export function clausesOf(text) {
-  const clauses = new Map();
-  let informative = false;
-  for (const part of text.split(/^(?=#{2,4} )/m)) {
-    const heading = /^#{2,4} (?:(?<number>[0-9][0-9.]*)|Annex (?<annex>[A-Z])) ?(?<rest>.*)/.exec(
-      part,
-    )?.groups;
-    if (heading === undefined) {
-      // What precedes the first clause; and parts of an annex, which belong to it.
-      const last = [...clauses.keys()].at(-1);
-      if (last !== undefined && !informative) clauses.set(last, clauses.get(last) + part);
-      continue;
-    }
-    informative = heading.rest.startsWith("(informative)") || /: changes/.test(heading.rest);
-    if (!informative) clauses.set(heading.number ?? `annex ${heading.annex}`, part);
-  }
-  return clauses;
+  return new Map(
+    text.split(/^(?=#{2,4} )/m).flatMap((part) => {
+      const number = /^#{2,4} ([0-9][0-9.]*) /.exec(part)?.[1];
+      return number === undefined ? [] : [[number, part]];
+    }),
+  );
 }
 
 /** All that is frozen, as it is under `root` now: name to SHA-256. */

@@ -33,6 +33,7 @@ export const CONTENTS = [
       ["docs/features.md", "Features"],
       ["docs/dialects.md", "File formats"],
       ["spec/lqa-v1.md", "Specification"],
+      ["spec/application.md", "Application to base models"],
       ["/api/index.html", "API"],
       ["docs/errors.md", "Errors"],
       ["docs/validate.md", "Validation levels"],
@@ -52,6 +53,7 @@ export const CONTENTS = [
     title: "Understand",
     pages: [
       ["docs/how-it-works.md", "How it works"],
+      ["spec/rationale.md", "Why the format is so"],
       ["docs/known-starts.md", "Known starts"],
       ["docs/parents.md", "Parents"],
       ["docs/comparison.md", "Other formats"],

@@ -115,8 +115,6 @@ function specification(text) {
   const clauses = new Set([...text.matchAll(/^#+ (\d+(?:\.\d+)*) /gm)].map(([, clause]) => clause));
   return text
     .replace(/^(#+) (\d+(?:\.\d+)*) (.*)$/gm, "$1 $2 $3 {#clause-$2}")
-    .replace(/^(#+) Annex ([A-Z])(.*)$/gm, "$1 Annex $2$3 {#annex-$2}")
-    .replace(/^\| (LQA-\w+) \|/gm, "| [$1](/errors/$1) |")
     .replace(/```[\s\S]*?```|`[^`\n]*`|^#.*$|\b(clauses? )(\d+(?:\.\d+)*)/gm, (whole, word, clause) =>
       clauses.has(clause) ? `${word}[${clause}](#clause-${clause})` : whole,
     );

@@ -1,4 +1,4 @@
-// Makes spec/example.lqa and its byte-by-byte description, annex A of spec/lqa-v1.md, and the worked vectors of annex L
+// Makes spec/example.lqa and its byte-by-byte description, and the worked vectors: spec/example.md
 // (vectors.mjs). Run after `npm run build`. `--check` fails when one of them is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { concat } from "../dist/core/container/bytes.js";
@@ -187,10 +187,10 @@ ${lines.join("\n").trim()}
 Decoded, component by component: B′ = ${[...b.data].join(", ")}; A′ = ${[...a.data].map((v) => (Object.is(v, -0) ? "-0" : v)).join(", ")}.
 \`file_id\` ${ids.fileId}, \`content_id\` ${ids.contentId}.`;
 
-const specUrl = new URL("lqa-v1.md", import.meta.url);
+const pageUrl = new URL("example.md", import.meta.url);
 const fileUrl = new URL("example.lqa", import.meta.url);
-const spec = readFileSync(specUrl, "utf8");
-let filled = spec;
+const page = readFileSync(pageUrl, "utf8");
+let filled = page;
 for (const [name, body] of [
   ["example", text],
   ["vectors", await vectors()],
@@ -199,10 +199,10 @@ for (const [name, body] of [
     new RegExp(`(<!-- generated:${name} -->\\n)[\\s\\S]*?(<!-- /generated -->)`),
     (_, open, close) => `${open}${body}\n${close}`,
   );
-const current = spec === filled && existsSync(fileUrl) && Buffer.compare(readFileSync(fileUrl), bytes) === 0;
+const current = page === filled && existsSync(fileUrl) && Buffer.compare(readFileSync(fileUrl), bytes) === 0;
 if (check) {
-  if (!current) console.error("annex A or L is not current; run: node spec/example.mjs");
+  if (!current) console.error("spec/example.md is not current; run: node spec/example.mjs");
   process.exit(current ? 0 : 1);
 }
-writeFileSync(specUrl, filled);
+writeFileSync(pageUrl, filled);
 writeFileSync(fileUrl, bytes);

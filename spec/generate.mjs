@@ -1,6 +1,6 @@
 // Writes everything that is derived from spec/errors.json, spec/limits.json, spec/checks.json, spec/registry.json,
 // spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-catalogue-later.ts, src/error-list.ts, src/limits.ts, src/core/container/text-dictionary.ts,
-// src/core/codecs/trellis-tables.ts, the tables inside spec/lqa-v1.md and docs/errors.md.
+// src/core/codecs/trellis-tables.ts, the tables inside the pages of spec/, and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { textOf } from "../src/core/wasm/build.mjs";
@@ -107,7 +107,7 @@ export interface Limit {
 ${limits
   .map(
     (l) =>
-      `/** Spec clause ${l.clause ?? "14"}, ${l.quantity}. Stops ${l.stops}. */\nexport const ${l.name}: Limit = { quantity: ${JSON.stringify(
+      `/** Spec clause 14, ${l.quantity}. Stops ${l.stops}. */\nexport const ${l.name}: Limit = { quantity: ${JSON.stringify(
         l.quantity,
       )}, device: ${l.device}, core: ${l.core}, hard: ${l.hard} };`,
   )
@@ -120,17 +120,11 @@ const number = (n) => {
   const exponent = Math.log2(n);
   return Number.isInteger(exponent) && exponent >= 13 ? `2^${exponent}` : n.toLocaleString("en-US");
 };
-/** The limits of clause 14, or of a clause that came with a later minor version. */
-const limitTable = (clause) =>
-  [
-    "| quantity | Device | Core | Hard | stops |",
-    "|---|---|---|---|---|",
-    ...limits
-      .filter((l) => l.clause === clause)
-      .map(
-        (l) => `| ${l.quantity} | ${number(l.device)} | ${number(l.core)} | ${number(l.hard)} | ${l.stops} |`,
-      ),
-  ].join("\n");
+const limitTable = [
+  "| quantity | Device | Core | Hard |",
+  "|---|--:|--:|--:|",
+  ...limits.map((l) => `| ${l.quantity} | ${number(l.device)} | ${number(l.core)} | ${number(l.hard)} |`),
+].join("\n");
 const classTable = [
   "| letter | class | exit code | meaning |",
   "|---|---|---|---|",
@@ -140,22 +134,19 @@ const classTable = [
 ].join("\n");
 const checkTable = checks
   .flatMap(({ step, title, checks }) => [
-    `${step === 1 ? "" : "\n"}_Step ${step}: ${title}._\n`,
-    "| no. | for | field | condition | error | offset | clause |",
-    "|---|---|---|---|---|---|---|",
-    ...checks.map(({ id, each, field, condition, error, offset, clause }, i) => {
+    `${step === 1 ? "" : "\n"}_Step ${step}: ${title}._`,
+    "",
+    "| no. | field | condition | error | clause |",
+    "|---|---|---|---|---|",
+    ...checks.flatMap(({ id, each, field, condition, error, clause }, i) => {
       const kinds = [error].flat();
       if (kinds.some((name) => !names.has(name)))
         throw new Error(`check ${id} has no error of spec/errors.json`);
-      return `| ${step}.${i + 1} | ${each} | ${field} | ${condition} | ${kinds.map((name) => `\`${name}\``).join(", ")} | ${offset} | ${clause} |`;
+      const row = `| ${step}.${i + 1} | ${field} | ${condition} | ${kinds.map((name) => `\`${name}\``).join(", ")} | ${clause} |`;
+      return each === (checks[i - 1]?.each ?? "") ? [row] : [`| | **${each || "once"}** | | | |`, row];
     }),
   ])
   .join("\n");
-const errorTable = [
-  "| code | name | clause | raised when |",
-  "|---|---|---|---|",
-  ...errors.filter(ofFormat).map((e) => `| LQA-${e.code} | \`${e.name}\` | ${e.clause} | ${e.summary} |`),
-].join("\n");
 
 const errorDoc = `# Errors
 
@@ -177,18 +168,11 @@ ${errors
   .join("\n\n")}
 `;
 
-/** Replaces the text between `<!-- generated:NAME -->` and `<!-- /generated -->`. */
-function fill(text, name, body) {
-  const pattern = new RegExp(`(<!-- generated:${name} -->\\n)[\\s\\S]*?(<!-- /generated -->)`);
-  if (!pattern.test(text)) throw new Error(`spec/lqa-v1.md has no place for generated table ${name}`);
-  return text.replace(pattern, (_, open, close) => `${open}${body}\n${close}`);
-}
-
 const dictionary = readFileSync(new URL("spec/text-dictionary.txt", root), "utf8");
 if (/[^\n\x20-\x7e]/.test(dictionary))
   throw new Error("spec/text-dictionary.txt must be printable ASCII and line feeds");
 const dictionarySource = `${notice("spec/text-dictionary.txt")}
-/** The text dictionary of spec annex G: ${dictionary.length} bytes of ASCII, a zstd raw-content dictionary. */
+/** The text dictionary of spec clause 7.5: ${dictionary.length} bytes of ASCII, a zstd raw-content dictionary. */
 export const TEXT_DICTIONARY = ${JSON.stringify(dictionary)};
 `;
 
@@ -226,7 +210,7 @@ const differences = tables.flatMap(({ number, weightsPerStep, entries }) =>
 );
 const trellisSource = `${notice("spec/trellis-tables.json")}
 /**
- * The trellis tables of spec annex H. The entry of weight v of window w is a difference plus the entry at window w ^ |m|, times
+ * The trellis tables of spec clause 8.6. The entry of weight v of window w is a difference plus the entry at window w ^ |m|, times
  * the sign of m, where m is the first of masks[v] whose highest bit w has. Without such a mask it is the difference.
  */
 export const TRELLIS_DATA: readonly {
@@ -245,12 +229,18 @@ export const TRELLIS_DIFFERENCES: string =
   "${textOf(Uint8Array.from(differences, (x) => x & 255))}";
 `;
 const decibels = (ratio) => (10 * Math.log10(ratio)).toFixed(2);
+const rateOf = ({ stepBits, weightsPerStep }) => stepBits / weightsPerStep;
 const trellisTable = [
-  "| number | k | V | bits a weight R | distortion | 4^−R | above it | scale of unit variance |",
-  "|---|---|---|---|---|---|---|---|",
+  "| table | k | V | bits per weight |",
+  "|---|---|---|---|",
+  ...tables.map((t) => `| ${t.number} | ${t.stepBits} | ${t.weightsPerStep} | ${rateOf(t)} |`),
+].join("\n");
+const trellisQuality = [
+  "| table | bits per weight R | distortion | 4^−R | above it | scale of unit variance |",
+  "|---|---|---|---|---|---|",
   ...tables.map((t) => {
-    const rate = t.stepBits / t.weightsPerStep;
-    return `| ${t.number} | ${t.stepBits} | ${t.weightsPerStep} | ${rate} | ${t.distortion} | ${(4 ** -rate).toPrecision(4)} | ${decibels(t.distortion * 4 ** rate)} dB | ${t.unit} |`;
+    const rate = rateOf(t);
+    return `| ${t.number} | ${rate} | ${t.distortion} | ${(4 ** -rate).toPrecision(4)} | ${decibels(t.distortion * 4 ** rate)} dB | ${t.unit} |`;
   }),
 ].join("\n");
 
@@ -295,19 +285,22 @@ const outputs = [
   ["src/limits.ts", limitsSource],
   ["docs/errors.md", errorDoc],
 ];
-const specUrl = new URL("spec/lqa-v1.md", root);
-if (existsSync(specUrl)) {
-  let spec = readFileSync(specUrl, "utf8");
-  spec = fill(spec, "trellis", trellisTable);
-  spec = fill(spec, "limits", limitTable());
-  spec = fill(spec, "start limits", limitTable("8.8"));
-  spec = fill(spec, "parent limits", limitTable("8.9"));
-  spec = fill(spec, "policies", policies);
-  spec = fill(spec, "registry", registryTable);
-  spec = fill(spec, "classes", classTable);
-  spec = fill(spec, "checks", checkTable);
-  spec = fill(spec, "errors", errorTable);
-  outputs.push(["spec/lqa-v1.md", spec]);
+/** Tables inside pages, each between `<!-- generated:NAME -->` and `<!-- /generated -->`. */
+const filled = {
+  "spec/lqa-v1.md": { trellis: trellisTable, limits: limitTable, classes: classTable, checks: checkTable },
+  "spec/rationale.md": { "trellis quality": trellisQuality },
+  "spec/registries.md": { policies, registry: registryTable },
+};
+for (const [path, bodies] of Object.entries(filled)) {
+  const url = new URL(path, root);
+  if (!existsSync(url)) continue;
+  let text = readFileSync(url, "utf8");
+  for (const [name, body] of Object.entries(bodies)) {
+    const pattern = new RegExp(`(<!-- generated:${name} -->\\n)[\\s\\S]*?(<!-- /generated -->)`);
+    if (!pattern.test(text)) throw new Error(`${path} has no place for generated table ${name}`);
+    text = text.replace(pattern, (_, open, close) => `${open}${body}\n${close}`);
+  }
+  outputs.push([path, text]);
 }
 
 let stale = 0;

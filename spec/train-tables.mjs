@@ -1,4 +1,4 @@
-// Trains the trellis tables (clause 8.6, annex H) and writes spec/trellis-tables.json. Run after `npm run build`; about
+// Trains the trellis tables (clause 8.6) and writes spec/trellis-tables.json. Run after `npm run build`; about
 // a quarter of an hour of one core. `node spec/train-tables.mjs 2 4` trains tables 2 and 4 only and keeps the others.
 //
 // Seeded, so that one machine gives the same tables again; engines may differ in the last bit of Math.log and Math.cos.

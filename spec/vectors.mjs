@@ -1,5 +1,5 @@
-// Annex L of spec/lqa-v1.md: small inputs followed step by step. The codes, planes, names and frames are those of real files that
-// the library wrote and opened again; spec/example.mjs puts the text into the specification, test/vectors.test.ts checks it.
+// The vectors of spec/example.md: small inputs followed step by step. The codes, planes, names and frames are those of real files that
+// the library wrote and opened again; spec/example.mjs puts the text into the page, test/vectors.test.ts checks it.
 import { bf16ToNumber, numberToBf16, numberToF16 } from "../dist/core/codecs/floats.js";
 import { rotateIntegers, rotateWeights, scaleOfRotated } from "../dist/core/codecs/rotation.js";
 import { trellisSteps, trellisTable } from "../dist/core/codecs/trellis.js";

@@ -56,16 +56,16 @@ export const EXPERTS: Limit = { quantity: "experts of a module", device: 128, co
 /** Spec clause 14, dimensions of a plain tensor. Stops unbounded loops over a shape. */
 export const TENSOR_DIMENSIONS: Limit = { quantity: "dimensions of a plain tensor", device: 8, core: 8, hard: 8 };
 
-/** Spec clause 8.8, modules with a start. Stops up to 2^22 draws to be passed over for each of a million records of a few bytes. */
+/** Spec clause 14, modules with a start. Stops up to 2^22 draws to be passed over for each of a million records of a few bytes. */
 export const STARTED_MODULES: Limit = { quantity: "modules with a start", device: 256, core: 4096, hard: 65536 };
 
-/** Spec clause 8.8, states of a start. Stops millions of blocks of a generator that have to be passed over. */
+/** Spec clause 14, states of a start. Stops millions of blocks of a generator that have to be passed over. */
 export const STARTS: Limit = { quantity: "states of a start", device: 16, core: 64, hard: 1024 };
 
-/** Spec clause 8.8, rank of a module with a start. Stops thousands of multiplications for each weight that two bytes declare, and sums beyond 32 bits. */
+/** Spec clause 14, rank of a module with a start. Stops thousands of multiplications for each weight that two bytes declare, and sums beyond 32 bits. */
 export const STARTED_RANK: Limit = { quantity: "rank of a module with a start", device: 256, core: 256, hard: 256 };
 
-/** Spec clause 8.9, parents one behind the other. Stops a small file that makes a reader decode any number of files for each weight. */
+/** Spec clause 14, parents one behind the other. Stops a small file that makes a reader decode any number of files for each weight. */
 export const GENERATIONS: Limit = { quantity: "parents one behind the other", device: 1, core: 4, hard: 16 };
 
 /** Spec clause 14, bytes of one chunk or section, stored or raw. Stops one allocation that takes all memory; decompression bombs. */

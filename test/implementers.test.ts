@@ -1,6 +1,5 @@
-/** docs/implementers.md: its bytes are those of spec/example.lqa, its numbers come out of them, and its cases exist. */
+/** Clause 9.7: its bytes are those of spec/example.lqa, and its numbers come out of them. docs/implementers.md: its cases exist. */
 
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -9,9 +8,10 @@ import { crc32, toHex } from "./helpers/parts.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(`${root}/docs/implementers.md`, "utf8");
+const specification = readFileSync(`${root}/spec/lqa-v1.md`, "utf8");
 const example = new Uint8Array(readFileSync(`${root}/spec/example.lqa`));
 const blocks = (kind: string): string[] =>
-  [...page.matchAll(new RegExp(`\`\`\`${kind}\\n([^]*?)\`\`\``, "g"))].flatMap(([, body]) =>
+  [...specification.matchAll(new RegExp(`\`\`\`${kind}\\n([^]*?)\`\`\``, "g"))].flatMap(([, body]) =>
     body!.trimEnd().split("\n"),
   );
 const dump = blocks("hex").map((line) => {
@@ -24,33 +24,19 @@ test("its bytes stand where it says", () => {
   expect(dump.length).toBeGreaterThan(30);
   for (const { at, bytes, text } of dump)
     expect(toHex(example.subarray(at, at + bytes.length)), `${at}: ${text}`).toBe(bytes.join(""));
-  expect(page).toContain(`${example.length} bytes`);
+  expect(specification).toContain(`has ${example.length} bytes`);
 });
 
-test("its checksums and digests are over what it says", () => {
+test("its checksums are over what it says", () => {
   const view = new DataView(example.buffer);
-  let found = 0;
-  for (const { at, text } of dump) {
-    const over = /^(CRC-32|SHA-256) of bytes (\d+) to (\d+)/.exec(text);
-    if (over === null) continue;
-    const part = example.subarray(Number(over[2]), Number(over[3]) + 1);
-    if (over[1] === "CRC-32") expect(crc32(part), text).toBe(view.getUint32(at, true));
-    else
-      expect(createHash("sha256").update(part).digest("hex"), text).toBe(
-        toHex(example.subarray(at, at + 32)),
-      );
-    found++;
+  const sums = dump.filter(({ text }) => text.startsWith("CRC-32"));
+  expect(sums).toHaveLength(3);
+  for (const { at, text } of sums) {
+    const over = /^CRC-32 of bytes (\d+) to (\d+)$/.exec(text)!;
+    expect(crc32(example.subarray(Number(over[1]), Number(over[2]) + 1)), text).toBe(
+      view.getUint32(at, true),
+    );
   }
-  expect(found).toBe(5);
-  const id = createHash("sha256");
-  for (const [from, to] of [
-    [0, 63],
-    [64, 279],
-    [340, 403],
-  ] as const)
-    id.update(example.subarray(from, to + 1));
-  expect(id.digest("hex")).toBe(toHex(example.subarray(404, 436)));
-  expect(view.getFloat32(188, true)).toBe(2);
 });
 
 test("its weights are those of the file", async () => {

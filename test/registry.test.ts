@@ -1,4 +1,4 @@
-/** The registries of spec annex I against the schema and the sources: what is assigned is what is known, and nothing else. */
+/** The registries of spec/registries.md against the schema and the sources: what is assigned is what is known, and nothing else. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { KNOWN_SECTIONS } from "../src/core/container/chunks-read.ts";

@@ -1,4 +1,4 @@
-/** Annex L of the specification: its numbers follow from its bytes, by the formulas of the clauses and by the library. */
+/** The vectors of spec/example.md: their numbers follow from its bytes, by the formulas of the clauses and by the library. */
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
@@ -7,15 +7,15 @@ import { shape } from "./container/fixtures.ts";
 import { compareNames, frameLength, loadZstd } from "./helpers/parts.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../spec/${path}`, import.meta.url), "utf8");
-const annex = read("lqa-v1.md").split("\n## Annex L")[1]!;
+const page = read("example.md").split("\n## Vectors")[1]!;
 const { tables } = JSON.parse(read("trellis-tables.json")) as {
   tables: { number: number; entries: number[] }[];
 };
 const entriesOf = (number: number): number[] => tables.find((t) => t.number === number)!.entries;
 
-/** One section of the annex: its text, its blocks, its tables without their heads. */
+/** One section of the page: its text, its blocks, its tables without their heads. */
 function section(number: number) {
-  const text = annex.split(`### L.${number} `)[1]!.split("\n### ")[0]!;
+  const text = page.split(`### L.${number} `)[1]!.split("\n### ")[0]!;
   const blocks = [...text.matchAll(/```\n([\s\S]*?)\n```/g)].map(([, body]) => body!);
   const tables = [...text.matchAll(/^\| --- .*\n((?:\|.*\n?)+)/gm)].map(([, rows]) =>
     rows!

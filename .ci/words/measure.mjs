@@ -1,5 +1,6 @@
 // Measures how the pages read: words of a page, the length of the middle sentence and of the longest, and the reading grade of
-// Flesch and Kincaid. Exit code 1 if the middle sentence of a page for newcomers is too long, or any sentence of the documentation.
+// Flesch and Kincaid. Exit code 1 if the middle sentence of a page for newcomers is too long, or any sentence of the documentation, or
+// if the specification is too long; of it, tables and code count too.
 // Prose and lists count; code, tables and headings do not. A grade is a guide: technical words have many syllables.
 //
 //   node .ci/words/measure.mjs [--since COMMIT]      a table; with --since, next to the values at that commit
@@ -21,6 +22,8 @@ const MOST_MIDDLE = 20;
 /** Pages without a sentence that is longer than this. */
 const DOCUMENTATION = /^(README|CONTRIBUTING|SECURITY|docs\/.*)\.md$/;
 const MOST_LONGEST = 35;
+/** The specification: most words of all of it and of Part 1, tables and code included, and of a sentence. */
+const SPECIFICATION = { page: "spec/lqa-v1.md", all: 12000, part1: 4000, sentence: 60 };
 
 const { values } = parseArgs({ options: { since: { type: "string" } } });
 const git = (...words) =>
@@ -72,6 +75,22 @@ function measure(text) {
   };
 }
 
+/** Everything between spaces that has a letter or a digit: also numbers, names and bytes in tables and code, but not lines of tables. */
+const countAll = (text) => text.split(/\s+/).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
+
+/** What is too long in the specification: a text for each. */
+function tooLong(text, longest) {
+  const part1 = /^# Part 1: [\s\S]*?(?=^# Part 2: )/m.exec(text)[0];
+  return [
+    ["the document", countAll(text), SPECIFICATION.all],
+    ["Part 1", countAll(part1), SPECIFICATION.part1],
+    ["a sentence", longest, SPECIFICATION.sentence],
+  ].flatMap(([what, found, most]) => {
+    console.error(`${SPECIFICATION.page}: ${what} has ${found} words of ${most}`);
+    return found > most ? [`${what} has ${found} words; ${most} are enough`] : [];
+  });
+}
+
 function before(page) {
   try {
     return measure(git("show", `${values.since}:${RENAMED[page] ?? page}`));
@@ -99,6 +118,8 @@ for (const page of pages) {
   };
   if (NEWCOMERS.test(page) && now.middle > MOST_MIDDLE)
     complain(`the middle sentence has ${now.middle} words; ${MOST_MIDDLE} are enough`);
+  if (page === SPECIFICATION.page)
+    for (const text of tooLong(readFileSync(join(root, page), "utf8"), now.longest)) complain(text);
   if (DOCUMENTATION.test(page) && now.longest > MOST_LONGEST)
     complain(`a sentence has ${now.longest} words; ${MOST_LONGEST} are enough: ${now.sentence}`);
 }

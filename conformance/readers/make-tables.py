@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: CC0-1.0
-"""Write integrations/c/lqa_tables.c and rust/src/tables.rs: trellis tables (annex H) and text dictionary (annex G) as arrays,
+"""Write integrations/c/lqa_tables.c and rust/src/tables.rs: trellis tables (8.6) and text dictionary (7.5) as arrays,
 for C also the tables of CRC-32.
 
 With --check nothing is written, and the exit code says whether both are current.

@@ -111,7 +111,7 @@ def companion(name: str) -> Path | None:
     return next((p for p in paths if p.is_file()), None)
 
 
-# Annex H
+# 8.6
 with open(companion("trellis-tables.json") or "trellis-tables.json", encoding="utf-8") as tables:
     TABLES = {table["number"]: table for table in json.load(tables)["tables"]}
 
@@ -586,7 +586,7 @@ def split_frames(data: bytes, raw: int, where: str) -> list[tuple[int, bytes, in
 def find_zstd(dictionary: bool) -> Callable[[bytes, int], bytes] | None:
     """An optional decompressor: Python 3.14's own or the package `zstandard`."""
     path = companion("text-dictionary.txt") if dictionary else None
-    text = path.read_bytes() if path else b""  # annex G
+    text = path.read_bytes() if path else b""  # 7.5
     for package in ("compression.zstd", "zstandard") if text or not dictionary else ():
         try:
             zstd: Any = importlib.import_module(package)

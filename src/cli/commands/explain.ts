@@ -78,15 +78,19 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 const read = (name: string): Promise<string> =>
   readFile(new URL(`../../../spec/${name}`, import.meta.url), "utf8");
 
-/** A clause with its subclauses, or undefined. */
+/** A clause with its subclauses, wherever they stand in the specification, or undefined. */
 function findClause(specification: string, number: string): Clause | undefined {
-  const heading = new RegExp(`^(#+) ${number.replaceAll(".", "\\.")} (.*)\\n`, "m").exec(specification);
-  if (heading === null) return undefined;
-  const [line, marks, title] = heading as unknown as [string, string, string];
-  const rest = specification.slice(heading.index + line.length);
-  const end = rest.search(new RegExp(`^#{1,${marks.length}} `, "m"));
-  const text = rest.slice(0, end < 0 ? undefined : end).replace(/<!--.*?-->\n/g, "");
-  return { number, title, text: text.trim() };
+  const parts = specification.replace(/<!--.*?-->\n/g, "").split(/^(?=#+ )/m);
+  const own = parts.flatMap((part) => {
+    const [line, found, title] = /^#+ (\d+(?:\.\d+)*) (.*)\n/.exec(part) ?? [];
+    const wanted = found === number || found?.startsWith(`${number}.`);
+    return wanted ? [{ line: line!, number: found!, title: title!, part }] : [];
+  });
+  const clause = own.find((one) => one.number === number);
+  if (clause === undefined) return undefined;
+  const below = own.filter((one) => one !== clause).map(({ part }) => part);
+  const text = [clause.part.slice(clause.line.length), ...below].join("");
+  return { number, title: clause.title, text: text.trim() };
 }
 
 /** Wraps paragraphs, lays tables out, and leaves code unchanged. */
@@ -134,6 +138,6 @@ function unknown(word: string, asked: string, errors: readonly CatalogueEntry[])
     actual: JSON.stringify(word),
     expected: "a code such as LQA-M012, its name, or the number of a clause",
     where: "lqa explain",
-    advice: meant === undefined ? "lqa explain 15.4 lists all codes." : `Did you mean ${meant}?`,
+    advice: meant === undefined ? "docs/errors.md lists all codes." : `Did you mean ${meant}?`,
   });
 }

@@ -45,7 +45,7 @@ export interface RecordReader {
 export interface Codec<E extends { readonly codec: string } = Encoding> {
   /** Name in encodings. */
   readonly name: E["codec"];
-  /** Number in encoding records (spec annex I). */
+  /** Number in encoding records (spec/registries.md). */
   readonly number: number;
   /** The clause that defines its codes. */
   readonly clause: string;

@@ -48,7 +48,7 @@ export function trialFeatures(): number {
 }
 
 /**
- * Registers a codec that is not assigned, for a trial in this thread (spec annex I). Internal: a reader takes part only
+ * Registers a codec that is not assigned, for a trial in this thread (spec/registries.md). Internal: a reader takes part only
  * if its caller names the trial, and no released program writes such files.
  *
  * @param codec has a number from 192 to 254 and a required feature bit from 24 to 31

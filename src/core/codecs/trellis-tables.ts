@@ -1,7 +1,7 @@
 // Generated from spec/trellis-tables.json by spec/generate.mjs. Do not edit.
 
 /**
- * The trellis tables of spec annex H. The entry of weight v of window w is a difference plus the entry at window w ^ |m|, times
+ * The trellis tables of spec clause 8.6. The entry of weight v of window w is a difference plus the entry at window w ^ |m|, times
  * the sign of m, where m is the first of masks[v] whose highest bit w has. Without such a mask it is the difference.
  */
 export const TRELLIS_DATA: readonly {

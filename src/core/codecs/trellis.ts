@@ -1,5 +1,5 @@
 /**
- * The codec `trellis` (spec clause 8.6 and annex H): its tables, and the codec.
+ * The codec `trellis` (spec clause 8.6): its tables, and the codec.
  *
  * A table number fixes the bits of a step, the weights of a step and, for each of the 256 windows, the integers of those
  * weights. The entries are normative data, generated from `spec/trellis-tables.json`. Do not modify the typed arrays that

@@ -1,5 +1,5 @@
 /**
- * Starts the zstd-codec package, with the text dictionary of sections (spec annex G). It gives the same bytes on every runtime.
+ * Starts the zstd-codec package, with the text dictionary of sections (spec clause 7.5). It gives the same bytes on every runtime.
  *
  * @module
  */

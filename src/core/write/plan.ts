@@ -86,7 +86,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   return { prologue, index, layout, alignment: unit };
 }
 
-/** Alignment costs nearly nothing with large chunks and much with small ones (spec annex D). */
+/** Alignment costs nearly nothing with large chunks and much with small ones (spec/rationale.md). */
 function defaultAlignment(lengths: readonly number[]): number {
   const total = lengths.reduce((sum, length) => sum + length, 0);
   const padding = (unit: number): number =>

@@ -89,7 +89,7 @@ export interface Writer {
 /**
  * Sorts and compresses plain tensors and sections.
  *
- * It never compresses module chunks: packed codes gain little by it and lose direct access (spec annex D).
+ * It never compresses module chunks: packed codes gain little by it and lose direct access (spec/rationale.md).
  */
 export async function createWriter(input: Omit<ContainerInput, "modules">): Promise<Writer> {
   const { alignment, compressTensors = true } = input;

@@ -34,7 +34,7 @@ export interface S3Options {
   readonly silenceMs?: number | undefined;
 }
 
-/** The media type of an `.lqa` file (spec annex K). */
+/** The media type of an `.lqa` file (spec/media-type.md). */
 const MEDIA_TYPE = "application/vnd.lqa";
 /** The largest object in one request, and the largest part that the storage accepts. */
 const MOST_PART = 5 * 2 ** 30;
