@@ -46,7 +46,7 @@ const BATCH = 512;
 /** Blocks are counted in this many batches at first, and then in one of as many: most of what can be reached is reached soon. */
 const COUNTED = 64;
 
-const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", repair: "lqa", inspect: "lqa" };
+const SHARED = { open: "lqa", decode: "lqa", stream: "lqa", validate: "lqa", inspect: "lqa" };
 
 /** Inputs of a folder; none if there is no such folder. */
 const inputsIn = (folder) =>

@@ -227,7 +227,7 @@ export const TRAILING_BYTES = {
   "code": "LQA-M006",
   "clause": "4.4",
   "summary": "Bytes follow the trailer.",
-  "advice": "Remove the appended bytes (lqa repair does it), or fetch the file again."
+  "advice": "Remove the appended bytes, or fetch the file again."
 } as const;
 
 export const INDEX_TABLE = {

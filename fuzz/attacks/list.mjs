@@ -265,19 +265,6 @@ const STRUCTURE = [
     code: 4,
     make: bombs,
   },
-  {
-    name: "1.9 GiB of zeros, damaged",
-    tries: "to have them inflated once for each way to repair the file",
-    words: ["repair", FILE, "-o", "out.lqa"],
-    big: true,
-    first: "BUDGET",
-    code: 4,
-    make: () => {
-      const bytes = bombs();
-      bytes[20] ^= 2;
-      return bytes;
-    },
-  },
 ].map((one) => ({ ...validating, ...one, group: "Small files that declare much" }));
 
 const zeroMib = new Uint8Array(MIB);

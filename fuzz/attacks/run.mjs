@@ -80,7 +80,6 @@ try {
   const quiet = {
     validate: ["validate", "a.lqa"],
     decode: ["decode", "a.lqa", "-o", "out"],
-    repair: ["repair", "a.lqa", "-o", "out.lqa"],
   };
   const idle = {};
   const idleOf = (command) => {

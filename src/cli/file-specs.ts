@@ -1,10 +1,10 @@
 /**
- * Command table entries of the commands that check `.lqa` files: validate, diff, repair.
+ * Command table entries of the commands that check `.lqa` files: validate, diff.
  *
  * @module
  */
 import type { CommandSpec } from "./command.ts";
-import { FORCE_OPTION, JSON_OPTION, OUTPUT_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
+import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
 export const VALIDATE: CommandSpec = {
@@ -103,19 +103,4 @@ export const DIFF: CommandSpec = {
     "diff hf://owner/my-adapter my-adapter.lqa",
   ],
   load: () => import("./commands/diff.ts"),
-};
-
-export const REPAIR: CommandSpec = {
-  name: "repair",
-  summary: "Repair a damaged .lqa file if that needs no guessing.",
-  details:
-    "Rewrites what can be derived from the rest: trailer, digests, lengths, checksums, padding, bytes after the end. Never changes payloads, and refuses a file whose weights are damaged. Writes a new file and reports what was changed, what proves it, and what is lost.",
-  positional: {
-    placeholder: "<file.lqa>",
-    many: false,
-    help: "The damaged file: a path, a URL, or - for standard input.",
-  },
-  options: [{ ...OUTPUT_OPTION, required: true }, FORCE_OPTION, TIMEOUT_OPTION, JSON_OPTION],
-  examples: ["repair damaged.lqa -o repaired.lqa"],
-  load: () => import("./commands/repair.ts"),
 };

@@ -10,7 +10,7 @@ import { type CommandSpec, inSection, type OptionSpec, type ProgramTable } from 
 import { CONVERT, DECODE } from "./convert-spec.ts";
 import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
 import { EXTRACT } from "./extract-spec.ts";
-import { DIFF, REPAIR, VALIDATE } from "./file-specs.ts";
+import { DIFF, VALIDATE } from "./file-specs.ts";
 import { FLEET_COMMANDS } from "./fleet-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { REBASE } from "./rebase-spec.ts";
@@ -226,7 +226,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   INSPECT,
   VALIDATE,
   DIFF,
-  REPAIR,
   REBASE,
   COMPARE,
   EXTRACT,

@@ -102,7 +102,6 @@ export type { PlannedRange, PlanOptions } from "./read/ranges.ts";
 export type { WatchOptions } from "./read/steps.ts";
 export { type DecodeStreamOptions, decodeStream, type EventReceiver, LqaDecoder } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";
-export { type Repair, type Repaired, type RepairOptions, repairLqa } from "./repair.ts";
 export { type BaseModel, type BaseSizes, compareWithBase } from "./validate/base.ts";
 export { validate } from "./validate/validate.ts";
 export {

@@ -93,7 +93,6 @@ describe("an output below a directory that does not exist", () => {
     ["decode", file, "-o", "none/x.gguf"],
     ["decode", file, "-o", "none/x", "--to", "mlx", "--force"],
     ["convert", source, "none/x", "--to", "kohya"],
-    ["repair", file, "-o", "none/x.lqa"],
   ])("is an error with what to do: %j", (...words: string[]) => {
     const place = temporaryDirectory();
     const run = lqa(...words.map((word) => word.replace("none/", `${place}/none/`)), "--json");

@@ -173,7 +173,6 @@ describe("the commands", () => {
     [["convert", `adapters/${name}`, "mlx", "--to", "mlx"], 0],
     [["diff", `adapters/${name}`, file], 0],
     [["compare", `adapters/${name}`, "--bits", "1,6"], 0],
-    [["repair", file, "-o", "repaired.lqa"], 0],
     [["inspect", `${name}.absent`], 2],
     [["explain", "LQA-M012"], 0],
   ];

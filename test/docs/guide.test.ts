@@ -123,7 +123,6 @@ describe("the guide", { timeout: 300_000 }, () => {
       `true ${4 * 64} true ${4 * (64 + 64)}`,
       "0",
       "4 true",
-      "[ 'trailer' ]",
       "3 LQA-X001 3",
     ]);
   });

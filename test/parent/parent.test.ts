@@ -6,7 +6,6 @@ import {
   decodeStream,
   inputLength,
   open,
-  repairLqa,
   validate,
 } from "../../src/core/index.ts";
 import { bands, packed, shape } from "../container/fixtures.ts";
@@ -150,15 +149,6 @@ describe("a child without its parent", () => {
     await expect(file.decode("a")).rejects.toThrow(parentId);
     await expect(file.adapter()).rejects.toMatchObject({ kind: "PARENT_MISSING" });
     await expect(factorsOf(await open(child, { parents: [] }))).rejects.toThrow("PARENT_MISSING");
-  });
-
-  it("is repaired where its prologue is lost, and so is a file with a start", async () => {
-    for (const bytes of [child, (await startedFamily()).first]) {
-      const damaged = bytes.slice().fill(0, 8, 40);
-      const repaired = await repairLqa(damaged);
-      expect(repaired.proof).toBe("root digest");
-      expect(repaired.bytes).toEqual(bytes);
-    }
   });
 
   it("is copied to the same bytes", async () => {
