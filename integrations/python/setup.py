@@ -55,6 +55,7 @@ def gather() -> None:
     for path in (*(HERE.parent / "c").glob("*.c"), *(HERE.parent / "c").glob("*.h")):
         copy(path, GATHERED / "native" / path.name)
     copy(REPOSITORY / "spec" / "errors.json", GATHERED / "data" / "errors.json")
+    copy(REPOSITORY / "LICENSE", GATHERED / "LICENSE")
     gather_command()
 
 

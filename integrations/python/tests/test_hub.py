@@ -23,7 +23,8 @@ PROGRAM = """
 import sys, lqa
 try:
     find = lqa.inspect if len(sys.argv) > 3 else lqa.open
-    print(find(sys.argv[1], max_bytes=int(sys.argv[2]), timeout=5).file_id)
+    file = find(sys.argv[1], max_bytes=int(sys.argv[2]), timeout=5)
+    print(file.file_id, *(["unverified"] if not file.verified else []))
 except lqa.LqaError as error:
     print(error.kind, error.found, error.advice)
 """
@@ -34,7 +35,7 @@ class Store(Quiet):
 
     def do_GET(self) -> None:
         self.server.seen.append(dict(self.headers))
-        self.answer(200, DATA, etag=f'"{DIGEST}"')
+        self.answer(200, self.server.data, etag=f'"{DIGEST}"')
 
 
 class Hub(Quiet):
@@ -61,7 +62,7 @@ class OnTheHub(unittest.TestCase):
         self.servers = []
         for handler in (Store, Hub):
             server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-            server.seen = []
+            server.seen, server.data = [], DATA
             threading.Thread(target=server.serve_forever, daemon=True).start()
             self.servers.append(server)
         self.store, self.hub = self.servers
@@ -101,6 +102,11 @@ class OnTheHub(unittest.TestCase):
         self.assertEqual(self.opened("hf://me/packed@main/a.lqa"), expected)
         self.assertEqual(len(self.store.seen), downloads, "the cache was not used")
         self.assertEqual(self.opened(f"hf://me/packed@{SHA}", HF_HUB_OFFLINE="1"), expected)
+
+    def test_a_file_that_came_whole_has_the_digest_of_the_list(self) -> None:
+        self.store.data = DATA[:-1] + bytes([DATA[-1] ^ 1])
+        for words in ((), ("whole",)):
+            self.assertIn(f"HTTP_RESPONSE {hashlib.sha256(self.store.data).hexdigest()}", self.opened("hf://me/packed", *words))
 
     def test_what_is_wrong_is_said(self) -> None:
         for location, kind in (("hf://me/nowhere", "NOT_FOUND"), ("hf://me/gated", "ACCESS_DENIED"), ("hf://me/packed@v9", "NOT_FOUND"),

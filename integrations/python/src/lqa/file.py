@@ -20,7 +20,7 @@ from .arrays import TENSOR_TYPES, DType, fill_given, new_weights, plain_tensor, 
 from .core import Core, name_of
 from .errors import LqaError
 from .ranges import RemoteBytes
-from .source import MAX_BYTES, Source, open_source, read_source
+from .source import MAX_BYTES, Opened, Source, open_source, read_source
 
 MODULE_ROLES = ("linear", "embedding", "conv1d", "conv2d", "conv3d")
 TENSOR_ROLES = ("replace", "bias", "lora-bias", "magnitude", "token-rows", "token-indices", "carried")
@@ -128,7 +128,8 @@ class DecodedModule:
 class LqaFile:
     """An open file. Use `open`. Methods may be called from several threads."""
 
-    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES) -> None:
+    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES, verified: bool = False) -> None:
+        self._verified = verified
         self._core = Core(data, budget_bytes)
         self._core.verify("structure")  # the length of the file
         self._budget = budget_bytes
@@ -198,6 +199,13 @@ class LqaFile:
         """
         with self._once:
             return self._core.ids or self._core.verify()
+
+    @property
+    def verified(self) -> bool:
+        """Whether more than the transport says that this is the file you meant: you gave its `file_id`, it is local, or it came whole and
+        has the digest that the hub lists. False of an address, and of the hub by ranges: what you get then is a whole, valid file,
+        but which one is up to the server."""
+        return self._verified
 
     @property
     def file_id(self) -> str:
@@ -367,10 +375,11 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
     Args:
         source: a path; bytes; a file object; an `http://` or `https://` address; `hf://owner/name[@revision][/path]`.
             Of a server that gives ranges, the index is read, and what is used later; every part is
-            proven against the digests of the file.
+            proven against the digests of the file, and these against `file_id`, if you give it.
         max_bytes: most bytes that are read. Default 1 GiB.
         budget_bytes: most bytes in addition to the file: for what is decoded at once, and for compressed chunks. Default 4 GiB.
-        file_id: the id the file must have, hexadecimal, from a place you trust. Verifies the whole file.
+        file_id: the id the file must have, hexadecimal, from a place you trust. Verifies the whole file; of a server that gives ranges,
+            the digests that every part is proven against.
         timeout: seconds that reading from an address may take.
         parents: of a file that holds what differs from another one: that file, and those behind it, open or what this function takes.
             They are verified. Ignored for other files.
@@ -378,19 +387,25 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
     Raises:
         LqaError: the first fault; PARENT_MISMATCH; WRONG_FILE; NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, BUDGET.
     """
-    file = LqaFile(open_source(source, max_bytes, timeout), budget_bytes)
+    return _open(open_source(source, max_bytes, timeout), max_bytes, budget_bytes, file_id, timeout, parents)
+
+
+def _open(opened: Opened, max_bytes: int, budget_bytes: int, file_id: str | None, timeout: float | None,
+          parents: Iterable[LqaFile | Source]) -> LqaFile:
+    file = LqaFile(opened.data, budget_bytes, opened.verified or file_id is not None)
     if file.parent_id is not None:
         with core.of_a_parent():
             family = [one if isinstance(one, LqaFile) else open(one, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout)
                       for one in parents]
         file._core.find_parents([one._core for one in family])
-    if file_id is not None and file.file_id != file_id.lower():
-        raise LqaError("WRONG_FILE", expected=file_id, found=file.file_id)
+    if file_id is not None:
+        found = opened.data.root_digest() if isinstance(opened.data, RemoteBytes) else file.file_id
+        if found != file_id.lower():
+            raise LqaError("WRONG_FILE", expected=file_id, found=found)
     return file
 
 
 def open_whole(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES, file_id: str | None = None,
                timeout: float | None = None, parents: Iterable[LqaFile | Source] = ()) -> LqaFile:
     """As `open`, for a caller that wants all of the file: one request, and of the hub the cache."""
-    return open(read_source(source, max_bytes, timeout), max_bytes=max_bytes, budget_bytes=budget_bytes, file_id=file_id,
-                timeout=timeout, parents=parents)
+    return _open(read_source(source, max_bytes, timeout), max_bytes, budget_bytes, file_id, timeout, parents)

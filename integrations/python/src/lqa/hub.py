@@ -2,6 +2,7 @@
 is read by ranges if it is not in the cache."""
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,35 +21,43 @@ def is_hub(location: str) -> bool:
 
 @dataclass(frozen=True)
 class OnHub:
-    """A file of one commit, and the token for the origin of its address."""
+    """A file of one commit: its path in the cache of `huggingface_hub`, or else its address, and the token for the address's origin.
 
+    Attributes:
+        digest: a SHA-256 of the file, or SHA-1 of a git blob, that the hub's list of files has; empty offline.
+    """
+
+    location: str
+    path: Path | None
     address: str
     token: str | None = field(repr=False)
+    digest: str
+
+    def compare(self, data: Any) -> None:
+        """Compares the bytes of the whole file with the digest in the hub's list.
+
+        Raises:
+            LqaError: HTTP_RESPONSE.
+        """
+        blob = hashlib.sha1(b"blob %d\0" % len(data), usedforsecurity=False) if len(self.digest) == 40 else hashlib.sha256()
+        blob.update(data)
+        if self.digest and blob.hexdigest() != self.digest:
+            raise LqaError("HTTP_RESPONSE", where=self.location, expected=f"the digest in the hub's list, {self.digest}", found=blob.hexdigest())
 
 
-def download(location: str, max_bytes: int, timeout: float | None = None) -> Path:
-    """The path of a file in the cache of `huggingface_hub`, which downloads it if it is not there. See `locate`."""
-    found = _find(location, max_bytes, timeout, True)
-    assert isinstance(found, Path)
-    return found
-
-
-def locate(location: str, max_bytes: int, timeout: float | None = None) -> Path | OnHub:
-    """The path of a file if it is in the cache of `huggingface_hub`, else its address.
+def locate(location: str, max_bytes: int, timeout: float | None = None, *, whole: bool = False) -> OnHub:
+    """Where a file is.
 
     The revision is resolved to a commit once. The size is checked before anything is downloaded.
 
     Args:
         location: `hf://owner/name[@revision][/path]`; without a path the only .lqa file at the root.
         timeout: seconds that the hub may take to answer a request.
+        whole: let `huggingface_hub` download the file if it is not in its cache.
 
     Raises:
         LqaError: USAGE, NOT_FOUND, ACCESS_DENIED, BUDGET, NETWORK, HTTP_RESPONSE; MISSING_PACKAGE without `huggingface_hub`.
     """
-    return _find(location, max_bytes, timeout, False)
-
-
-def _find(location: str, max_bytes: int, timeout: float | None, whole: bool) -> Path | OnHub:
     repo, revision, path = _parse(location)
     try:
         import huggingface_hub as hub
@@ -60,16 +69,15 @@ def _find(location: str, max_bytes: int, timeout: float | None, whole: bool) -> 
             folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
             names = {str(p.relative_to(folder).as_posix()): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
             name = choose(location, names, path, max_bytes)
-            return folder / name
+            return OnHub(location, folder / name, "", None, "")
         info = hub.HfApi().model_info(repo, revision=revision or "main", files_metadata=True, timeout=timeout)
         name = choose(location, {s.rfilename: s.size for s in info.siblings or ()}, path, max_bytes)
+        listed = next(s for s in info.siblings or () if s.rfilename == name)
+        digest = (listed.lfs and listed.lfs.sha256) or listed.blob_id or ""
         cached = hub.try_to_load_from_cache(repo, name, revision=info.sha)
-        if isinstance(cached, str) and not whole:
-            return Path(cached)
-        if not whole:
-            return OnHub(hub.hf_hub_url(repo, name, revision=info.sha), hub.get_token())
         options: dict[str, Any] = {} if timeout is None else {"etag_timeout": timeout}
-        return Path(hub.hf_hub_download(repo, name, revision=info.sha, **options))
+        path = cached if isinstance(cached, str) else hub.hf_hub_download(repo, name, revision=info.sha, **options) if whole else None
+        return OnHub(location, path and Path(path), hub.hf_hub_url(repo, name, revision=info.sha), hub.get_token(), digest)
     except (LqaError, KeyboardInterrupt):
         raise
     except errors.GatedRepoError as error:

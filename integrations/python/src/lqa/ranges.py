@@ -84,6 +84,17 @@ class RemoteBytes:
                 self._missing.difference_update(wanted[:run])
                 del wanted[:run]
 
+    def root_digest(self) -> str:
+        """The file id, hexadecimal (clause 11): what every part that is read has been proven against.
+
+        Raises:
+            LqaError: ROOT_DIGEST; what `fetch` raises.
+        """
+        with self._lock:
+            if not self._digests:
+                self._load_digests()
+            return self.data[-TRAILER_BYTES:][:DIGEST_BYTES].hex()
+
     def _load_digests(self) -> None:
         at, size = self._digests_at, len(self.data)
         data = self._fetch(at, size)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from . import node
@@ -44,6 +44,7 @@ class Validation:
         byte_length: of the file.
         modules, tensors: how many the index has; None if it could not be read.
         file_id, content_id: of a valid file, from level `integrity` on.
+        verified: as of `LqaFile`: False if only the transport says that this is the file you meant.
     """
 
     valid: bool
@@ -57,6 +58,7 @@ class Validation:
     tensors: int | None
     file_id: str | None
     content_id: str | None
+    verified: bool = False
 
 
 def validate(source: Source, *, level: Level = "values", all: bool = False, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
@@ -77,8 +79,10 @@ def validate(source: Source, *, level: Level = "values", all: bool = False, max_
     """
     if level not in LEVELS:
         raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
-    data = read_source(source, max_bytes, timeout)
-    return _all_findings(data, level, budget_bytes, timeout) if all else _first_finding(data, level, budget_bytes)
+    data, verified = read_source(source, max_bytes, timeout)
+    assert isinstance(data, bytes)
+    found = _all_findings(data, level, budget_bytes, timeout) if all else _first_finding(data, level, budget_bytes)
+    return replace(found, verified=verified)
 
 
 def _first_finding(data: bytes, level: Level, budget_bytes: int) -> Validation:
@@ -113,6 +117,7 @@ class Inspection:
         encodings: how many factors of bands have each encoding.
         modules, tensors: the records.
         meta, origin: what the file says of itself and where it came from.
+        verified: as of `LqaFile`: False if only the transport says that this is the file you meant.
     """
 
     byte_length: int
@@ -126,6 +131,7 @@ class Inspection:
     tensors: tuple[Tensor, ...] = field(repr=False)
     meta: Mapping[str, Any] = field(repr=False)
     origin: Mapping[str, Any] = field(repr=False)
+    verified: bool = False
 
 
 def inspect(source: Source | LqaFile, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
@@ -144,7 +150,7 @@ def inspect(source: Source | LqaFile, *, max_bytes: int = MAX_BYTES, budget_byte
     encodings = Counter(label for m in file.modules for band in m.bands for label in (band.b, band.a))
     return Inspection(file.byte_length, file.alignment, file_id, content_id, parameters,
                       8 * file.byte_length / parameters if parameters else 0.0, dict(encodings.most_common()), file.modules, file.tensors,
-                      file.meta, file.origin)
+                      file.meta, file.origin, file.verified)
 
 
 def decode(source: Source | LqaFile, dtype: Any = "f32", *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,

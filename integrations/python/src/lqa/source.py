@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from os import PathLike, fspath
-from typing import IO, Any, Union
+from typing import IO, Any, NamedTuple, Union
 
 from . import hub
 from .errors import LqaError
@@ -21,20 +21,34 @@ MAX_BYTES = 1 << 30
 PIECE = 1 << 20
 
 
-def open_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> bytes | RemoteBytes:
+class Opened(NamedTuple):
+    """The bytes of a source, and whether more than the transport says that they are the file that was meant: it is local, or the hub's
+    list of files has its digest."""
+
+    data: bytes | RemoteBytes
+    verified: bool
+
+
+def open_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> Opened:
     """As `read_source`; of a server that gives ranges, only the beginning."""
     path = fspath(source) if isinstance(source, (str, PathLike)) else None
     if isinstance(path, str) and is_address(path):
-        return open_address(path, max_bytes, timeout)
+        return Opened(open_address(path, max_bytes, timeout), False)
     if isinstance(path, str) and hub.is_hub(path):
         found = hub.locate(path, max_bytes, timeout)
-        if isinstance(found, PathLike):
-            return _read_path(found, max_bytes)
-        return open_address(found.address, max_bytes, timeout, None if found.token is None else f"Bearer {found.token}")
+        if found.path is not None:
+            return _of_the_hub(found, _read_path(found.path, max_bytes))
+        data = open_address(found.address, max_bytes, timeout, None if found.token is None else f"Bearer {found.token}")
+        return Opened(data, False) if isinstance(data, RemoteBytes) else _of_the_hub(found, data)
     return read_source(source, max_bytes, timeout)
 
 
-def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> bytes:
+def _of_the_hub(found: hub.OnHub, data: bytes) -> Opened:
+    found.compare(data)
+    return Opened(data, bool(found.digest) or found.path is not None)
+
+
+def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> Opened:
     """All bytes of `source`, which the caller cannot change any more.
 
     Args:
@@ -48,20 +62,21 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
         TypeError: of another type of source.
     """
     if isinstance(source, bytes):
-        return _bounded(source, len(source), max_bytes, "the bytes")
+        return Opened(_bounded(source, len(source), max_bytes, "the bytes"), True)
     if isinstance(source, (bytearray, memoryview)):
         view = memoryview(source)
         _bounded(b"", view.nbytes, max_bytes, "the bytes")
-        return view.tobytes()
+        return Opened(view.tobytes(), True)
     if isinstance(source, (str, PathLike)):
         path = fspath(source)
         if isinstance(path, str) and is_address(path):
-            return read_address(path, max_bytes, timeout)
+            return Opened(read_address(path, max_bytes, timeout), False)
         if isinstance(path, str) and hub.is_hub(path):
-            return _read_path(hub.download(path, max_bytes, timeout), max_bytes)
-        return _read_path(path, max_bytes)
+            found = hub.locate(path, max_bytes, timeout, whole=True)
+            return _of_the_hub(found, _read_path(found.path, max_bytes))
+        return Opened(_read_path(path, max_bytes), True)
     if callable(getattr(source, "read", None)):
-        return _read_pieces(source, max_bytes, f'"{getattr(source, "name", "a file object")}"')
+        return Opened(_read_pieces(source, max_bytes, f'"{getattr(source, "name", "a file object")}"'), True)
     raise TypeError(f"a source is a path, an address, bytes or a file object, not {type(source).__name__}")
 
 
