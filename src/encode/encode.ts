@@ -274,12 +274,14 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   if (starts.size > 0) results.push(await encodeWith(starts));
   if (options.parent !== undefined)
     results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
-  // Sensitivities do not cover the components of a parent.
-  const comparableAnswers = results.every(({ parent }) => parent === undefined);
-  const cost = ({ bytes, total }: Result): number =>
-    quantize.profile === "rd" && quantize.maxError !== undefined
-      ? bytes.length
-      : ((comparableAnswers ? total.divergence : undefined) ?? total.outputError ?? total.relativeError);
+  // Components of a parent have other losses than those of the module.
+  const comparable = results.every(({ parent }) => parent === undefined);
+  const cost = ({ bytes, total, quantized: modules }: Result): number => {
+    if (quantize.profile === "rd" && quantize.maxError !== undefined) return bytes.length;
+    return comparable
+      ? modules.reduce((sum, { loss = 0 }) => sum + loss, 0)
+      : (total.outputError ?? total.relativeError);
+  };
   const tuning = weighted ? options.calibration?.tuning : undefined;
   const { quantized, qualities, total, parent, file, bytes } =
     tuning === undefined

@@ -219,6 +219,27 @@ describe("profile rd", () => {
     },
   );
 
+  test.each([0.9, 1.15, 1.4])(
+    "at %d bits a module that would lose more than all of it is zero",
+    async (bits) => {
+      // The errors of many components of equal strength overlap, so that their sum is more than the allocation expects.
+      const flat = adapter(
+        Array.from({ length: 12 }, (_, i) => {
+          const multiplier = 1 + i / 4;
+          return module(`m${i}`, { out: 96, in: 96, rank: 16, multiplier, alpha: 16 * multiplier }, i + 1, 1);
+        }),
+      );
+      const { bytes, report } = await encodeAdapter(flat, { bits });
+      expect(report.modules.filter(({ relativeError }) => relativeError > 1)).toEqual([]);
+      for (const { averageBits, relativeError } of report.modules)
+        if (relativeError === 1) expect(averageBits).toBe(0);
+      expect(report.droppedModules).toBeGreaterThan(0);
+      // Others have its bits.
+      expect(report.bitsPerParameter).toBeGreaterThan(0.95 * bits);
+      expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    },
+  );
+
   test.each(Object.entries(QUALITY_BITS))(
     "quality %s is %d bits per weight of the modules",
     async (quality, bits) => {

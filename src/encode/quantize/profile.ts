@@ -127,6 +127,8 @@ export interface QuantizedModule {
   readonly quality: ModuleQuality;
   /** The factors without the tuning of a calibration; absent if it has none. */
   readonly untuned?: PackedFactors;
+  /** The loss that the allocation of `rd` made least: compares encodings of one adapter. */
+  readonly loss?: number;
 }
 
 /**

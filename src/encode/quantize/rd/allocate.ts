@@ -14,12 +14,18 @@
 import type { Sensitivity } from "../../../model/calibration.ts";
 import { divergenceLoss, type Fit, type Loss, lossOf } from "./gain.ts";
 
-/** One way to code one vector: its cost and the share of its energy it loses. */
-export interface RatePoint {
-  /** Bits of all planes of the vector, scales included. */
-  readonly bits: number;
+/** The share of its energy that a vector loses. */
+export interface Lost {
   /** ‖x − x̂‖² / ‖x‖² after the scale is fitted. */
   readonly distortion: number;
+  /** What that counts like in the loss, if it differs. */
+  readonly counted?: number;
+}
+
+/** One way to code one vector: its cost and what it loses. */
+export interface RatePoint extends Lost {
+  /** Bits of all planes of the vector, scales included. */
+  readonly bits: number;
 }
 
 /** A component to code: all possible rates of its B' and A' vectors. */
@@ -128,21 +134,31 @@ function bestUpgrade(
 }
 
 /** Pairs of rates from the floor up. */
-function pointsOf({ energy, weight, b, a, floor, fit: own }: Candidate, others: Fit): Point[] {
-  const fit = own ?? others;
+function pointsOf(candidate: Candidate, fit: Fit): Point[] {
+  const { b, a, floor } = candidate;
   const points: Point[] = [];
   for (let i = floor; i < b.length; i++)
     for (let j = floor; j < a.length; j++) {
       // If one vector is zero, so is the product: coding the other one is useless.
       if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
-      const lostB = b[i]!.distortion;
-      const lostA = a[j]!.distortion;
-      const { loss, error } = lossOf((1 - lostB) * (1 - lostA), fit);
-      const counted =
-        typeof weight === "number" ? weight * energy * loss : divergenceLoss(lostB, lostA, fit, weight);
-      points.push({ b: i, a: j, bits: b[i]!.bits + a[j]!.bits, loss: counted, error: energy * error });
+      points.push({ b: i, a: j, bits: b[i]!.bits + a[j]!.bits, ...lossAt(candidate, b[i]!, a[j]!, fit) });
     }
   return points;
+}
+
+/** What a component loses with its vectors at these rates. */
+export function lossAt(
+  { energy, weight, fit: own }: Omit<Candidate, "b" | "a" | "floor">,
+  { distortion: lostB }: Lost,
+  { distortion: lostA, counted = lostA }: Lost,
+  others: Fit,
+): Loss {
+  const fit = own ?? others;
+  // The least squared error counts every error as it is.
+  const felt = fit === "least-squares" ? lostA : counted;
+  const error = energy * lossOf((1 - lostB) * (1 - lostA), fit).error;
+  if (typeof weight !== "number") return { loss: divergenceLoss(lostB, felt, fit, weight), error };
+  return { loss: weight * energy * lossOf((1 - lostB) * (1 - felt), fit).loss, error };
 }
 
 /** Pairs of rates that no mixture of others beats, by ascending bits. */

@@ -7,18 +7,18 @@ import type { Planes } from "../../../core/codecs/encoding.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { CODERS, type Coded } from "../coders.ts";
 import { restVectors } from "../parent/rest-vectors.ts";
+import type { Lost } from "./allocate.ts";
 import type { Manner } from "./code-trellis.ts";
 import { metricsOf } from "./noise-shaping.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
+import { countedRest } from "./rests.ts";
 import type { Rotations } from "./survey.ts";
 import { type ModuleVectors, moduleVectors, type TaskWork, tunedComponents } from "./vectors.ts";
 
 /** A vector (of every expert) coded at a rate. */
-export interface CodedSide extends Coded {
+export interface CodedSide extends Coded, Lost {
   /** The mixture of its start's draws. */
   readonly mix?: Planes;
-  /** Lost share of its energy, weighted. */
-  readonly distortion: number;
   /** How much an error along it counts, relative to other errors of its energy; absent if all count alike. */
   readonly spread?: number | undefined;
 }
@@ -66,7 +66,8 @@ export function codeModule(
       return { ...coded, distortion: components[component]!.left[factor] * distortion, spread };
     const { bits, mix, share } = started;
     const encoding = { ...coded.encoding, mix: bits };
-    return { encoding, planes: coded.planes, mix, distortion: share * distortion, spread };
+    const lost = share * distortion;
+    return { encoding, planes: coded.planes, mix, distortion: lost, counted: countedRest(lost), spread };
   });
 }
 

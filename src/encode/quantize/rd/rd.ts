@@ -10,7 +10,8 @@
  *    each of which uses the losses of the vectors coded so far.
  * 4. It codes each vector at its rate, at most once per rate.
  *
- * Every component with a nonzero singular value gets at least the floor rate.
+ * Every component with a nonzero singular value gets at least the floor rate. Without a floor, a module that would lose more
+ * than everything is zero, and others get its bits.
  *
  * @module
  */
@@ -23,14 +24,21 @@ import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../.
 import type { Calibration, TunedVectors, Tuning } from "../../../model/calibration.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
-import { totalQuality } from "../quality.ts";
+import { type ModuleQuality, totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal } from "./allocate.ts";
 import type { CodedSide, Wanted } from "./code-module.ts";
 import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
 import { joinBands, planBands, sameEncoding } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
-import { candidatesOf, divergenceOf, type Subject, sensitivityScale, subjectOf } from "./subject.ts";
+import {
+  candidatesOf,
+  divergenceOf,
+  lossOfSubject,
+  type Subject,
+  sensitivityScale,
+  subjectOf,
+} from "./subject.ts";
 
 /**
  * The goal of an rd encoding: a maximum file size in bytes, a maximum relative squared error, or bits per weight of the
@@ -75,6 +83,8 @@ type Choose = (goal: Goal) => { choices: Choice[][]; bits: number };
 const FITTING_ROUNDS = 8;
 /** A byte goal is met if at most this share of the vectors' size is left. */
 const SLACK = 0.002;
+/** Most rounds that give the bits of dropped modules to others. */
+const DROPPING_ROUNDS = 4;
 /** Most rounds that approach an error goal; `ERROR_SLACK`: the share of the goal that may be left. */
 const ERROR_ROUNDS = 8;
 const ERROR_SLACK = 0.01;
@@ -125,6 +135,8 @@ export async function quantizeRd(
     return subjectOf(module, surveys[i]!, sensitivities?.get(module.name), fit);
   });
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
+  // A module that loses more than this is zero. Sensitivities know better, and a floor asks for bits in every module.
+  const mostError = floor === 0 && sensitivities === undefined ? 1 : Number.POSITIVE_INFINITY;
   const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);
 
   const codeSides = async (
@@ -163,39 +175,63 @@ export async function quantizeRd(
     const coded = await codeSides(wanted, "coding what was tuned", vectors);
     return subjects.map((subject, i) => withSides(subject, wanted[i]!, coded[i]!));
   };
-  const finish = async (choices: readonly Choice[][]): Promise<QuantizedModule[]> => {
+  const finish = async (chosen: readonly Choice[][]): Promise<QuantizedModule[]> => {
+    let choices = chosen;
     const packed = (own: readonly Subject[], gains?: Tuning["gains"]): PackedFactors[] =>
       own.map((subject, i) => {
         const joined = joinBands(subject, choices[i]!);
         return stretchComponents(subjects[i]!, choices[i]!, joined, gains?.get(subject.module.name));
       });
-    const untuned = packed(subjects);
-    const factors = tuning === undefined ? untuned : packed(await codeTuned(choices, tuning), tuning.gains);
-    const inputs = modules.map((module, i) => ({
-      module,
-      moments: moments.get(module.name),
-      start: startOf(module),
-      parent: parents.get(module.name),
-      factors: factors[i]!,
-    }));
-    const qualities = await executor.run("measure", inputs, phase("measuring", modules.length));
+    let untuned = packed(subjects);
+    let factors = tuning === undefined ? untuned : packed(await codeTuned(choices, tuning), tuning.gains);
+    const measure = (which: readonly number[]): Promise<ModuleQuality[]> => {
+      const inputs = which.map((i) => ({
+        module: modules[i]!,
+        moments: moments.get(modules[i]!.name),
+        start: startOf(modules[i]!),
+        parent: parents.get(modules[i]!.name),
+        factors: factors[i]!,
+      }));
+      return executor.run("measure", inputs, phase("measuring", inputs.length));
+    };
+    const qualities = await measure([...modules.keys()]);
+    const worse = qualities.flatMap(({ relativeError }, i) => (relativeError > mostError ? [i] : []));
+    if (worse.length > 0) {
+      choices = choices.map((own, i) => (worse.includes(i) ? own.map(() => ({ b: 0, a: 0 })) : own));
+      untuned = packed(subjects);
+      factors = untuned;
+      for (const [k, quality] of (await measure(worse)).entries()) qualities[worse[k]!] = quality;
+      for (const i of worse) subjects[i] = { ...subjects[i]!, dropped: true };
+    }
     return factors.map((own, i) => {
       // The estimate does not cover trained factors.
       const divergence = tuning === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
       const quality = { ...qualities[i]!, ...(divergence !== undefined && { divergence }) };
       const fromParent = subjects[i]!.survey.left !== undefined;
-      return { factors: own, fromParent, quality, ...(tuning && { untuned: untuned[i]! }) };
+      const loss = lossOfSubject(subjects[i]!, choices[i]!, fit, sensitivityScale(subjects, fit));
+      return { factors: own, fromParent, quality, loss, ...(tuning && { untuned: untuned[i]! }) };
     });
   };
 
   if ("maxError" in goal) return approachError(subjects, goal.maxError, choose, code, finish);
-  if ("maxBytes" in goal)
-    return finish(await approachBytes(subjects, goal.maxBytes, surroundings, choose, code));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const used = startBits(options.starts) + (parents.size > 0 ? 32 * (2 + 8 + modules.length) : 0);
-  const { choices } = choose({ bits: goal.moduleBits * parameters - used });
-  await code(choices);
-  return finish(choices);
+  const encode = async (): Promise<QuantizedModule[]> => {
+    if ("maxBytes" in goal)
+      return finish(await approachBytes(subjects, goal.maxBytes, surroundings, choose, code));
+    const { choices } = choose({ bits: goal.moduleBits * parameters - used });
+    await code(choices);
+    return finish(choices);
+  };
+  const dropped = (): number => subjects.filter((subject) => subject.dropped).length;
+  // The others get the bits of modules that are zero now. With these, still others may be dropped.
+  let before = 0;
+  let encoded = await encode();
+  for (let round = 0; round < DROPPING_ROUNDS && dropped() > before; round++) {
+    before = dropped();
+    encoded = await encode();
+  }
+  return encoded;
 }
 
 /** Bits of starts in the index, for any rates. */

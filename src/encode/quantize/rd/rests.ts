@@ -22,6 +22,17 @@ export interface Started {
   readonly share: number;
 }
 
+/**
+ * How many times the energy of an error of the rest counts, at most as the whole vector. The rest is what training changed: it lies
+ * along the inputs that training saw, which the random numbers do not, so the model feels its errors more (docs/known-starts.md).
+ */
+const LEARNED = 32;
+
+/** What losing the share `lost` of a vector's energy counts like, if the loss is in the rest. */
+export function countedRest(lost: number): number {
+  return Math.min(1, LEARNED * lost);
+}
+
 /** Possible numbers of bits of a mixture. */
 export const MIX_BITS: readonly number[] = [4, 8];
 

@@ -16,11 +16,11 @@ import { inputLength } from "../../../model/adapter.ts";
 import type { Sensitivity } from "../../../model/calibration.ts";
 import { CALIBRATED } from "../answers.ts";
 import { CODERS } from "../coders.ts";
-import type { Candidate, Choice, RatePoint } from "./allocate.ts";
+import { type Candidate, type Choice, lossAt, type RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
 import { divergenceLoss, type Fit } from "./gain.ts";
 import { RATES, rateBits, splitRate } from "./rates.ts";
-import { MIX_BITS } from "./rests.ts";
+import { countedRest, MIX_BITS } from "./rests.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
 /** One factor of one component: a vector per expert, all with one encoding. */
@@ -52,6 +52,8 @@ export interface Subject {
   readonly survey: Survey;
   readonly components: readonly Component[];
   readonly sensitivities: readonly Sensitivity[] | undefined;
+  /** Whether it gets no bits: it would lose more than everything. */
+  readonly dropped?: boolean;
 }
 
 /**
@@ -132,21 +134,38 @@ export function encodingOf(side: Side, rate: number): Encoding {
  * @param scale nats per unit of such a weighted loss, see {@link sensitivityScale}
  */
 export function candidatesOf(
-  { module, survey, components, sensitivities }: Subject,
+  { module, survey, components, sensitivities, dropped = false }: Subject,
   floor: number,
   fit: Fit,
   scale: number,
 ): Candidate[] {
-  const weight = scale * weightOf(module, survey, fit);
-  const points = (side: Side): RatePoint[] => pointsOf(side, module);
+  const points = (side: Side): RatePoint[] => pointsOf(side, module).slice(0, dropped ? 1 : undefined);
   return components.map(({ energy, b, a, fit: own }, i) => ({
     energy,
-    weight: sensitivities?.[i] ?? weight,
+    weight: sensitivities?.[i] ?? scale * weightOf(module, survey, fit),
     b: points(b),
     a: points(a),
     floor: b.left < 1 || a.left < 1 ? 0 : floor,
     fit: own,
   }));
+}
+
+/**
+ * The loss of a module that is coded, weighted as in the allocation.
+ *
+ * @param scale as for {@link candidatesOf}
+ */
+export function lossOfSubject(
+  { module, survey, components, sensitivities }: Subject,
+  choices: readonly Choice[],
+  fit: Fit,
+  scale: number,
+): number {
+  const weight = scale * weightOf(module, survey, fit);
+  return components.reduce((sum, { energy, b, a, fit: own }, i) => {
+    const [ofB, ofA] = [b.coded.get(choices[i]!.b)!, a.coded.get(choices[i]!.a)!];
+    return sum + lossAt({ energy, weight: sensitivities?.[i] ?? weight, fit: own }, ofB, ofA, fit).loss;
+  }, 0);
 }
 
 /** Nats per unit of loss by {@link weightOf}: the mean over the components with sensitivities. */
@@ -174,7 +193,8 @@ export function divergenceOf(
     const own = sensitivities[i]!;
     // The sensitivities are of errors that do not lie along the vectors.
     const weighted = { ...own, b: own.b * (ofB.spread ?? 1), a: own.a * (ofA.spread ?? 1) };
-    return sum + CALIBRATED * divergenceLoss(ofB.distortion, ofA.distortion, fit, weighted, 1);
+    const lostA = ofA.counted ?? ofA.distortion;
+    return sum + CALIBRATED * divergenceLoss(ofB.distortion, lostA, fit, weighted, 1);
   }, 0);
 }
 
@@ -199,10 +219,11 @@ function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
   const started = side.shares.flatMap((_, mixing) => {
     const sizes = planeSizes(mixEncoding({ mix: MIX_BITS[mixing]! }), 1, rank);
     const bits = 8 * (sizes.codes + sizes.zeroPoints + sizes.scales);
-    return RATES.map((rate, number) => ({
-      bits: bits + rateBits(rate, side.length),
-      distortion: expectedDistortion(side, (1 + mixing) * RATES.length + number),
-    }));
+    return RATES.map((rate, number) => {
+      const distortion = expectedDistortion(side, (1 + mixing) * RATES.length + number);
+      const counted = countedRest(distortion);
+      return { bits: bits + rateBits(rate, side.length), distortion, counted };
+    });
   });
   return [...plain, ...started];
 }
