@@ -9,7 +9,7 @@ import { concat } from "../core/container/bytes.ts";
 import type { HttpOptions } from "../core/io/http.ts";
 import { piecesOf } from "../core/io/pieces.ts";
 import { open } from "../core/read/file.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
+import type { LqaFile, VouchedBy } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -26,6 +26,8 @@ export interface OpenedFile
   readonly meta: { readonly [key: string]: MetaValue };
   readonly origin: Origin | undefined;
   readonly ids: VerifiedIds;
+  /** Who says that it is the file that was meant: see `LqaFile`. */
+  readonly vouchedBy: VouchedBy;
   /** Whether the ids were computed from every byte rather than read from the file. */
   readonly verified: boolean;
 }
@@ -88,8 +90,9 @@ export async function openWhole(source: string | Uint8Array): Promise<OpenedFile
 }
 
 async function shown(file: LqaFile): Promise<Omit<OpenedFile, "ids" | "verified">> {
-  const { prologue, index, modules, tensors, sections, parentId } = file;
+  const { prologue, index, modules, tensors, sections, parentId, vouchedBy } = file;
   return {
+    vouchedBy,
     parentId,
     prologue,
     index,

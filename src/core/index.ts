@@ -97,7 +97,7 @@ export type {
   TensorEvent,
 } from "./read/events.ts";
 export { open } from "./read/file.ts";
-export type { DecodeAllOptions, LqaFile, OpenOptions, ReadOptions } from "./read/lqa-file.ts";
+export type { DecodeAllOptions, LqaFile, OpenOptions, ReadOptions, VouchedBy } from "./read/lqa-file.ts";
 export type { PlannedRange, PlanOptions } from "./read/ranges.ts";
 export type { WatchOptions } from "./read/steps.ts";
 export { type DecodeStreamOptions, decodeStream, type EventReceiver, LqaDecoder } from "./read/stream.ts";

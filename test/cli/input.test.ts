@@ -82,10 +82,14 @@ describe("an address", () => {
     const server = await serve(good(bytes));
     const { code, out } = await run(["inspect", server.url, "--json"]);
     expect(code).toBe(0);
-    expect(JSON.parse(out)).toEqual({ ...lqa("inspect", path, "--json").json<object>(), verified: false });
+    expect(JSON.parse(out)).toEqual({
+      ...lqa("inspect", path, "--json").json<object>(),
+      verified: false,
+      vouchedBy: "server",
+    });
     expect(server.requests).toHaveLength(2);
     const text = await run(["inspect", server.url, "--modules"]);
-    expect(text.out).toMatch(/file id .*\(as stored/);
+    expect(text.out).toMatch(/file id .*\(as this server says/);
     expect(text.out).toMatch(/base model +tiny/);
     expect(text.out).toMatch(/layers\.5\.q/);
   });

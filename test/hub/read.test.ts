@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { open } from "../../src/core/index.ts";
 import { encodeFile, openRemoteFile, readLocation, readSourceFiles } from "../../src/node/index.ts";
+import { bands, fileBytes, packed, shape } from "../container/fixtures.ts";
 import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
@@ -271,6 +272,48 @@ describe("what changes or breaks on the way", () => {
     expect(await run("encode", "hf://me/adapter", "-o", join(place, "never.lqa"))).toMatchObject({ code: 2 });
     expect(listing(place)).not.toContain("never.lqa");
   });
+
+  test.each([
+    ["small", 64],
+    ["large", 1024],
+  ])(
+    "another %s file of the same length is taken for what nobody can know, and not for more",
+    async (name, width) => {
+      const make = (seed: number): Promise<Uint8Array> =>
+        fileBytes({
+          modules: [packed(shape("q", { out: width, in: width, rank: 256 }), bands(128, 128), seed)],
+          tensors: [],
+          sections: [],
+        });
+      const [meant, other] = [await make(1), await make(2)];
+      expect(other.length).toBe(meant.length);
+      const whole = meant.length <= 65_536;
+      expect(whole).toBe(name === "small");
+      hub.commit("me/liar", { "a.lqa": meant });
+      const honest = await open(await openRemoteFile("hf://me/liar"));
+      expect(honest.vouchedBy).toBe(whole ? "digest" : "server");
+      const { fileId } = await honest.storedIds();
+
+      hub.damage = () => Buffer.from(other);
+      // Whoever reads the whole file, and whoever knows the id, notices.
+      await expect(readLocation("hf://me/liar")).rejects.toMatchObject({ kind: "HTTP_RESPONSE" });
+      expect(await run("validate", "hf://me/liar")).toMatchObject({ code: 2 });
+      const source = await openRemoteFile("hf://me/liar");
+      await expect(open(source, { fileId })).rejects.toMatchObject({
+        kind: whole ? "HTTP_RESPONSE" : "WRONG_FILE",
+      });
+      if (whole) return await expect(open(source)).rejects.toMatchObject({ kind: "HTTP_RESPONSE" });
+      // Whoever reads ranges reads one file, and is told who vouches for it.
+      const lie = await open(source);
+      expect(lie.vouchedBy).toBe("server");
+      expect((await lie.storedIds()).fileId).not.toBe(fileId);
+      expect(JSON.parse((await run("inspect", "hf://me/liar", "--json")).out)).toMatchObject({
+        verified: false,
+        vouchedBy: "server",
+      });
+      expect((await run("inspect", "hf://me/liar")).out).toMatch(/file id.*as this server says/);
+    },
+  );
 
   test("a download that breaks off is resumed", async () => {
     hub.damage = (bytes, number) => (number === 0 ? undefined : bytes);

@@ -6,6 +6,7 @@
 import type { ConfigRisk } from "../../adapters/config-risks.ts";
 import { type ModuleStart, stateCount } from "../../core/codecs/start/start.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
+import type { VouchedBy } from "../../core/read/lqa-file.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
@@ -52,10 +53,18 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   return 0;
 }
 
+/** What is behind an id that was read and not computed from every byte. */
+const UNPROVEN: Readonly<Record<VouchedBy, string>> = {
+  bytes: "as stored, not verified",
+  fileId: "as expected, not verified",
+  digest: "the file has the digest that the hub lists",
+  server: "as this server says; only a download can be verified",
+};
+
 /** An overview: a title and at most ten facts. */
 function overview(path: string, file: OpenedFile, terminal: Terminal): string[] {
   const { prologue, modules, tensors, ids, origin } = file;
-  const unproven = file.verified ? "" : "  (as stored; only a download can be verified)";
+  const unproven = file.verified ? "" : `  (${UNPROVEN[file.vouchedBy]})`;
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const base = baseModel(file);
   const made = [...(origin === undefined ? [] : [printable(origin.dialect)]), ...startText(file)];
@@ -215,6 +224,7 @@ function inspectJson(file: OpenedFile, withModules: boolean, configRisks: readon
     fileId: ids.fileId,
     contentId: ids.contentId,
     verified: file.verified,
+    vouchedBy: file.vouchedBy,
     parameters: modules.reduce((sum, module) => sum + parameterCount(module), 0),
     parts: Object.fromEntries(byteParts(file)),
     encodings: Object.fromEntries(encodingsUsed(file)),

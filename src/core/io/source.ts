@@ -22,6 +22,10 @@ export interface ByteSource {
   /** True if each read returns new memory that nothing else writes to. A pool then keeps that instead of a copy. */
   readonly fresh?: boolean | undefined;
   /**
+   * True once the source has compared all bytes of the file with a digest that came from elsewhere, as from the list of files of a hub.
+   */
+  readonly compared?: boolean | undefined;
+  /**
    * Resolves to the `length` bytes from `offset` on, or to fewer (even none) if the source ends before them.
    * The caller may keep the array, and must not write to it.
    *

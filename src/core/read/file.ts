@@ -244,6 +244,10 @@ async function verbsOf(reading: Reading): Promise<LqaFile> {
     get verified() {
       return reading.verified;
     },
+    get vouchedBy() {
+      if (options.fileId !== undefined) return "fileId";
+      return source.stable === true ? "bytes" : source.compared === true ? "digest" : "server";
+    },
     module: recordOf,
     plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
     async packed(module, { signal } = {}) {

@@ -63,6 +63,13 @@ export interface DecodeAllOptions<T extends WeightType = WeightType>
   readonly into?: (module: ModuleRecord) => FactorArrays<T>;
 }
 
+/**
+ * Who vouches for the identity of an open file. `bytes`: the caller, who gave the bytes or a local file. `fileId`: the caller, who gave
+ * the id. `digest`: a hub, in whose list the whole file has the digest. `server`: only the server that sent the ranges, and the
+ * connection to it, so another file of the same length would be taken too.
+ */
+export type VouchedBy = "bytes" | "fileId" | "digest" | "server";
+
 /** An open `.lqa` file. Its verbs do not depend on where the bytes are. */
 export interface LqaFile {
   readonly source: ByteSource;
@@ -78,6 +85,8 @@ export interface LqaFile {
   readonly parents: readonly LqaFile[];
   /** File id and content id, once the whole file has been verified; undefined before. */
   readonly verified: VerifiedIds | undefined;
+  /** Who says that this is the file that was meant. Everything that is read is of one file, in each case. */
+  readonly vouchedBy: VouchedBy;
   /** The record of a module. @throws LqaError USAGE if there is no such module */
   module(name: string): ModuleRecord;
   /**

@@ -74,6 +74,9 @@ export function keepingSource(source: ByteSource): KeepingSource {
     },
     stable: source.stable,
     fresh: source.fresh,
+    get compared() {
+      return source.compared;
+    },
     keep: (name, offset, bytes) => void kept.set(name, [offset, bytes]),
     async read(offset, length, signal) {
       for (const [start, bytes] of kept.values()) {
