@@ -1,5 +1,5 @@
 /** Commands of the README and of pages, run as they are. test/readme.test.ts runs the README's programs. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeAdapter } from "../../src/adapters/index.ts";
@@ -89,7 +89,9 @@ describe("the commands of the documentation", { timeout: 300_000 }, () => {
   it("do what the README says", () => {
     const [block, ...others] = commands("README.md");
     expect(others).toEqual([]);
-    const folder = prepared();
+    const folder = temporaryDirectory();
+    installInto(folder);
+    symlinkSync(join(root, "examples"), join(folder, "examples"));
     runCommands(block!, folder);
     expect(listing(folder)).toEqual(expect.arrayContaining(["my-adapter.lqa", "restored"]));
   });
