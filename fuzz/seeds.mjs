@@ -166,26 +166,8 @@ seed(
   Buffer.concat([Buffer.of(241), Buffer.from("https://b.example/a?b#c "), Buffer.of(0)]),
 );
 
-// Jobs, records and locations as texts; for the grammars of jobs and of directories, choices.
-const job = {
-  id: `j${"0".repeat(31)}`,
-  source: "s3://in/a",
-  target: "s3://out/x",
-  name: "a",
-  files: [["a/adapter_config.json", 100, '"1"']],
-  settings: { bits: 1.5 },
-};
-const failure = { code: "LQA-X001", kind: "IO", message: "", advice: "" };
-const ids = { contentId: "", fileId: "", sha256: "" };
-const counts = { inputBytes: 1, outputBytes: 1, parameters: 1, modules: 1 };
-const numbers = { averageBits: 1, bitsPerParameter: 1, relativeError: 0, seconds: 1 };
-const named = { name: "a", job: "j", source: "s3://in" };
-seed(["fleet"], "job", Buffer.from(JSON.stringify(job)), 0);
-seed(["fleet"], "failed", Buffer.from(JSON.stringify({ state: "failed", ...named, ...failure })), 1);
-const done = { state: "done", ...named, dialect: "peft", ...ids, ...counts, ...numbers };
-seed(["fleet"], "done", Buffer.from(JSON.stringify(done)), 1);
-seed(["fleet"], "location", Buffer.from("s3://bucket/some/prefix/"), 2);
-for (const target of ["fleet", "tree"])
+// For the grammar of directories, choices.
+for (const target of ["tree"])
   for (const length of [8, 24, 64])
     seed(
       [target],

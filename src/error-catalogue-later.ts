@@ -123,7 +123,7 @@ export const ACCESS_DENIED = {
   "code": "LQA-X020",
   "clause": "-",
   "summary": "A server refuses the credentials, or there are none.",
-  "advice": "Check the credentials and what they allow; docs/fleet.md says where lqa looks for them."
+  "advice": "Check the credentials and what they allow."
 } as const;
 
 export const NONCANONICAL_INDEX = {

@@ -135,10 +135,6 @@ export type ErrorName =
   | "WRONG_FILE"
   | "ACCESS_DENIED"
   | "MISSING_PACKAGE"
-  | "WORKER_LOST"
-  | "UPLOAD_DAMAGED"
-  | "JOB_INVALID"
-  | "JOB_NOT_ALLOWED"
   | "NONCANONICAL_INDEX"
   | "NONCANONICAL_CODES"
   | "NONCANONICAL_NAME"
@@ -755,7 +751,7 @@ export const ACCESS_DENIED = {
   "code": "LQA-X020",
   "clause": "-",
   "summary": "A server refuses the credentials, or there are none.",
-  "advice": "Check the credentials and what they allow; docs/fleet.md says where lqa looks for them."
+  "advice": "Check the credentials and what they allow."
 } as const;
 
 export const MISSING_PACKAGE = {
@@ -764,38 +760,6 @@ export const MISSING_PACKAGE = {
   "clause": "-",
   "summary": "An optional package that this needs is not installed.",
   "advice": "Install it with npm, next to lqa."
-} as const;
-
-export const WORKER_LOST = {
-  "kind": "WORKER_LOST",
-  "code": "LQA-X022",
-  "clause": "-",
-  "summary": "Too many workers ended while they worked on this job.",
-  "advice": "See the workers' logs; give them more memory, or look at the adapter on its own with lqa encode."
-} as const;
-
-export const UPLOAD_DAMAGED = {
-  "kind": "UPLOAD_DAMAGED",
-  "code": "LQA-X023",
-  "clause": "-",
-  "summary": "What is stored is not what was sent.",
-  "advice": "Try again; if it stays so, check the storage."
-} as const;
-
-export const JOB_INVALID = {
-  "kind": "JOB_INVALID",
-  "code": "LQA-X024",
-  "clause": "-",
-  "summary": "An entry of the queue is not a job of lqa fleet submit.",
-  "advice": "Remove the entry and submit the source again; check who can write to the queue."
-} as const;
-
-export const JOB_NOT_ALLOWED = {
-  "kind": "JOB_NOT_ALLOWED",
-  "code": "LQA-X025",
-  "clause": "-",
-  "summary": "A job names a location that this worker may not use.",
-  "advice": "If the location is right, start the workers with it as --allow-source or --allow-target, then run lqa fleet retry --code LQA-X025."
 } as const;
 
 export const NONCANONICAL_INDEX = {

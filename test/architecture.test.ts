@@ -70,16 +70,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "error-list.ts",
   ],
   node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
-  fleet: ["report", "serve", ...NODE, ...ENCODE, ...CORE],
   // HTTP over the pool; `lqa serve` is its door.
-  server: ["serve", "core/io", "fleet", "node", "node/files", "version.ts"],
+  server: ["serve", "core/io", "node", "node/files", "version.ts"],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "error-catalogue-later.ts", "limits.ts", "meter.ts"];
 /** Rooms with rooms. */
 const NESTED = ["core", "encode", "models", "node"];
 /** The doors: entries of the package. */
-const DOORS = ["core", "encode", "adapters", "models", "serve", "webgpu", "report", "node", "fleet"];
+const DOORS = ["core", "encode", "adapters", "models", "serve", "webgpu", "report", "node"];
 /** The names of codecs, and the one file outside of core/codecs that may have them: the encoder's table. */
 const CODECS = ["zero", "raw", "affine", "sign", "trellis"];
 const CODERS = "encode/quantize/coders.ts";
@@ -292,7 +291,7 @@ describe("the architecture of src/", () => {
   });
 
   it("keeps Node out of what browsers load", () => {
-    for (const door of DOORS.filter((name) => name !== "node" && name !== "fleet"))
+    for (const door of DOORS.filter((name) => name !== "node"))
       expect(
         [...reachable(`${door}/index.ts`)].filter((name) => name.startsWith("node:")),
         door,

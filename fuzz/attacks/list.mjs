@@ -8,6 +8,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zipSync } from "fflate";
+import { DIRECTORIES } from "./directories.mjs";
 import {
   bytesOf,
   empty,
@@ -30,7 +31,6 @@ import {
   tinyPlanes,
   WIDE,
 } from "./files.mjs";
-import { DIRECTORIES } from "./fleet.mjs";
 import { PARENTS } from "./parents.mjs";
 import { COMMANDS, CONFIGURATIONS } from "./side-files.mjs";
 import { starts } from "./starts.mjs";

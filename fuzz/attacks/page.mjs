@@ -39,8 +39,7 @@ same file, which reads the index and nothing else; time is CPU time above that f
 Names with slashes are cases of the [conformance suite](../conformance/README.md); the others are made by
 [\`fuzz/attacks/list.mjs\`](../fuzz/attacks/list.mjs), where a name in capitals is the [limit](../src/limits.ts) that stops them. Measured by
 \`node fuzz/attacks/run.mjs\` (${machine}); a test compares codes and errors with this page, and CI
-CPU time and memory with the limits of the list. What a hostile queue can do needs servers to show:
-[\`test/fleet/jobs.test.ts\`](../test/fleet/jobs.test.ts) has its jobs, records and entries.
+CPU time and memory with the limits of the list.
 
 Of the files of a gigabyte the worst takes **${(worst / MIB).toFixed(0)} MiB** above its index; 64 MiB are promised${
     exceptions.length === 0 ? "." : `, except for:\n\n${[...new Set(exceptions)].join("\n")}`

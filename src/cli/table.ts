@@ -11,7 +11,6 @@ import { CONVERT, DECODE } from "./convert-spec.ts";
 import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
 import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, VALIDATE } from "./file-specs.ts";
-import { FLEET_COMMANDS } from "./fleet-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { REBASE } from "./rebase-spec.ts";
 import { SERVE } from "./serve-spec.ts";
@@ -232,7 +231,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   PUSH,
   EXPLAIN,
   SERVE,
-  ...FLEET_COMMANDS,
   COMPLETION,
   MAN,
 ];

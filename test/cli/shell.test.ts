@@ -50,10 +50,6 @@ describe("completion", () => {
     expect(completed("lqa", "encode", "x", "--profile", "r")).toBe("rd rtn raw");
     expect(completed("lqa", "help", "val")).toBe("validate");
     expect(completed("lqa", "completion", "")).toBe("bash zsh fish");
-    expect(completed("lqa", "fl")).toBe("fleet");
-    expect(completed("lqa", "fleet", "re")).toBe("retry report");
-    expect(completed("lqa", "fleet", "verify", "--le")).toBe("--level");
-    expect(completed("lqa", "fleet", "verify", "x", "--level", "st")).toBe("structure");
     expect(completed("lqa", "encode", "x", "--bits", "")).toBe("");
   });
 

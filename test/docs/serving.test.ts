@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const page = readFileSync(join(root, "docs/serving.md"), "utf8");
 const programs = [...page.matchAll(/```ts\n([\s\S]*?)```/g)]
   .map(([, code]) => code!)
-  .filter((code) => /S3Client|openObjects/.test(code));
+  .filter((code) => /S3Client|openAdapters/.test(code));
 
 let hasClient = true;
 try {

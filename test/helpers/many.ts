@@ -1,5 +1,5 @@
 /**
- * Fleets for tests: generated adapters, workers as processes of their own, what they left behind.
+ * Many adapters for tests: generated, encoded by processes that are not that of the tests, and what those left behind.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { writePeftDirectory } from "./peft.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
-/** Goal of the adapters of fleets in tests. */
+/** Goal of the adapters. */
 export const SETTINGS = { quality: "high" } as const;
 export const SETTINGS_WORDS = ["--quality", "high"] as const;
 
@@ -31,18 +31,18 @@ export function writeAdapters(folder: string, count: number, layers = 1): string
   return names.sort();
 }
 
-/** Encodes what `writeAdapters` wrote in this process: what a fleet must have made. */
+/** Encodes what `writeAdapters` wrote in this process: what many must have made. */
 export async function encodedAlone(folder: string, to: string): Promise<Map<string, Buffer>> {
   const items = await encodeMany([folder], to, { ...SETTINGS, workers: 1 });
   for (const item of items) if (item.state === "failed") throw item.error;
   return results(to);
 }
 
-/** Files of a target by name; the fleet's own are left out, and nothing else may be there. */
+/** Files of a target by name. */
 export function results(folder: string): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
   for (const entry of readdirSync(folder, { recursive: true }).map(String).sort()) {
-    if (entry.startsWith(".lqa-fleet") || statSync(join(folder, entry)).isDirectory()) continue;
+    if (statSync(join(folder, entry)).isDirectory()) continue;
     files.set(entry, readFileSync(join(folder, entry)));
   }
   return files;

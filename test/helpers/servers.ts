@@ -1,5 +1,5 @@
 /**
- * Real servers for tests: Debian's redis-server, an S3 server and an OCI registry, where they are to be had.
+ * Real servers for tests: an S3 server and an OCI registry, where they are to be had.
  *
  * @module
  */
@@ -43,13 +43,6 @@ function works(path: string): boolean {
   return spawnSync(path, ["--version"]).status === 0;
 }
 
-/** Path of redis-server: `$LQA_REDIS`, or one that is installed. */
-export function findRedis(): string | undefined {
-  return [process.env.LQA_REDIS, "redis-server", "valkey-server"].find(
-    (path) => path !== undefined && works(path),
-  );
-}
-
 /** Path of versitygw: `$LQA_S3`, or one that is installed. */
 export function findS3(): string | undefined {
   return [process.env.LQA_S3, "versitygw"].find((path) => path !== undefined && works(path));
@@ -67,41 +60,6 @@ export function findOras(): string | undefined {
   return [process.env.LQA_ORAS, "oras"].find(
     (path) => path !== undefined && spawnSync(path, ["version"]).status === 0,
   );
-}
-
-/** A Redis that keeps its data across restarts. */
-export interface RedisServer {
-  readonly url: string;
-  /** As a power cut does, then again, after so many milliseconds. */
-  restart(pause?: number): Promise<void>;
-  stop(): Promise<void>;
-  start(): Promise<void>;
-}
-
-export async function startRedis(path: string): Promise<RedisServer> {
-  const [folder, port] = [temporaryDirectory(), await freePort()];
-  const words = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes"];
-  const begin = (): Promise<ChildProcess> =>
-    started(
-      path,
-      [...words, "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"],
-      port,
-    );
-  let child = await begin();
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    async restart(pause = 0) {
-      await end(child, "SIGKILL");
-      await new Promise((resolve) => setTimeout(resolve, pause));
-      child = await begin();
-    },
-    async stop() {
-      await end(child, "SIGKILL");
-    },
-    async start() {
-      child = await begin();
-    },
-  };
 }
 
 /** An S3 server, with buckets `source` and `target`. */

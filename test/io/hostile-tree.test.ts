@@ -264,30 +264,4 @@ describe.skipIf(!unix)("hostile directories", { timeout: 600_000 }, () => {
     }
     expect(readdirSync(base).filter((name) => name.includes("replaced"))).toEqual([]);
   });
-
-  it("are no queues and no stores of a fleet", () => {
-    mkdirSync(at("fleet/.lqa-fleet"), { recursive: true });
-    cpSync(at("good"), at("fleet/ok"), { recursive: true });
-    symlinkSync(at("victim"), at("fleet/.lqa-fleet/tmp"));
-    const before = snapshot(at("fleet"));
-    for (const words of [
-      ["submit", "fleet", "--to", "made"],
-      ["submit", "fleet", "--to", "s3://a/b", "--queue", "fleet"],
-      ["submit", "s3://a/b", "--to", "made", "--queue", "fleet"],
-      ["encode", "fleet", "--to", "made"],
-      ["encode", "s3://a/b", "--to", "made"],
-      ["verify", "fleet"],
-      ["report", "fleet", "--html", "page.html"],
-      ["work", "--queue", "fleet", "--until-empty"],
-      ["status", "--queue", "fleet"],
-      ["retry", "--queue", "fleet", "--all"],
-    ]) {
-      const { code, err } = lqa("fleet", ...words);
-      expect(code, words.join(" ")).toBe(2);
-      expect(err).toMatch(/LQA-X004 USAGE[\s\S]*lqa encode DIR --out-dir DIR/);
-    }
-    expect(snapshot(at("fleet"))).toEqual(before);
-    expect(readdirSync(base)).not.toEqual(expect.arrayContaining(["made"]));
-    expect(readdirSync(base)).not.toEqual(expect.arrayContaining(["page.html"]));
-  });
 });

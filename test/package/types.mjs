@@ -54,14 +54,12 @@ task.encode(encoder);
 encoder.copyBufferToBuffer(b, 0, b, 256, 16);
 `;
 /** What a program of Node has. */
-const SERVER = `import { submitFleet } from "lqa/fleet";
-import { open } from "lqa";
+const SERVER = `import { open } from "lqa";
 import { encodeFile, openFileSource } from "lqa/node";
 
 const file = await open(await openFileSource("a.lqa"));
 export const name: string = file.modules[0]!.name;
 export const report = await encodeFile("adapter", "a.lqa");
-export const submit = submitFleet;
 `;
 
 const parsed = new Map();

@@ -13,7 +13,6 @@ import { type Reload, WatchedDirectory } from "../../server/reload.ts";
 import { type AdapterServer, createAdapterServer, type ServerOptions } from "../../server/server.ts";
 import { type Arguments, listOption, numberOption, textOption } from "../command.ts";
 import { endSignal } from "../end-signal.ts";
-import { storeOptions } from "../fleet-options.ts";
 import { counted, duration, jsonLogLine, jsonText, printable } from "../format.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -36,7 +35,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       advice:
         "Give the directory that holds NAME.lqa for each adapter, s3://bucket/prefix, or https://host/path/.",
     });
-  const store = await openAdapters(location, storeOptions(args));
+  const store = await openAdapters(location);
   const seconds = numberOption(args, "reload") ?? 0;
   const watched = isLocal && seconds > 0 ? new WatchedDirectory(location, store) : undefined;
   const adapters = await createAdapterServer({

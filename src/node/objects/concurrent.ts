@@ -41,21 +41,3 @@ export function pause(milliseconds: number, signal?: AbortSignal): Promise<void>
     signal?.addEventListener("abort", end);
   });
 }
-
-/** Resolves when the signal aborts. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-/** The value of the promise, or undefined after this many milliseconds. */
-export async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
-  const stop = new AbortController();
-  try {
-    return await Promise.race([promise, pause(milliseconds, stop.signal).then(() => undefined)]);
-  } finally {
-    stop.abort();
-  }
-}

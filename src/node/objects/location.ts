@@ -1,8 +1,7 @@
 /**
  * Locations in object storage: `s3://bucket/prefix`, and keys below one.
  *
- * A location has one meaning for every reader: a bucket and the parts of a prefix, none of them empty, `.` or `..`. So a
- * worker can compare the location of a job with the roots that its operator allows, part by part, without asking the storage.
+ * A location has one meaning for every reader: a bucket and the parts of a prefix, none of them empty, `.` or `..`.
  *
  * @module
  */
@@ -25,19 +24,16 @@ const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
  * Parses `s3://bucket/prefix`, with or without a slash at the end.
  *
  * @param details details that replace those of the default error
- * @throws LqaError USAGE for anything else, including a directory: fleets work only on object storage
+ * @throws LqaError USAGE for anything else
  */
 export function parseLocation(text: string, details: ErrorDetails = {}): Location {
   const location = readLocation(text);
   if (location !== undefined) return location;
-  const isElsewhere = /^[a-z][a-z0-9+.-]*:/i.test(text);
   return fail(KIND.USAGE, {
     where: "location",
     expected: "s3://bucket/prefix, whose parts are plain names",
     actual: JSON.stringify(text.slice(0, 200)),
-    advice: isElsewhere
-      ? "Give a bucket of object storage, and a prefix without empty parts, . and .. if there is one."
-      : "A fleet keeps adapters in object storage. For a directory of this machine use lqa encode DIR --out-dir DIR, which resumes, and lqa validate 'DIR/**/*.lqa'.",
+    advice: "Give a bucket of object storage, and a prefix without empty parts, . and .. if there is one.",
     ...details,
   });
 }
@@ -55,11 +51,6 @@ export function readLocation(text: string): Location | undefined {
   const prefix = (rest ?? "").replace(/\/$/, "");
   if (prefix === "") return rest === "/" ? undefined : { bucket, parts: [] };
   return isPlainKey(prefix) ? { bucket, parts: prefix.split("/") } : undefined;
-}
-
-/** Whether `inner` is `outer` or below it, by whole parts: `s3://b/ab` is not below `s3://b/a`. */
-export function isWithin(inner: Location, outer: Location): boolean {
-  return inner.bucket === outer.bucket && outer.parts.every((part, i) => inner.parts[i] === part);
 }
 
 /**

@@ -8,7 +8,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { CompletedPart, S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import { assertNotAborted } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
@@ -16,7 +16,7 @@ import { optional } from "../remote/optional.ts";
 import { pause } from "./concurrent.ts";
 import { parseLocation } from "./location.ts";
 import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
-import { type ObjectInfo, type ObjectStore, placeOf, STEP } from "./store.ts";
+import { type ObjectStore, placeOf } from "./store.ts";
 
 /** Options of the requests to object storage. */
 export interface S3Options {
@@ -28,16 +28,14 @@ export interface S3Options {
   readonly pathStyle?: boolean | undefined;
   /** Most attempts at a request. Default 6. */
   readonly attempts?: number | undefined;
-  /** Objects above this size are stored in parts of this many bytes, 5 MiB to 5 GiB. Default: parts of 1 GiB above 5 GiB. */
-  readonly partBytes?: number | undefined;
   /** Silence after which a request fails, ms. Default 30,000. */
   readonly silenceMs?: number | undefined;
 }
 
 /** The media type of an `.lqa` file (spec/media-type.md). */
 const MEDIA_TYPE = "application/vnd.lqa";
-/** The largest object in one request, and the largest part that the storage accepts. */
-const MOST_PART = 5 * 2 ** 30;
+/** The largest object that storage takes in one request, bytes. */
+const MOST = 5 * 2 ** 30;
 /** Pause before the first retry of a read that broke off, ms; it doubles with each retry. */
 const PAUSE = 200;
 
@@ -46,17 +44,13 @@ export interface S3Service {
   readonly sdk: typeof import("@aws-sdk/client-s3");
   readonly client: S3Client;
   readonly attempts: number;
-  /** Objects above `above` bytes are stored in parts of `bytes` bytes. */
-  readonly parts: { readonly above: number; readonly bytes: number };
 }
 
 /** @throws LqaError MISSING_PACKAGE without `@aws-sdk/client-s3` */
 export async function openS3(options: S3Options = {}): Promise<S3Service> {
   const sdk = await optional(["@aws-sdk/client-s3"], () => import("@aws-sdk/client-s3"));
   const attempts = options.attempts ?? 6;
-  const { partBytes } = options;
-  const parts = { above: partBytes ?? MOST_PART, bytes: partBytes ?? 2 ** 30 };
-  return { sdk, client: clientOf(sdk.S3Client, options, attempts), attempts, parts };
+  return { sdk, client: clientOf(sdk.S3Client, options, attempts), attempts };
 }
 
 /**
@@ -65,10 +59,7 @@ export async function openS3(options: S3Options = {}): Promise<S3Service> {
  * @param location `s3://bucket/prefix`
  * @throws LqaError USAGE for a location of another form
  */
-export function s3Objects(
-  location: string,
-  { sdk, client, attempts, parts: inParts }: S3Service,
-): ObjectStore {
+export function s3Objects(location: string, { sdk, client, attempts }: S3Service): ObjectStore {
   const { bucket, parts } = parseLocation(location);
   const prefix = parts.map((part) => `${part}/`).join("");
 
@@ -111,6 +102,12 @@ export function s3Objects(
     replace: boolean,
     signal: AbortSignal | undefined,
   ): Promise<void> {
+    if (bytes.length > MOST)
+      fail(KIND.BUDGET, {
+        where: placeOf(store, key),
+        expected: `at most ${MOST} bytes for one object`,
+        actual: bytes.length,
+      });
     const put = new sdk.PutObjectCommand({
       ...of(key),
       ...typed(key),
@@ -118,42 +115,6 @@ export function s3Objects(
       ...unlessThere(replace),
     });
     await ask(key, signal, () => client.send(put, aborted(signal)));
-  }
-
-  /** Stores an object in parts. It appears when the last request is done: whole, or not at all. */
-  async function putInParts(
-    key: string,
-    bytes: Uint8Array,
-    replace: boolean,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const begin = new sdk.CreateMultipartUploadCommand({
-      ...of(key),
-      ...typed(key),
-      ChecksumAlgorithm: "SHA256",
-    });
-    const { UploadId } = await ask(key, signal, () => client.send(begin, aborted(signal)));
-    const upload = { ...of(key), UploadId };
-    try {
-      const Parts: CompletedPart[] = [];
-      for (let offset = 0; offset < bytes.length; offset += inParts.bytes) {
-        const body = bodyOf(bytes.subarray(offset, offset + inParts.bytes));
-        const PartNumber = Parts.length + 1;
-        const part = new sdk.UploadPartCommand({ ...upload, PartNumber, ...body });
-        const { ETag } = await ask(key, signal, () => client.send(part, aborted(signal)));
-        Parts.push({ PartNumber, ETag, ChecksumSHA256: body.ChecksumSHA256 });
-      }
-      const end = new sdk.CompleteMultipartUploadCommand({
-        ...upload,
-        MultipartUpload: { Parts },
-        ...unlessThere(replace),
-      });
-      await ask(key, signal, () => client.send(end, aborted(signal)));
-    } catch (error) {
-      // The storage keeps, and charges for, the parts of an upload that is neither completed nor aborted.
-      await client.send(new sdk.AbortMultipartUploadCommand(upload)).catch(() => {});
-      throw error;
-    }
   }
 
   const store: ObjectStore = {
@@ -221,29 +182,12 @@ export function s3Objects(
     },
     async put(key, bytes, { replace, signal }) {
       try {
-        await (bytes.length > inParts.above ? putInParts : putWhole)(key, bytes, replace, signal);
+        await putWhole(key, bytes, replace, signal);
         return "written";
       } catch (error) {
         if (!replace && isLqaError(error) && statusOf(error.cause) === 412) return "exists";
         throw error;
       }
-    },
-    async digest(key, signal) {
-      const found = await askFor(key, signal, () =>
-        client.send(new sdk.HeadObjectCommand({ ...of(key), ChecksumMode: "ENABLED" }), aborted(signal)),
-      );
-      if (found === undefined) return undefined;
-      // The checksum of an object in parts is a checksum of the parts' checksums.
-      if (found.ChecksumSHA256 !== undefined && found.ChecksumType !== "COMPOSITE")
-        return Buffer.from(found.ChecksumSHA256, "base64").toString("hex");
-      return await readDigest(
-        store,
-        { key, size: found.ContentLength ?? 0, version: found.ETag ?? "" },
-        signal,
-      );
-    },
-    async remove(key, signal) {
-      await askFor(key, signal, () => client.send(new sdk.DeleteObjectCommand(of(key)), aborted(signal)));
     },
     async close() {},
   };
@@ -277,18 +221,4 @@ function clientOf(Client: typeof S3Client, options: S3Options, attempts: number)
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
   });
-}
-
-async function readDigest(
-  store: ObjectStore,
-  { key, size, version }: ObjectInfo,
-  signal: AbortSignal | undefined,
-): Promise<string | undefined> {
-  const hash = createHash("sha256");
-  for (let offset = 0; offset < size; offset += STEP) {
-    const bytes = await store.read(key, { offset, length: STEP, version }, signal);
-    if (bytes === undefined) return undefined;
-    hash.update(bytes);
-  }
-  return hash.digest("hex");
 }

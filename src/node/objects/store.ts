@@ -1,8 +1,7 @@
 /**
- * The storage of a fleet's adapters and results: objects by key.
+ * Object storage as this library uses it: objects by key.
  *
- * This is all that the fleet requires of storage. It relies on three properties: an object exists whole or not at all, a
- * conditional put never replaces anything, and a listing is in the order of the UTF-8 bytes of the keys.
+ * It relies on two properties: an object exists whole or not at all, and a conditional put never replaces anything.
  *
  * @module
  */
@@ -48,8 +47,6 @@ export interface ReadableStore extends ObjectReader {
     range: { readonly offset: number; readonly length: number; readonly version?: string | undefined },
     signal?: AbortSignal,
   ): Promise<Uint8Array | undefined>;
-  /** Hexadecimal SHA-256 of the stored object, by the storage or from the bytes read back. Undefined if there is no object. */
-  digest(key: string, signal?: AbortSignal): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
@@ -62,8 +59,6 @@ export interface ObjectStore extends ReadableStore {
    * @returns `exists` if there was an object, which stays
    */
   put(key: string, bytes: Uint8Array, options: PutOptions): Promise<"written" | "exists">;
-  /** Removes an object, if it exists. */
-  remove(key: string, signal?: AbortSignal): Promise<void>;
 }
 
 /** How to store an object. */
@@ -71,9 +66,6 @@ export interface PutOptions {
   readonly replace: boolean;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** Prefix, below the target, of the fleet's own objects. */
-export const OWN_PREFIX = ".lqa-fleet/";
 
 /** Number of bytes per request for an object. */
 export const STEP: number = 8 * 2 ** 20;

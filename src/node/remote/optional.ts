@@ -1,5 +1,5 @@
 /**
- * Packages that only some functions need (fleets, pushing to the hub), loaded on demand.
+ * Packages that only some functions need (object storage, pushing to the hub), loaded on demand.
  *
  * @module
  */

@@ -1,5 +1,4 @@
-// Attacks on directories and fleets: what is where a file is expected. test/io/hostile-tree.test.ts runs the same on every
-// command. A fleet needs a store and a queue: hostile jobs, records and queue entries are in test/fleet/jobs.test.ts.
+// Attacks on directories: what is where a file is expected. test/io/hostile-tree.test.ts runs the same on every command.
 // Parts of the list in list.mjs.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
@@ -23,13 +22,6 @@ const large = (path) => {
 };
 
 const encode = ["encode", "a", "-o", "out.lqa"];
-/** A directory whose `.lqa-fleet/tmp` leads out of it: older versions emptied what it led to. */
-const linked = (folder) => {
-  for (const name of ["src/.lqa-fleet", "victim"]) mkdirSync(join(folder, name), { recursive: true });
-  writeFileSync(join(folder, "victim/photo"), "x");
-  symlinkSync(join(folder, "victim"), join(folder, "src/.lqa-fleet/tmp"));
-};
-
 export const DIRECTORIES = [
   {
     name: "configuration is a pipe",
@@ -71,17 +63,4 @@ export const DIRECTORIES = [
     first: "IO",
     make: odd(weights, zero),
   },
-  ...[
-    ["submit", "src", "--to", "out"],
-    ["verify", "src"],
-    ["report", "src"],
-    ["work", "--queue", "src"],
-  ].map((words) => ({
-    name: `fleet ${words[0]} of a directory with a link`,
-    tries: "to have what a link leads to removed",
-    words: ["fleet", ...words],
-    code: 2,
-    first: "USAGE",
-    make: linked,
-  })),
-].map((one) => ({ ...one, file: "", seconds: 2, group: "Directories and fleets" }));
+].map((one) => ({ ...one, file: "", seconds: 2, group: "Directories" }));
