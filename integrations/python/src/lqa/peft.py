@@ -226,7 +226,7 @@ def set_multipliers(file: LqaFile, model: Any, adapter_name: str) -> None:
     scaled = {}
     for component, each in models.items():
         for name, layer in each.named_modules():
-            if adapter_name in getattr(layer, "scaling", ()):
+            if isinstance(getattr(layer, "scaling", None), dict) and adapter_name in layer.scaling:  # attention has a number of this name
                 path = [part for part in f"{component}.{name}".strip(".").split(".") if part not in WRAPPERS]
                 # The layer of a bare parameter is around the layer that has the parameter.
                 scaled[".".join([*path, layer.parameter_name] if hasattr(layer, "parameter_name") else path)] = layer
