@@ -15,21 +15,22 @@
  *
  * @module
  */
-import type { Band, PackedFactors } from "../../../core/codecs/packed.ts";
+import type { PackedFactors } from "../../../core/codecs/packed.ts";
 import { localStart } from "../../../core/codecs/start/draws.ts";
 import type { ModuleStart } from "../../../core/codecs/start/start.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
-import { type LoraModule, type ModuleShape, parameterCount, shapeOf } from "../../../model/adapter.ts";
+import { type LoraModule, parameterCount } from "../../../model/adapter.ts";
 import type { Calibration, TunedVectors, Tuning } from "../../../model/calibration.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
 import { type ModuleQuality, totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal } from "./allocate.ts";
+import { approachBytes, type Choose, type FileLength } from "./approach-bytes.ts";
 import type { CodedSide, Wanted } from "./code-module.ts";
 import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
-import { joinBands, planBands, sameEncoding } from "./join-bands.ts";
+import { joinBands, sameEncoding } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
 import {
   candidatesOf,
@@ -68,21 +69,11 @@ export interface RdOptions {
 /** What the caller provides. */
 export interface RdSurroundings {
   readonly executor: Executor;
-  /** Length of the file if its modules have these bands. */
-  fileLength(
-    modules: readonly (ModuleShape & { readonly bands: readonly Band[]; readonly fromParent: boolean })[],
-  ): number;
+  readonly fileLength: FileLength;
   /** Called after each task; may throw to stop. */
   progress(done: number, total: number, name: string): Promise<void>;
 }
 
-/** Allocates for a goal; choices by module and component. */
-type Choose = (goal: Goal) => { choices: Choice[][]; bits: number };
-
-/** Most rounds that correct the budget of an allocation by the size of the file. */
-const FITTING_ROUNDS = 8;
-/** A byte goal is met if at most this share of the vectors' size is left. */
-const SLACK = 0.002;
 /** Most rounds that give the bits of dropped modules to others. */
 const DROPPING_ROUNDS = 4;
 /** Most rounds that approach an error goal; `ERROR_SLACK`: the share of the goal that may be left. */
@@ -218,7 +209,7 @@ export async function quantizeRd(
   const used = startBits(options.starts) + (parents.size > 0 ? 32 * (2 + 8 + modules.length) : 0);
   const encode = async (): Promise<QuantizedModule[]> => {
     if ("maxBytes" in goal)
-      return finish(await approachBytes(subjects, goal.maxBytes, surroundings, choose, code));
+      return finish(await approachBytes(subjects, goal.maxBytes, surroundings.fileLength, choose, code));
     const { choices } = choose({ bits: goal.moduleBits * parameters - used });
     await code(choices);
     return finish(choices);
@@ -293,72 +284,6 @@ function allocateBits(
     choices: subjects.map(({ components }) => choices.slice(at, (at += components.length))),
     bits,
   };
-}
-
-/**
- * Allocates and codes so that the file has at most `maxBytes`. The size is known before coding, unless a scale needs
- * another type than usual and splits a band; then another round saves the excess elsewhere.
- *
- * @throws LqaError USAGE
- */
-async function approachBytes(
-  subjects: readonly Subject[],
-  maxBytes: number,
-  surroundings: RdSurroundings,
-  choose: Choose,
-  code: (choices: readonly Choice[][]) => Promise<void>,
-): Promise<Choice[][]> {
-  for (let goal = maxBytes; ; ) {
-    const choices = chooseForBytes(subjects, goal, surroundings, choose);
-    await code(choices);
-    const over = sizeOf(subjects, choices, surroundings) - maxBytes;
-    if (over <= 0) return choices;
-    goal -= over;
-  }
-}
-
-function sizeOf(
-  subjects: readonly Subject[],
-  choices: readonly Choice[][],
-  { fileLength }: RdSurroundings,
-): number {
-  return fileLength(
-    subjects.map((subject, i) => ({
-      ...shapeOf(subject.module),
-      bands: planBands(subject, choices[i]!),
-      fromParent: subject.survey.left !== undefined,
-    })),
-  );
-}
-
-/** Allocates so that the file is at most, and close to, `maxBytes`. @throws LqaError USAGE */
-function chooseForBytes(
-  subjects: readonly Subject[],
-  maxBytes: number,
-  surroundings: RdSurroundings,
-  choose: Choose,
-): Choice[][] {
-  let budget = 8 * maxBytes;
-  let best: { choices: Choice[][]; bytes: number } | undefined;
-  for (let round = 0; round < FITTING_ROUNDS; round++) {
-    const { choices, bits } = choose({ bits: budget });
-    const bytes = sizeOf(subjects, choices, surroundings);
-    if (bytes <= maxBytes && (best === undefined || bytes > best.bytes)) best = { choices, bytes };
-    if (best !== undefined && maxBytes - best.bytes <= (SLACK * bits) / 8) break;
-    // Index and padding hardly depend on the choices, so one step corrects the excess or the rest.
-    budget = bits + 8 * (maxBytes - bytes);
-  }
-  if (best !== undefined) return best.choices;
-  // The file's size is not quite monotone in the bits: near the smallest size, the floors themselves decide.
-  const floors = choose({ bits: 0 }).choices;
-  const least = sizeOf(subjects, floors, surroundings);
-  if (least <= maxBytes) return floors;
-  return fail(KIND.USAGE, {
-    where: "the size goal",
-    expected: `at least ${least} bytes at this floor`,
-    actual: maxBytes,
-    advice: "Allow more bytes, or choose a lower floor.",
-  });
 }
 
 /**
