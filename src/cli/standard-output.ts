@@ -62,13 +62,16 @@ export async function toStandardOutput(
 ): Promise<number> {
   return await withTemporaryDirectory("lqa-", async (folder) => {
     const path = folder.file(`stdout${ENDINGS[String(args.values.get("to"))] ?? place.ending}`);
+    let report = "";
     try {
-      const reporting = { ...terminal, out: (text: string) => terminal.err(text) };
+      const reporting = { ...terminal, out: (text: string) => void (report += text) };
       const code = await renamed(path, "standard output", reporting, (to) => run(place.with(path), to));
       if (await isDirectory(path))
         fail(KIND.USAGE, { where: place.name, expected: "one file", actual: "a directory" });
       terminal.endProgress();
       await copyOut(path);
+      // The report says what was written, so it waits for that.
+      terminal.err(report);
       return code;
     } catch (error) {
       throw withoutPath(osError(error, path, "write"), path, "standard output");
@@ -116,9 +119,14 @@ function withoutPath(error: unknown, path: string, name: string): unknown {
   return new LqaError(error, { expected, actual, offset, advice, where, cause: error });
 }
 
-/** Resolves when a piece is written, so that a slow reader does not fill memory. */
+/**
+ * Resolves when a piece is written, so that a slow reader does not fill memory. If it cannot be written, the handler of the stream
+ * (`terminal.ts`) says so and ends the process.
+ */
 function written(piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    process.stdout.write(piece, () => resolve());
+    process.stdout.write(piece, (error) => {
+      if (error === undefined || error === null) resolve();
+    });
   });
 }

@@ -7,9 +7,13 @@
  * @module
  */
 import picocolors from "picocolors";
+import * as KIND from "../error-catalogue.ts";
+import { LqaError } from "../errors.ts";
+import { osError } from "../node/files/os-error.ts";
 import { decidesOnSignals } from "./end-signal.ts";
 import { printable, remaining } from "./format.ts";
 import { cutMiddle, type Paper, textWidth } from "./layout.ts";
+import { errorLines } from "./report-error.ts";
 
 /** The streams of one run of the program. `room` and `colors` are those of stdout. */
 export interface Terminal extends Paper {
@@ -33,8 +37,11 @@ export interface Terminal extends Paper {
 export function processTerminal({ verbose = false }: { readonly verbose?: boolean } = {}): Terminal {
   const { stdout, stderr } = process;
   // A process may run the program several times.
-  for (const stream of [stdout, stderr])
-    if (!stream.listeners("error").includes(onStreamError)) stream.on("error", onStreamError);
+  for (const [stream, onError] of [
+    [stdout, onOutputError],
+    [stderr, onReportError],
+  ] as const)
+    if (!stream.listeners("error").includes(onError)) stream.on("error", onError);
   const started = performance.now();
   const pace = progressPace();
   let shownAt = 0;
@@ -145,8 +152,16 @@ function hasColors(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY === true && TERM !== "dumb";
 }
 
-function onStreamError(error: Error & { code?: string }): void {
-  // The reader closed the pipe. Nothing can read a report, and the work is done or useless.
+/** Standard output failed. A closed pipe is the reader's choice; of anything else, people hear on stderr. */
+function onOutputError(error: Error & { code?: string }): void {
   if (error.code === "EPIPE") process.exit();
+  const { actual, advice, cause } = osError(error, "standard output", "write");
+  const told = new LqaError(KIND.IO, { where: "standard output", actual, advice, cause });
+  process.stderr.write(`${errorLines(told, paperOf(process.stderr)).join("\n")}\n`);
   process.exit(2);
+}
+
+/** Standard error failed: nothing is left to say it to. */
+function onReportError(error: Error & { code?: string }): void {
+  process.exit(error.code === "EPIPE" ? undefined : 2);
 }

@@ -10,6 +10,7 @@
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { count, counted, percent, size } from "./format.ts";
+import { codeString, markdownText, shellWord } from "./quote.ts";
 
 /** Facts for a card that are not in the file. */
 export interface CardOptions {
@@ -26,8 +27,8 @@ export interface CardOptions {
 }
 
 const HUB_NAME = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
-/** Every name of a dialect has this form; a file may hold any text. */
-const DIALECT = /^[a-z]{1,32}$/;
+/** Every name of a dialect has this form; a file may hold any text. YAML reads some words as other values than text. */
+const DIALECT = /^(?!(?:null|true|false|yes|no|on|off|y|n)$)[a-z]{1,32}$/;
 
 /** The figures of a file that a card states. */
 export interface CardFacts {
@@ -87,7 +88,7 @@ tags:
 - quantized${dialect === undefined ? "" : `\n- ${dialect}`}
 ---
 
-# ${title}
+# ${markdownText(title)}
 
 A LoRA adapter${base === undefined ? "" : ` of ${base}`}, quantized in the \`.lqa\` format.
 
@@ -98,8 +99,8 @@ ${use(location, address, base)}`;
 
 /** The section on use. */
 function use(location: string, address: string, base: string | undefined): string {
-  const model = `base = AutoModelForCausalLM.from_pretrained("${base ?? "the base model"}")`;
-  const decode = `lqa decode ${location} -o adapter/`;
+  const model = `base = AutoModelForCausalLM.from_pretrained(${codeString(base ?? "the base model")})`;
+  const decode = `lqa decode ${shellWord(location)} -o adapter/`;
   return `## Use it
 
 Python, onto the model that it was trained for:
@@ -109,7 +110,7 @@ import lqa
 from transformers import AutoModelForCausalLM
 
 ${model}
-model = lqa.peft.load(base, "${location}")
+model = lqa.peft.load(base, ${codeString(location)})
 \`\`\`
 
 TypeScript, in Node and in browsers:
@@ -117,7 +118,7 @@ TypeScript, in Node and in browsers:
 \`\`\`ts
 import { open } from "lqa";
 
-const file = await open(new URL("${address}"));
+const file = await open(new URL(${codeString(address)}));
 for await (const { name, multiplier, b, a } of file.decodeAll()) {
   console.log(name, multiplier, b.shape, a.shape); // ΔW = multiplier · B · A
 }

@@ -1,7 +1,7 @@
 /**
  * `lqa push`: one commit with the file and its card, nothing replaced unasked, and a token that goes to the hub alone.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
@@ -207,6 +207,29 @@ test("a card has nothing of a dialect that a file makes up", async () => {
   expect((await (await open(made)).origin())!.dialect).toContain("evil");
   const { code, out } = await run("push", file, "hf://me/new", "--dry-run");
   expect([code, out.includes("- quantized\n---"), out.includes("evil")]).toEqual([0, true, false]);
+});
+
+test("a card quotes the name of a file for each language", async () => {
+  const name = `a"); import os # '$(touch x)\`y\`; <img src=x> [b](javascript:c) *d*.lqa`;
+  const file = join(place, name);
+  writeFileSync(file, bytes);
+  const { code, out } = await run("push", file, "hf://me/new", "--dry-run");
+  expect(code).toBe(0);
+  const location = `hf://me/new/${name}`;
+  // As a program reads it: one string, one word, one line of text without markup.
+  const inPython = /lqa\.peft\.load\(base, (.*)\)$/m.exec(out)![1]!;
+  expect(JSON.parse(inPython)).toBe(location);
+  expect(
+    execFileSync("python3", ["-c", `import sys; sys.stdout.write(${inPython})`], { encoding: "utf8" }),
+  ).toBe(location);
+  expect(new URL(JSON.parse(/new URL\((.*)\)\);$/m.exec(out)![1]!)).protocol).toBe("http:");
+  const inShell = /^lqa decode .* -o adapter\/$/m.exec(out)![0];
+  const words = execFileSync("bash", ["-c", `lqa() { printf '%s\\0' "$@"; }; ${inShell}`], {
+    cwd: temporaryDirectory(),
+    encoding: "utf8",
+  });
+  expect(words.split("\0")).toEqual(["decode", location, "-o", "adapter/", ""]);
+  expect(/^# (.*)$/m.exec(out)![1]).not.toMatch(/(?<!\\)[`*<>[\]()$]/);
 });
 
 test("a card has nothing of a base model that is no name on the hub", async () => {

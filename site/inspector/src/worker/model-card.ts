@@ -5,14 +5,7 @@
  */
 import type { Inspection } from "../../../../src/report/inspection.ts";
 import { factTable } from "../../../../src/report/model-card.ts";
-
-/** A title as text of Markdown, whatever is in it. */
-function plain(text: string): string {
-  return text
-    .slice(0, 200)
-    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, " ")
-    .replace(/[\\`*_{}[\]()<>#+!|~&@]/g, (mark) => `\\${mark}`);
-}
+import { markdownText } from "../../../../src/report/quote.ts";
 
 /**
  * The lines: the figures of the file, and how to open it.
@@ -25,7 +18,7 @@ export function modelCard(
 ): string {
   const name = title.replace(/^.*[/\\]/, "");
   return [
-    `## ${plain(name)}`,
+    `## ${markdownText(name)}`,
     "",
     "A LoRA adapter as an `.lqa` file.",
     "",
