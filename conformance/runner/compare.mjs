@@ -50,6 +50,7 @@ function verdict(run, answer) {
   for (const status of ["crash", "timeout", "skipped"]) {
     if (answer[status] !== undefined) return { status, detail: answer[status] };
   }
+  if (run.judge !== undefined) return run.judge(answer);
   const { exit, document } = answer;
   if (!isObject(document)) return failed(`the answer has no document: ${short(document)}`);
   const outcome = document.valid === true ? "valid" : document.error?.name;

@@ -11,13 +11,14 @@ export class OneShot {
   }
 
   async start() {
-    return { about: { name: this.name }, levels: undefined, operations: ["read"], without: {} };
+    return { about: { name: this.name }, levels: undefined, operations: ["read", "decode"], without: {} };
   }
 
   /** { exit, document }, or { crash } or { timeout } with what happened. */
   async run({ path, hex, level, budget, parents = [] }) {
     const fd = path === undefined ? "pipe" : openSync(path, "r");
-    const options = ["--level", level, "--budget", String(budget)];
+    const options = ["--budget", String(budget)];
+    if (level !== undefined) options.unshift("--level", level);
     for (const parent of parents) options.push("--parent", parent);
     const child = new Child([...this.command, ...options], fd, this.env);
     if (path === undefined) child.process.stdin.end(Buffer.from(hex, "hex"));
