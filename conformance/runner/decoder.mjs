@@ -9,11 +9,10 @@ const ALWAYS = new Set(
   ),
 );
 /** Errors that it must find in what it reads: modules, and the records that modules use. */
-const OF_MODULES = new Set(
-  "INDEX_VECTOR CHUNK_CRC CHUNK_LENGTH_MISMATCH UNSUPPORTED_CODEC".split(" "),
-);
+const OF_MODULES = new Set("INDEX_VECTOR CHUNK_CRC CHUNK_LENGTH_MISMATCH UNSUPPORTED_CODEC".split(" "));
 /** Cases whose error is in a tensor, a section, a parent, or in two places. */
-const ELSEWHERE = /mutations|tensor|section|dimensions|raw-payload|of-no-bytes|damaged-parent|draft|invalid\/order/;
+const ELSEWHERE =
+  /mutations|tensor|section|dimensions|raw-payload|of-no-bytes|damaged-parent|draft|invalid\/order/;
 /** Limits are for readers: a decoder works as long as its caller lets it. */
 const LIMITS = new Set(["CORE_LIMIT", "HARD_LIMIT"]);
 /** What is compared of a module. */
@@ -39,12 +38,14 @@ function judge({ expected, accept, budget }, id, { exit, document }) {
   const failed = (detail) => ({ status: "failed", detail });
   const passed = { status: "passed" };
   if (document === null || typeof document !== "object") return failed("the answer has no document");
-  if (Object.hasOwn(document, "valid")) return failed("a decoder claims no validity, but the document has `valid`");
+  if (Object.hasOwn(document, "valid"))
+    return failed("a decoder claims no validity, but the document has `valid`");
   if (document.decoded === true ? exit !== 0 : !(document.decoded === false && [1, 3, 4].includes(exit)))
     return failed(`exit ${exit} does not fit \`decoded\` ${document.decoded}`);
   const { error } = expected;
   if (error !== undefined) {
-    const must = accept === undefined && (ALWAYS.has(error.name) || (OF_MODULES.has(error.name) && !ELSEWHERE.test(id)));
+    const must =
+      accept === undefined && (ALWAYS.has(error.name) || (OF_MODULES.has(error.name) && !ELSEWHERE.test(id)));
     if (!must) return passed;
     if (document.decoded) return failed(`${error.name} was not noticed`);
     return error.class === "U" && exit !== 3 ? failed(`${error.name} has exit code 3, not ${exit}`) : passed;
@@ -55,8 +56,13 @@ function judge({ expected, accept, budget }, id, { exit, document }) {
     ...(m.sha256 == null ? {} : { sha256: m.sha256 }),
   }));
   const found = expected.modules === undefined ? undefined : difference(wanted, document.modules);
-  if (found !== undefined) return failed(`modules${found.path}: expected ${JSON.stringify(found.expected)}, found ${JSON.stringify(found.actual)}`);
-  for (const [i, { out, inp, kernel0, kernel1, kernel2, rank, experts }] of (expected.modules ?? []).entries()) {
+  if (found !== undefined)
+    return failed(
+      `modules${found.path}: expected ${JSON.stringify(found.expected)}, found ${JSON.stringify(found.actual)}`,
+    );
+  for (const [i, { out, inp, kernel0, kernel1, kernel2, rank, experts }] of (
+    expected.modules ?? []
+  ).entries()) {
     const kernel = [kernel0, kernel1, kernel2].reduce((product, k) => product * (k || 1), 1);
     if (4 * (out + inp * kernel) * rank * experts > budget && document.modules[i].sha256 != null)
       return failed(`module ${i} was decoded above the budget`);

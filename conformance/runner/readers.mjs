@@ -134,7 +134,10 @@ async function c() {
 
 /** The decoders of this repository: what `conformance/run --decoder --all` tests. */
 export async function findDecoders() {
-  return Promise.all([built("Java", "java", "javac"), built("C, lqa_decode.h", "c", process.env.CC || "cc", { args: ["--decoder"] })]);
+  return Promise.all([
+    built("Java", "java", "javac"),
+    built("C, lqa_decode.h", "c", process.env.CC || "cc", { args: ["--decoder"] }),
+  ]);
 }
 
 export async function findReaders() {
