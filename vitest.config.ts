@@ -26,7 +26,6 @@ const SYSTEM = [
   "test/package.test.ts",
   "test/package/types.test.ts",
   "test/serve/soak.test.ts",
-  "test/server/serve.test.ts",
   "test/start/recover.test.ts",
 ];
 

@@ -40,7 +40,6 @@ export const CONTENTS = [
       ["docs/validate.md", "Validation levels"],
       ["docs/http.md", "Reading over HTTP"],
       ["docs/serving.md", "Packed adapters"],
-      ["docs/server.md", "The server"],
       ["docs/inspector.md", "Inspector page"],
       ["docs/chat.md", "A model in the browser"],
       ["docs/size.md", "Size in a bundle"],

@@ -70,8 +70,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "error-list.ts",
   ],
   node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
-  // HTTP over the pool; `lqa serve` is its door.
-  server: ["serve", "core/io", "node", "node/files", "version.ts"],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "error-catalogue-later.ts", "limits.ts", "meter.ts"];

@@ -23,27 +23,6 @@ export const TIMEOUT_OPTION: OptionSpec = {
   help: "Give up on a URL or the hub after this many seconds.",
 };
 
-/** For commands that reach object storage. */
-export const ENDPOINT_OPTION: OptionSpec = {
-  name: "endpoint",
-  type: "text",
-  placeholder: "<url>",
-  defaultText: "$AWS_ENDPOINT_URL, or Amazon's",
-  help: "Address of the object storage; bucket names then go into the path.",
-};
-
-/** For commands that run until they are stopped. */
-export function logOption(help: string): OptionSpec {
-  return {
-    name: "log",
-    type: "text",
-    placeholder: "<format>",
-    values: ["text", "json"],
-    default: "text",
-    help,
-  };
-}
-
 /** For commands that decode `.lqa` files; `parentsOf` of `parents.ts` opens them. */
 export const PARENT_OPTION: OptionSpec = {
   name: "parent",

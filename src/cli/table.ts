@@ -13,7 +13,6 @@ import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, VALIDATE } from "./file-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { REBASE } from "./rebase-spec.ts";
-import { SERVE } from "./serve-spec.ts";
 import {
   FORCE_OPTION,
   JSON_OPTION,
@@ -230,7 +229,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   EXTRACT,
   PUSH,
   EXPLAIN,
-  SERVE,
   COMPLETION,
   MAN,
 ];

@@ -87,7 +87,7 @@ export class Residents {
       where,
       expected: `the file with content id ${id}`,
       actual: "none such in memory, or among the names of parents",
-      advice: "Add the parent to the pool, or name it in `parents` (lqa serve --parent).",
+      advice: "Add the parent to the pool, or name it in `parents`.",
     });
   }
 

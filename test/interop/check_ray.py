@@ -1,7 +1,7 @@
 """The trial of examples/ray/encode.py: a Ray cluster of two nodes on this machine, of which a worker is killed on the way. Afterwards every adapter
 has one file, with the bytes that one process makes, and a second run keeps all of them.
 
-python test/interop/ray.py [--adapters 1000] [--shards 8] [--counts FILE]     after npm run build; needs ray and numpy
+python test/interop/check_ray.py [--adapters 1000] [--shards 8] [--counts FILE]     after npm run build; needs ray and numpy
 """
 
 import argparse
