@@ -22,7 +22,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   explain: ["USAGE"],
   completion: ["bash"],
   man: [],
-  rebase: ["a.lqa", "--onto", "a.lqa", "-o", "child.lqa"],
+  rebase: ["child.lqa", "--parent", "a.lqa", "-o", "alone.lqa"],
 };
 /** These need a server or a queue: what they print goes the same way. */
 const ELSEWHERE = /^(push|serve|extract|fleet .*)$/;
@@ -41,7 +41,9 @@ function full(words: readonly string[], to = ">/dev/full"): { code: number | nul
 describe.skipIf(!existsSync("/dev/full"))("a full device as standard output", () => {
   beforeAll(() => {
     writePeftDirectory(join(place, "adapter"));
-    expect(lqa("encode", join(place, "adapter"), "-o", join(place, "a.lqa")).code).toBe(0);
+    const [parent, child] = [join(place, "a.lqa"), join(place, "child.lqa")];
+    expect(lqa("encode", join(place, "adapter"), "-o", parent).code).toBe(0);
+    expect(lqa("encode", join(place, "adapter"), "--parent", parent, "-o", child).code).toBe(0);
   });
 
   it("is tried with every command", () => {
