@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { temporaryDirectory } from "./helpers/temporary.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -56,6 +57,23 @@ describe("dependencies", () => {
     }
   });
 
+  it("come with their licences, in npm and in the wheel", () => {
+    const { status, stderr } = spawnSync(process.execPath, [".ci/third-party.mjs", "--check"], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const notices = readFileSync(join(root, "THIRD-PARTY-NOTICES.txt"), "utf8");
+    for (const [name, version] of Object.entries<string>(manifest.dependencies))
+      expect(notices).toContain(`\n${name} ${version} (`);
+    // zstd-codec has no licence file, and contains two programs of others.
+    for (const holder of ["Yoshihito Hirakawa", "Facebook, Inc.", "Emscripten authors"])
+      expect(notices).toContain(holder);
+    const python = readFileSync(join(root, "integrations/python/pyproject.toml"), "utf8");
+    expect(python).toContain('license-files = ["gathered/LICENSE", "gathered/THIRD-PARTY-NOTICES.txt"]');
+  });
+
   it("run nothing when they are installed, nor does this package", () => {
     // Of what only this repository uses, esbuild checks its binary, and BullMQ has an optional one chosen.
     expect(locked.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path)).toEqual([
@@ -75,6 +93,45 @@ describe("dependencies", () => {
       // Without a script of that name npm compiles what has this file.
       expect(readdirSync(join(root, path)), path).not.toContain("binding.gyp");
     }
+  });
+});
+
+describe("the workflows", () => {
+  interface Job {
+    readonly permissions?: Readonly<Record<string, string>>;
+    readonly steps: readonly { readonly uses?: string; readonly run?: string }[];
+  }
+  const workflows = readdirSync(join(root, ".github/workflows")).map((name) => `.github/workflows/${name}`);
+  const jobs = workflows.flatMap((name): [string, Job][] =>
+    Object.entries<Job>(parse(readFileSync(join(root, name), "utf8")).jobs).map(([job, made]) => [
+      `${name} ${job}`,
+      made,
+    ]),
+  );
+
+  it("use actions by commit", () => {
+    const used = jobs.flatMap(([, { steps }]) => steps.flatMap(({ uses }) => uses ?? []));
+    expect(used.length).toBeGreaterThan(5);
+    expect(used.filter((uses) => !/^[\w-]+\/[\w-]+@[0-9a-f]{40}$/.test(uses))).toEqual([]);
+  });
+
+  it("install from the lock file, and without scripts where they can publish", () => {
+    const trusted = jobs.filter(([, { permissions }]) => permissions?.["id-token"] === "write");
+    expect(trusted.length).toBeGreaterThan(1);
+    for (const [name, { steps }] of trusted)
+      for (const { run = "" } of steps)
+        if (/npm (ci|i|install)\b|pip install/.test(run))
+          expect(run, name).toMatch(/^npm ci --ignore-scripts$|--require-hashes/);
+  });
+
+  it("build the Python package with versions and hashes that are written down", () => {
+    const lines = readFileSync(join(root, "integrations/python/build-requirements.txt"), "utf8").split("\n");
+    const named = lines.filter((line) => /^\w/.test(line));
+    expect(named.map((line) => line.split("==")[0])).toEqual(
+      expect.arrayContaining(["build", "cffi", "setuptools"]),
+    );
+    expect(named.filter((line) => !/==\S+/.test(line) || !line.endsWith("\\"))).toEqual([]);
+    expect(readFileSync(join(root, "integrations/python/check"), "utf8")).toContain("--require-hashes");
   });
 });
 
@@ -103,6 +160,7 @@ describe("the package", () => {
       "LICENSE",
       "README.md",
       "SECURITY.md",
+      "THIRD-PARTY-NOTICES.txt",
       "package.json",
       "schema/lqa-1.1.fbs",
       "schema/lqa.fbs",

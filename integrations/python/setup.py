@@ -55,7 +55,8 @@ def gather() -> None:
     for path in (*(HERE.parent / "c").glob("*.c"), *(HERE.parent / "c").glob("*.h")):
         copy(path, GATHERED / "native" / path.name)
     copy(REPOSITORY / "spec" / "errors.json", GATHERED / "data" / "errors.json")
-    copy(REPOSITORY / "LICENSE", GATHERED / "LICENSE")
+    for name in ("LICENSE", "THIRD-PARTY-NOTICES.txt"):
+        copy(REPOSITORY / name, GATHERED / name)
     gather_command()
 
 
