@@ -336,6 +336,39 @@ class WithPeft(unittest.TestCase):
             self.assertTrue(torch.equal(lqa.decode(file, torch.float32)[key], tensor), key)
             self.assertTrue(torch.equal(lqa.decode(file, torch.bfloat16)[key], tensor.bfloat16()), key)
 
+    def test_installed_loaders(self) -> None:
+        """PEFT's own functions take a file and a directory of the layout; everything else as before, and nothing before the call."""
+        base, x = self.base(), torch.randint(0, 50, (2, 7))
+        file = self.encoded(base, self.CONFIGS["usual"])
+        directory = self.folder / "layout"
+        directory.mkdir()
+        shutil.copy(file, directory / "adapter_model.lqa")
+        plain = peft.PeftModel.from_pretrained(copy.deepcopy(base), self.folder / "adapter")
+        with self.assertRaises(Exception):
+            peft.PeftModel.from_pretrained(copy.deepcopy(base), str(file))
+        before = {name: vars(peft.PeftModel)[name] for name in ("from_pretrained", "load_adapter")}
+        try:
+            lqa.peft.install()
+            first = vars(peft.PeftModel)["load_adapter"]
+            lqa.peft.install()
+            self.assertIs(vars(peft.PeftModel)["load_adapter"], first)
+            with torch.no_grad():
+                expected = lqa.peft.load(copy.deepcopy(base), file)(x)
+                for source in (file, str(file), directory):
+                    model = peft.PeftModel.from_pretrained(copy.deepcopy(base), source)
+                    self.assertTrue(torch.equal(model(x), expected))
+                    model.load_adapter(source, "second")
+                    model.load_adapter(model_id=str(source), adapter_name="third", is_trainable=True)
+                    model.set_adapter("third")
+                    self.assertTrue(torch.equal(model.eval()(x), expected))
+                with self.assertRaises(lqa.LqaError):
+                    peft.PeftModel.from_pretrained(copy.deepcopy(base), self.folder / "absent.lqa")
+                same = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(self.folder / "adapter"))
+                self.assertTrue(torch.equal(same.eval()(x), plain.eval()(x)))
+        finally:
+            for name, method in before.items():
+                setattr(peft.PeftModel, name, method)
+
     def test_the_examples_of_the_readme(self) -> None:
         base = self.base()
         for name in ("my-adapter", "fr", "de", "it"):

@@ -23,7 +23,7 @@ if not REASON:
     from vllm_standin import LoRAAdapterNotFoundError, LoRARequest, PPMissingLayer
 
     with vllm_standin.installed():
-        from lqa.vllm_lora import PackedWorkerLoRAManager
+        from lqa.vllm_lora import PackedWorkerLoRAManager, pack
         from lqa.vllm_resolver import LqaResolver
 
 SIZES = {"q_proj": 32, "v_proj": 16}
@@ -63,8 +63,9 @@ class Served(unittest.TestCase):
             return types.SimpleNamespace(named_modules=lambda: modules.items())
 
         config = types.SimpleNamespace(lora_dtype=dtype or torch.float32, max_lora_rank=8)
-        manager = PackedWorkerLoRAManager(config)
+        manager = vllm_standin.LRUCacheWorkerLoRAManager(config)
         manager.create_lora_manager(model(), None)
+        pack(manager)
         return manager
 
     def in_slot(self, manager, request, file: Path, dtype=None) -> None:
@@ -170,6 +171,12 @@ class Plugin(Served):
         self.assertEqual(plugin.split_path("x/fr.lqa"), ("x/fr.lqa", None))
         self.assertEqual(plugin.split_path(f"fr.LQA#{pin}"), ("fr.LQA", pin))
         self.assertEqual(plugin.split_path(f"https://h/fr.lqa?sig=1#{pin}"), ("https://h/fr.lqa?sig=1", pin))
+        self.assertEqual(plugin.split_path(f"hf://me/fr#{pin}"), ("hf://me/fr", pin))
+        directory = self.folder / "layout"
+        directory.mkdir()
+        self.assertIsNone(plugin.split_path(str(directory)))
+        (directory / "adapter_model.lqa").write_bytes(b"")
+        self.assertEqual(plugin.split_path(str(directory)), (str(directory), None))
         for other in ("x/fr", "fr.lqa/", "owner/name", f"x#{pin}", "https://h/?a=fr.lqa", "fr.lqa#1"):
             self.assertIsNone(plugin.split_path(other), other)
 
@@ -177,24 +184,48 @@ class Plugin(Served):
         point, = metadata.entry_points(group="vllm.general_plugins", name="lqa")
         self.assertIs(point.load(), plugin.register)
 
-    def test_registers_only_in_the_vllm_that_it_knows(self) -> None:
+    def registered(self):
+        """A manager of a vLLM that has called the plugin, twice as vLLM may, and has not met a file of ours."""
         self.enterContext(vllm_standin.installed())
-        maker = vllm_standin.MODULES[plugin.MAKER]
         stock = vllm_standin.LRUCacheWorkerLoRAManager
-        for _ in range(2):  # vLLM may call it several times
+        self.addCleanup(setattr, stock, "_load_adapter", stock._load_adapter)
+        plugin.register()
+        first = stock._load_adapter
+        plugin.register()
+        self.assertIs(stock._load_adapter, first)
+        manager = stock(types.SimpleNamespace(lora_dtype=torch.float32, max_lora_rank=8))
+        manager.create_lora_manager(types.SimpleNamespace(named_modules=lambda: [(f"layers.{i}.qkv_proj", types.SimpleNamespace(
+            input_size=24, output_size=48, output_sizes=list(SIZES.values()))) for i in range(3)]), None)
+        return manager
+
+    def test_the_manager_changes_at_the_first_file_of_ours(self) -> None:
+        manager, file = self.registered(), self.encoded("fr")
+        self.assertEqual(manager._load_adapter(LoRARequest("d", 1, "/adapters/d")), "directory /adapters/d")
+        self.assertIs(type(manager), vllm_standin.LRUCacheWorkerLoRAManager)
+        with self.assertRaises(lqa.LqaError):
+            (self.folder / "bad.lqa").write_bytes(b"x")
+            manager.add_adapter(LoRARequest("bad", 2, str(self.folder / "bad.lqa")))
+        self.in_slot(manager, LoRARequest("fr", 3, str(file)), file)
+        self.assertIs(type(manager), PackedWorkerLoRAManager)
+        self.assertEqual(manager._load_adapter(LoRARequest("d", 1, "/adapters/d")), "directory /adapters/d")
+
+    def test_a_vllm_that_it_does_not_know(self) -> None:
+        """Directories load as before; a file of ours ends with what differs, and with what to do."""
+        manager, file = self.registered(), self.encoded("fr")
+        request = LoRARequest("fr", 1, str(file))
+        with mock.patch.object(vllm_standin.LRUCacheLoRAModelManager, "activate_adapter", lambda self, lora_id, slot: None), \
+                self.assertRaisesRegex(lqa.LqaError, r"MISSING_PACKAGE.*vLLM 0\.32\.0.*takes \(self, lora_id, slot\).*lqa decode --portable"):
+            manager._load_adapter(request)
+        manager.__class__ = type("Other", (vllm_standin.LRUCacheWorkerLoRAManager,), {})
+        with self.assertRaisesRegex(lqa.LqaError, "managed by .*Other"):
+            manager._load_adapter(request)
+        self.assertEqual(manager._load_adapter(LoRARequest("d", 1, "/adapters/d")), "directory /adapters/d")
+        # What is optional may be new.
+        with mock.patch.object(vllm_standin.LRUCacheLoRAModelManager, "activate_adapter", lambda self, lora_id, slot=None: None):
+            self.assertEqual(plugin.unknown(), [])
+        self.assertIn("is absent", plugin.unknown({"vllm.lora.nothing:Absent": ()})[0])
+        with mock.patch.dict("sys.modules", {"vllm.lora.worker_manager": types.ModuleType("other")}), self.assertLogs("vllm.lqa", "ERROR"):
             plugin.register()
-            self.assertIs(maker.LRUCacheWorkerLoRAManager, PackedWorkerLoRAManager)
-        maker.LRUCacheWorkerLoRAManager = stock
-        with mock.patch.object(vllm_standin.LRUCacheWorkerLoRAManager, "_load_adapter", lambda self, lora_request, slot: None), \
-                self.assertLogs("vllm.lqa", "ERROR") as logs:
-            plugin.register()
-        self.assertIs(maker.LRUCacheWorkerLoRAManager, stock)
-        self.assertIn("_load_adapter takes (self, lora_request, slot), not (self, lora_request)", logs.output[0])
-        maker.LRUCacheWorkerLoRAManager = object
-        with self.assertLogs("vllm.lqa", "ERROR") as logs:
-            plugin.register()
-        self.assertIn("does not make LRUCacheWorkerLoRAManager", logs.output[0])
-        self.assertIn("is absent", plugin.unknown({"vllm.lora.nothing:Absent": ""})[0])
 
     def test_resolver(self) -> None:
         file = self.encoded("fr")

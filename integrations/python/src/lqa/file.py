@@ -373,7 +373,7 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
     """Opens a file and checks everything that needs no payload.
 
     Args:
-        source: a path; bytes; a file object; an `http://` or `https://` address; `hf://owner/name[@revision][/path]`.
+        source: a path, also of a directory with `adapter_model.lqa`; bytes; a file object; an `http://` or `https://` address; `hf://owner/name[@revision][/path]`.
             Of a server that gives ranges, the index is read, and what is used later; every part is
             proven against the digests of the file, and these against `file_id`, if you give it.
         max_bytes: most bytes that are read. Default 1 GiB.

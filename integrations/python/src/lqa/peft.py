@@ -17,7 +17,14 @@ from .file import open_whole as open_file
 from .packed import PackedLora
 from .source import Source
 
-__all__ = ["PackedLora", "load", "swap"]
+__all__ = ["PackedLora", "install", "load", "swap"]
+
+
+def install() -> None:
+    """See `lqa.loaders.install`."""
+    from .loaders import install
+
+    install()
 
 
 def load(model: Any, source: Source | LqaFile, adapter_name: str = "default", *, is_trainable: bool = False) -> Any:

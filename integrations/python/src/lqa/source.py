@@ -9,6 +9,7 @@ import os
 import stat
 from os import PathLike, fspath
 from typing import IO, Any, NamedTuple, Union
+from urllib.parse import urlsplit
 
 from . import hub
 from .errors import LqaError
@@ -18,7 +19,18 @@ from .web import is_address, open_address, read_address
 Source = Union[str, PathLike[str], bytes, bytearray, memoryview, IO[bytes]]
 
 MAX_BYTES = 1 << 30
+# In a directory, beside adapter_config.json: docs/layout.md.
+LAYOUT = "adapter_model.lqa"
 PIECE = 1 << 20
+
+
+def is_lqa(place: Any) -> bool:
+    """Whether a path, an address or a name means an `.lqa` file, for programs that take others too: it ends with `.lqa`, is a directory
+    of this layout, or begins with `hf://`. Reads nothing."""
+    if not isinstance(place, (str, PathLike)) or not isinstance(path := fspath(place), str):
+        return False
+    name = urlsplit(path).path if is_address(path) else path
+    return hub.is_hub(path) or name.lower().endswith(".lqa") or os.path.isfile(os.path.join(path, LAYOUT))
 
 
 class Opened(NamedTuple):
@@ -52,7 +64,7 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
     """All bytes of `source`, which the caller cannot change any more.
 
     Args:
-        source: a path; bytes; a file object opened for bytes, read from its position; `http://` or `https://`;
+        source: a path, also of a directory with `adapter_model.lqa`; bytes; a file object opened for bytes, read from its position; `http://` or `https://`;
             `hf://owner/name[@revision][/path]`.
         max_bytes: most bytes that are read. Default 1 GiB.
         timeout: seconds that reading from an address may take altogether. Default: no limit, as long as bytes arrive.
@@ -88,6 +100,12 @@ def _bounded(data: bytes, size: int, max_bytes: int, where: str) -> bytes:
 
 def _read_path(path: Any, max_bytes: int) -> bytes:
     where = f'"{path}"'
+    if os.path.isdir(path):
+        inside = os.path.join(path, LAYOUT)
+        if not os.path.isfile(inside):
+            raise LqaError("NOT_FOUND", where=where, expected=f"a file, or a directory with {LAYOUT}",
+                           advice="Give the path of an .lqa file. To make one of an adapter's directory, run lqa encode.")
+        path = inside
     try:
         with open(path, "rb") as stream:
             status = os.fstat(stream.fileno())

@@ -84,15 +84,15 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
         if lora_model.loras or not isinstance(lora_model, PackedLoRAModel):
             super()._create_merged_loras_inplace(lora_model)
 
-    def activate_adapter(self, lora_id: int) -> bool:
+    def activate_adapter(self, lora_id: int, *rest: Any, **options: Any) -> bool:
         model = self._registered_adapters.get(lora_id)
         if lora_id in self._active_adapters or not isinstance(model, PackedLoRAModel):
-            return super().activate_adapter(lora_id)
+            return super().activate_adapter(lora_id, *rest, **options)
         try:
             model.loras = model.adapter.decode(self.lora_config.lora_dtype)
             if model.loras:
                 self._create_merged_loras_inplace(model)
-            return super().activate_adapter(lora_id)
+            return super().activate_adapter(lora_id, *rest, **options)
         finally:
             model.loras = {}
 
@@ -100,27 +100,25 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
 class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
     """Loads `.lqa` files; leaves directories to vLLM."""
 
-    _manager_cls = PackedLoRAModelManager
-
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__(*args, **keywords)
+    def prepare(self) -> None:
+        """Of a manager that vLLM has made; see `pack`."""
         self._kept: OrderedDict[tuple[int, str], PackedAdapter] = OrderedDict()
         self._most = int(os.environ.get(KEPT_BYTES) or DEFAULT_KEPT_BYTES)
         self._names: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}  # most adapters have the same layers
         self._sizes: dict[str, tuple[int, int]] | None = None
         self._elsewhere: tuple[str, ...] = ()
 
-    def _apply_adapters(self, lora_requests: set[LoRARequest]) -> None:
+    def _apply_adapters(self, lora_requests: set[LoRARequest], *rest: Any, **options: Any) -> None:
         # vLLM leaves load_inplace in the request that stands for the name, and would load again at each step.
         requests = {copy.copy(each) for each in lora_requests if each}
         for each in requests:
             each.load_inplace = each.load_inplace and split_path(each.lora_path) is None
-        super()._apply_adapters(requests)
+        super()._apply_adapters(requests, *rest, **options)
 
-    def _load_adapter(self, lora_request: LoRARequest) -> LoRAModel:
+    def _load_adapter(self, lora_request: LoRARequest, *rest: Any, **options: Any) -> LoRAModel:
         parts = split_path(lora_request.lora_path)
         if parts is None:
-            return super()._load_adapter(lora_request)
+            return super()._load_adapter(lora_request, *rest, **options)
         key = lora_request.lora_int_id, lora_request.lora_path
         adapter = None if lora_request.load_inplace else self._kept.get(key)
         if adapter is None:
@@ -174,7 +172,8 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         """
         manager = self._adapter_manager
         mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
-        mapper = mapper and mapper.get_rename_mapper()
+        # vLLM 0.28 calls it otherwise.
+        mapper = mapper and (mapper.get_rename_mapper() if hasattr(mapper, "get_rename_mapper") else mapper.get_unstacked_mapper())
         if self._sizes is None:
             self._sizes = layer_sizes(manager)
             self._elsewhere = tuple(f"{name}." for name, layer in manager.model.named_modules() if isinstance(layer, PPMissingLayer))
@@ -191,6 +190,13 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
                 raise LqaError("BASE_SHAPE", where=where, expected=str([module.out, module.in_]), found=str(list(self._sizes[layer])))
             found.append(layer)
         return tuple(found)
+
+
+def pack(manager: LRUCacheWorkerLoRAManager) -> None:
+    """Makes the manager of a worker one that also takes `.lqa` files. The adapters that it has stay as they are."""
+    manager._adapter_manager.__class__ = PackedLoRAModelManager
+    manager.__class__ = PackedWorkerLoRAManager
+    manager.prepare()
 
 
 def layer_sizes(manager: LRUCacheLoRAModelManager) -> dict[str, tuple[int, int]]:
