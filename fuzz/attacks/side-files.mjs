@@ -108,6 +108,32 @@ export const CONFIGURATIONS = [
     code: 1,
     make: peft(() => `"trainable_token_indices":[${mebibyte(String)},5]`),
   },
+  {
+    name: "modules that PEFT imports",
+    tries: "to run code of the program that loads the result",
+    words: ["convert", ADAPTER, "out"],
+    first: "valid",
+    code: 0,
+    make: peft(
+      () => '"megatron_core":"evil","auto_mapping":{"base_model_class":"x","parent_library":"evil"}',
+    ),
+  },
+  {
+    name: "a rank of 200 million",
+    tries: "6.8 GB in PEFT for a target that the file does not have",
+    words: ["convert", ADAPTER, "out"],
+    first: "valid",
+    code: 0,
+    make: peft(() => '"rank_pattern":{"elsewhere":200000000}'),
+  },
+  {
+    name: "layers of `(a|a)*b`",
+    tries: "a search without end in Python",
+    words: ["convert", ADAPTER, "out"],
+    first: "valid",
+    code: 0,
+    make: peft(() => '"exclude_modules":"(a|a)*b"'),
+  },
 ].map((one) => ({
   ...{ words: ["encode", ADAPTER, "-o", "out.lqa"], first: "BUDGET", code: 4, seconds: 3, file: ADAPTER },
   ...{ group: "Configurations", ...one },

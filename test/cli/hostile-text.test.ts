@@ -49,6 +49,19 @@ describe.each(["text", "JSON"])("as %s", (form) => {
   });
 });
 
+it("has no such characters in a SARIF log", () => {
+  const { out, err } = lqaIn(
+    { cwd: place },
+    "validate",
+    "--sarif",
+    "a.lqa",
+    `b${HOSTILE}.lqa`,
+    `absent${HOSTILE}.lqa`,
+  );
+  expect(out).toContain("absent");
+  expect(STEERING.exec(`${out}${err}`)?.[0]).toBeUndefined();
+});
+
 it("has the text itself behind the escapes of a JSON document", () => {
   const { meta, modules } = lqa("inspect", "--modules", "--json", path("a.lqa")).json<{
     meta: unknown;
