@@ -234,6 +234,10 @@ def main() -> None:
     try:
         program = _program()
     except LqaError as error:
+        from .commands import COMMANDS, main as without_node
+
+        if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
+            raise SystemExit(without_node(sys.argv[1:])) from None
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     if os.name == "posix":

