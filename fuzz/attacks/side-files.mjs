@@ -127,7 +127,7 @@ export const CONFIGURATIONS = [
     make: peft(() => '"rank_pattern":{"elsewhere":200000000}'),
   },
   {
-    name: "layers of `(a|a)*b`",
+    name: "layers whose pattern is slow",
     tries: "a search without end in Python",
     words: ["convert", ADAPTER, "out"],
     first: "valid",
