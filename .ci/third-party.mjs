@@ -5,21 +5,31 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const target = join(root, "THIRD-PARTY-NOTICES.txt");
-const read = (...path) => readFileSync(join(root, ...path), "utf8").replaceAll("\r\n", "\n").trim();
+const read = (...path) =>
+  readFileSync(join(root, ...path), "utf8")
+    .replaceAll("\r\n", "\n")
+    .trim();
 
 /** Packages without a licence file, and what they contain of others: the texts of their repositories. */
 const TEXTS = {
   "zstd-codec": [
     ["zstd-codec (github.com/yoshihitoh/zstd-codec, LICENSE)", "zstd-codec.txt"],
     ["Zstandard 1.3.6, compiled into it (github.com/facebook/zstd, LICENSE)", "zstd.txt"],
-    ["The runtime of Emscripten, compiled into it (github.com/emscripten-core/emscripten, LICENSE)", "emscripten.txt"],
+    [
+      "The runtime of Emscripten, compiled into it (github.com/emscripten-core/emscripten, LICENSE)",
+      "emscripten.txt",
+    ],
   ],
 };
 
 function textsOf(name) {
-  if (name in TEXTS) return TEXTS[name].map(([title, file]) => `${title}:\n\n${read(".ci/third-party", file)}`);
-  const files = readdirSync(join(root, "node_modules", name)).filter((file) => /^(licen[cs]e|notice)/i.test(file));
-  if (files.length === 0) throw new Error(`${name} has no licence file: add the text of its repository to .ci/third-party/`);
+  if (name in TEXTS)
+    return TEXTS[name].map(([title, file]) => `${title}:\n\n${read(".ci/third-party", file)}`);
+  const files = readdirSync(join(root, "node_modules", name)).filter((file) =>
+    /^(licen[cs]e|notice)/i.test(file),
+  );
+  if (files.length === 0)
+    throw new Error(`${name} has no licence file: add the text of its repository to .ci/third-party/`);
   return files.sort().map((file) => read("node_modules", name, file));
 }
 

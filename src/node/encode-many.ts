@@ -46,7 +46,7 @@ export type EncodeManyOptions = QuantizeOptions &
     readonly onProgress?: ((done: number, total: number, item: EncodedItem) => void) | undefined;
   };
 
-/** Number of adapters in progress where files come from, or go to, a server: it is asked for the next while one is encoded. */
+/** Number of adapters in progress where files come from, or go to, a server: the next one is fetched while one is encoded. */
 const LANES = 3;
 
 /**

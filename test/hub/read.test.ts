@@ -295,7 +295,7 @@ describe("what changes or breaks on the way", () => {
       const { fileId } = await honest.storedIds();
 
       hub.damage = () => Buffer.from(other);
-      // Whoever reads the whole file, and whoever knows the id, notices.
+      // Readers of the whole file notice, and callers that know the id.
       await expect(readLocation("hf://me/liar")).rejects.toMatchObject({ kind: "HTTP_RESPONSE" });
       expect(await run("validate", "hf://me/liar")).toMatchObject({ code: 2 });
       const source = await openRemoteFile("hf://me/liar");
@@ -303,7 +303,7 @@ describe("what changes or breaks on the way", () => {
         kind: whole ? "HTTP_RESPONSE" : "WRONG_FILE",
       });
       if (whole) return await expect(open(source)).rejects.toMatchObject({ kind: "HTTP_RESPONSE" });
-      // Whoever reads ranges reads one file, and is told who vouches for it.
+      // A reader of ranges reads one file, and the result names who vouches for it.
       const lie = await open(source);
       expect(lie.vouchedBy).toBe("server");
       expect((await lie.storedIds()).fileId).not.toBe(fileId);

@@ -42,7 +42,7 @@ describe.skipIf(program === undefined)("object storage", { timeout: 120_000 }, a
     await store.close();
   });
 
-  it("lists everything over many pages, and stops when it is told to", async () => {
+  it("lists everything over many pages, and stops when the caller aborts", async () => {
     const keys = ["list/b-/x", "list/b/a", "list/b.x", "list/é", "list/😀"];
     const many = Array.from({ length: 2500 }, (_, i) => `list/many/${String(i).padStart(5, "0")}`);
     for (const key of [...keys, ...many]) make(key);
