@@ -56,22 +56,6 @@ export async function isDirectory(path: string): Promise<boolean> {
   }
 }
 
-/**
- * A text that changes when a file is replaced or written to: device, inode, size and modification time. Undefined if there is
- * no file.
- *
- * @throws LqaError IO
- */
-export async function fileState(path: string): Promise<string | undefined> {
-  try {
-    const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
-    return `${dev} ${ino} ${size} ${mtimeNs}`;
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return undefined;
-    throw osError(error, path, "read");
-  }
-}
-
 /** Names in a directory, in no order. @throws LqaError NOT_FOUND, IO */
 export async function namesIn(folder: string): Promise<string[]> {
   try {
