@@ -42,14 +42,14 @@ ADAPTERS = {
     "rslora-r8": Young(8, ATTENTION, 3e-4, 30, rslora=True),
     "all-r16": Young(16, EVERY, 5e-4, 36, alpha=32),
     "qv-r8": Young(8, ("q_proj", "v_proj"), 3e-4, 60, alpha=32),
-    "dora-r8": Young(8, ("q_proj", "v_proj"), 2e-4, 40, dora=True),
+    "dora-r8": Young(8, ("q_proj", "v_proj"), 2e-4, 30, dora=True),
     "v-r64": Young(64, ("v_proj",), 2e-4, 40, alpha=64),
     "qv-r4": Young(4, ("q_proj", "v_proj"), 1e-3, 100),
     "qv-r8-long": Young(8, ("q_proj", "v_proj"), 3e-4, 300, alpha=32),
 }
 TASK, SEED, ITEMS, WARMUP = "number-words", 42, 4, 5
 BITS = ("0.5", "1.0", "1.5")
-SCORED = 64
+SCORED = 24
 FOLDER, PATH = lm.WORK / "young", lm.RESULTS / "young.jsonl"
 
 
@@ -187,7 +187,8 @@ def show() -> None:
             continue
         low, high = interval(line["items"], none["items"])
         figures = f"{none['bytes']}, {line['bytes']} | {none['kl']:.3g} | {line['kl'] / none['kl']:.2f} | {low:.2f}–{high:.2f}"
-        print(f"| {line['name']} | {line['moved']:.1%} | {line['label']}, {line['start']} | {line['bits']} | {figures} |")
+        moved = "" if line["moved"] is None else f"{line['moved']:.1%}"
+        print(f"| {line['name']} | {moved} | {line['label']}, {line['start']} | {line['bits']} | {figures} |")
 
 
 def main() -> None:

@@ -118,8 +118,8 @@ function manyLines(
   const shown = listed ? items.slice(0, SHOWN) : [];
   const rows = shown.map((item) => {
     if (item.state !== "encoded") return [printable(item.input), item.state, "", "", "", ""];
-    const { dialect, inputBytes, outputBytes, averageBits, relativeError } = item.result;
-    const bits = `${averageBits.toFixed(3)} bits`;
+    const { dialect, inputBytes, outputBytes, bitsPerParameter, relativeError } = item.result;
+    const bits = bitsPerParameter.toFixed(2);
     return [
       printable(item.input),
       dialect,
@@ -134,7 +134,7 @@ function manyLines(
     { title: "dialect" },
     { title: "size", right: true },
     { title: "encoded", right: true },
-    { title: "counted", right: true, narrow: "omit" },
+    { title: "bits per weight", right: true, narrow: "omit" },
     { title: "error", right: true },
   ] as const;
   const explained = listed ? failed.slice(0, SHOWN) : [];

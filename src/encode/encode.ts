@@ -26,10 +26,10 @@ import {
   parameterCount,
   shapeOf,
 } from "../model/adapter.ts";
-import type { Calibration, Tuning } from "../model/calibration.ts";
+import type { Calibration } from "../model/calibration.ts";
 import { type Parents, parentsOf } from "./parents.ts";
 import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
-import { changedAnswers, estimateDivergence } from "./quantize/answers.ts";
+import { estimateDivergence, type Outlook, outlookOf } from "./quantize/answers.ts";
 import {
   type QuantizeOptions,
   type QuantizeSettings,
@@ -50,6 +50,7 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
+import { startUsed, tunedResult, type UsedStart } from "./results.ts";
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
@@ -121,6 +122,8 @@ export interface EncodeReport {
    * task results better than `relativeError` (docs/results.md); its scale depends on the base model.
    */
   readonly errorEnergy: number;
+  /** ‖ΔW‖² over all modules, multipliers included: 0 if the adapter changes nothing. */
+  readonly energy: number;
   /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter is weaker. */
   readonly gain: number;
   /**
@@ -135,23 +138,25 @@ export interface EncodeReport {
   /** Lost share of the modules' output energy, over the modules with moments; absent if none has any. */
   readonly outputError?: number;
   /**
-   * Estimated Kullback-Leibler divergence of the model's next tokens from those with the original adapter, in nats per
-   * token; absent for models other than language decoders, and for a tuned encoding.
+   * Compares encodings of one adapter: estimated Kullback-Leibler divergence of the model's next tokens from those with the original
+   * adapter. Absent for models other than language decoders, and for a tuned encoding. Its scale is off by up to 295 times from
+   * the weights, and 14 times from a calibration: people need `outlook`.
    */
   readonly divergence?: number;
   /**
    * The source of `divergence`: sensitivities of the calibration, for texts like those that it used, or only the
-   * weights. Nine of ten estimates were off by a factor below its `ESTIMATE_FACTOR`.
+   * weights.
    */
   readonly divergenceFrom?: "calibration" | "weights";
-  /** Estimated share of the adapter's right answers that change: {@link changedAnswers} of `divergence`. */
-  readonly changedAnswers?: number;
+  /** What should happen to the model's answers; present with `divergence`. */
+  readonly outlook?: Outlook;
   /** Number of plain tensors; `tensorBytes`: their stored size. */
   readonly tensors: number;
   readonly tensorBytes: number;
   readonly tensorPolicy: TensorPolicy;
   /** The effect of rounding them to F16; absent with another policy. */
   readonly narrowed?: NarrowedTensors;
+  readonly start?: UsedStart;
   /** The parent that the file needs: its hexadecimal content id, and the number of modules stored as differences from it. */
   readonly parent?: { readonly contentId: string; readonly modules: number };
   readonly modules: readonly ModuleReport[];
@@ -260,6 +265,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     const parent = children === 0 ? undefined : { contentId: parents!.id, modules: children };
     return {
       ...{ quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) },
+      start: startUsed(packed("factors")),
       // The content id that the tuning was made for.
       untuned: untuned.length === 0 ? undefined : toHex(writer.prepare(untuned).contentId()),
     };
@@ -283,14 +289,21 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       : (total.outputError ?? total.relativeError);
   };
   const tuning = weighted ? options.calibration?.tuning : undefined;
-  const { quantized, qualities, total, parent, file, bytes } =
+  const { quantized, qualities, total, parent, start, file, bytes } =
     tuning === undefined
       ? results.reduce((x, y) => (cost(y) < cost(x) ? y : x))
       : tunedResult(results, tuning);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   // The estimate does not cover what was trained.
   const divergence =
-    options.calibration?.tuning === undefined ? estimateDivergence(items, qualities) : undefined;
+    options.calibration?.tuning === undefined
+      ? estimateDivergence(
+          items,
+          qualities,
+          adapter.tensors.map(({ name }) => name),
+        )
+      : undefined;
+  const divergenceFrom = total.divergence === undefined ? "weights" : "calibration";
   return {
     bytes,
     report: {
@@ -302,6 +315,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       relativeError: total.relativeError,
       snrDb: total.snrDb,
       errorEnergy: total.errorEnergy,
+      energy: total.energy,
       gain: total.gain,
       restoredError: restoredError(qualities),
       droppedModules: qualities.filter(({ relativeError }) => relativeError >= DROPPED_ERROR).length,
@@ -309,14 +323,15 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
       ...(divergence !== undefined && {
         divergence,
-        divergenceFrom: total.divergence === undefined ? "weights" : "calibration",
-        changedAnswers: changedAnswers(divergence),
+        divergenceFrom,
+        outlook: outlookOf(divergence, divergenceFrom, total.relativeError),
       }),
       tensors: adapter.tensors.length,
       tensorBytes: file.tensorBytes,
       tensorPolicy: policy,
       ...(narrowed === undefined ? {} : { narrowed }),
       ...(parent && { parent }),
+      ...(start && { start }),
       modules: file.modules.map(({ bytes: size }, i) => {
         const {
           energy: _energy,
@@ -330,26 +345,6 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       }),
     },
   };
-}
-
-/**
- * The encoding that a tuning was trained for: in another one it would silently increase the error.
- *
- * @throws LqaError SOURCE_IMPORTANCE
- */
-function tunedResult<R extends { readonly untuned: string | undefined }>(
-  results: readonly R[],
-  { contentId }: Tuning,
-): R {
-  return (
-    results.find(({ untuned }) => untuned === undefined || untuned === contentId) ??
-    fail(KIND.SOURCE_IMPORTANCE, {
-      where: "gains of the calibration file",
-      expected: `gains that were trained for this encoding, of content ${results.map(({ untuned }) => untuned).join(" or ")}`,
-      actual: contentId,
-      advice: "Encode with the options that lqa tune was run with.",
-    })
-  );
 }
 
 /** Reports progress, stops if the caller aborted, and lets the event loop run now and then. */

@@ -30,7 +30,7 @@ export {
   type ModuleReport,
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
-export { changedAnswers, ESTIMATE_FACTOR, RISKY_CHANGE } from "./quantize/answers.ts";
+export type { Outlook } from "./quantize/answers.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { Refine } from "./quantize/loraquant.ts";
 export type { ParentFactors } from "./quantize/parent/align.ts";
@@ -66,4 +66,5 @@ export {
 } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { HRule } from "./quantize/variant.ts";
+export type { UsedStart } from "./results.ts";
 export type { StartChoice } from "./start/starts.ts";

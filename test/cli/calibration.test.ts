@@ -62,7 +62,7 @@ describe("lqa encode --calibration", () => {
 
   it("says so in words", () => {
     const words = ["encode", adapter, "-o", place("b.lqa"), "--profile", "loraquant", "--variant", "2@0.8"];
-    const run = lqa(...words, "--calibration", moments);
+    const run = lqa(...words, "--calibration", moments, "--verbose");
     expect(run.out).toMatch(
       /output error {2}[\d.]+ % of the energy of the outputs lost, by moments of the inputs/,
     );
@@ -89,10 +89,7 @@ describe("lqa encode --calibration", () => {
     const sensitivities = place("sensitivities.safetensors");
     writeFileSync(sensitivities, safetensors(new Map(figures)));
     const run = lqa("encode", single, "-o", place("g.lqa"), "--calibration", sensitivities);
-    expect(run.out).toMatch(
-      /about [\d.]+ % of the right ones should change \([\d.e-]+ nats per token: by the calibration, within 3\.5× for 9 of 10 measured\)/,
-    );
-    expect(readFileSync("docs/guide/choosing-bits.md", "utf8")).toContain("within 3.5 times for nine of ten");
+    expect(run.out).toMatch(/answers +\D+\(by the calibration\)/);
   });
 
   it("only measures if it is asked not to weigh", () => {

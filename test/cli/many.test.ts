@@ -135,10 +135,10 @@ describe("lqa encode --out-dir", () => {
     const { out, code } = run("adapters/**");
     expect(code).toBe(3);
     expect(out).toMatch(/^out: 0 adapters encoded, 6 kept \([\d.]+ KiB\), 1 failed$/m);
-    expect(out).toMatch(/^ +adapter +dialect +size +encoded +counted +error$/m);
+    expect(out).toMatch(/^ +adapter +dialect +size +encoded +bits per weight +error$/m);
     expect(out).toMatch(/^adapters\/styles\/broken\.safetensors: LQA-U/m);
     expect(run("adapters/llm/*", "--force").out).toMatch(
-      /^ +adapters\/llm\/one +peft +[\d.]+ KiB +[\d.]+ KiB +[\d.]+ bits +[\d.]+ %$/m,
+      /^ +adapters\/llm\/one +peft +[\d.]+ KiB +[\d.]+ KiB +[\d.]+ +[\d.]+ %$/m,
     );
   });
 

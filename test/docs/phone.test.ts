@@ -3,7 +3,7 @@
  * the registry, and the address of the page is a name without https, as addresses of a home network are.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 // @ts-expect-error: plain JavaScript
@@ -57,10 +57,7 @@ describe("from a PEFT adapter to a phone", { timeout: 180_000 }, () => {
     runCommands(setUp!.code.replace("npm install lqa-repository/lqa-0.1.0.tgz vite\n", ""), folder);
     const report = runCommands(encode!.code, folder);
     for (const line of said!.code.trim().split("\n")) expect(report).toContain(line);
-    const [, changed] = /([\d.]+ %) of the right ones should change/.exec(report)!;
-    expect(readFileSync(join(root, "docs/guide/phone.md"), "utf8")).toContain(
-      `${changed} of the right answers should change`,
-    );
+    expect(report).toMatch(/answers +(very likely|may change|expect)/);
     expect(runCommands(look!.code, folder)).toMatch(/SmolLM2-135M-Instruct[\s\S]*valid/);
     writeFileSync(join(folder, "apply.mjs"), program!.code);
     printed = runCommands(runIt!.code, folder).trim();

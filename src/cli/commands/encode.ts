@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ESTIMATE_FACTOR, RISKY_CHANGE, resolveOptions } from "../../encode/index.ts";
+import { type Outlook, resolveOptions } from "../../encode/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { WEIGHTS_ENDING } from "../../node/files/adapter-names.ts";
@@ -59,7 +59,13 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   // If the file itself goes to stdout, the report must not follow it into the same pipe.
   const print = /^\/dev\/(stdout|fd\/1)$/.test(output) ? terminal.err : terminal.out;
   if (args.values.has("json")) print(jsonText(encodeJson(result)));
-  else print(`${summary(input, output, result, asked.parent !== undefined, terminal)}\n`);
+  else {
+    const wanted = {
+      parent: asked.parent !== undefined,
+      start: asked.start !== undefined && asked.start !== "none",
+    };
+    print(`${summary(input, output, result, wanted, terminal)}\n`);
+  }
   return 0;
 }
 
@@ -105,25 +111,23 @@ function calibrationText({ calibration }: EncodedFile): string | undefined {
   return `${counted(matched, "module")}${without}, from ${printable(file)}${unused}`;
 }
 
-/** The estimated share of answers that change, and how certain it is. */
-function answersText({ changedAnswers, divergence, divergenceFrom }: EncodedFile): string | undefined {
-  if (changedAnswers === undefined || divergence === undefined) return undefined;
-  const nats = `${divergence.toPrecision(2)} nats per token`;
+/** What should happen to the answers, in words. */
+const OUTLOOKS: Readonly<Record<Outlook, string>> = {
+  same: "very likely the same",
+  try: "may change a little: try it on your task",
+  changes: "expect changes: use a higher --quality or more --bits",
+};
+
+function answersText({ outlook, divergenceFrom }: EncodedFile): string | undefined {
+  if (outlook === undefined) return undefined;
   const source = divergenceFrom === "calibration" ? "by the calibration" : "a guess from the weights";
-  const sure = `within ${ESTIMATE_FACTOR[divergenceFrom ?? "weights"]}× for 9 of 10 measured`;
-  return `about ${percent(changedAnswers)} of the right ones should change (${nats}: ${source}, ${sure})`;
+  return `${OUTLOOKS[outlook]} (${source})`;
 }
 
-/** Compares the estimate with what adapters lost in the benchmarks. */
-function riskLines({ changedAnswers, settings }: EncodedFile, paper: Paper): string[] {
-  if (changedAnswers === undefined || changedAnswers < RISKY_CHANGE) return [];
-  const advice =
-    settings.profile === "rd" ? "a higher --quality or more --bits" : "more bits, or --profile rd";
-  return note(
-    "warning",
-    `about ${percent(changedAnswers)} of the right answers should change (docs/results.md): test this adapter on its task, or use ${advice}.`,
-    paper,
-  );
+function startText({ start, modules }: EncodedFile, asked: boolean): string | undefined {
+  if (start === undefined) return asked ? "none found that pays" : undefined;
+  const seed = start.seed === undefined ? "states of a generator" : `seed ${start.seed}`;
+  return `${seed}, for ${start.modules} of ${counted(modules.length, "module")}`;
 }
 
 /** Names the modules that lost most of their energy. */
@@ -138,21 +142,57 @@ function weakLines({ droppedModules, weakModules, modules, settings }: EncodedFi
   );
 }
 
+/** What the options asked for, as far as the summary says what came of it. */
+interface Asked {
+  readonly parent: boolean;
+  readonly start: boolean;
+}
+
+/** A few lines for people, and the rest with `--verbose`. */
 function summary(
   input: string,
   output: string,
   result: EncodedFile,
-  parentGiven: boolean,
+  asked: Asked,
   terminal: Terminal,
 ): string {
-  const { inputBytes, outputBytes, modules, outputError } = result;
+  const { inputBytes, outputBytes, energy } = result;
+  const bits = `${result.bitsPerParameter.toFixed(2)} bits per weight`;
   const rows: Fact[] = [
-    ["size", `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller`],
-    ["parameters", `${count(result.parameters)} in ${counted(modules.length, "module")}`],
     [
-      "bits",
-      `${result.bitsPerParameter.toFixed(3)} per parameter on disk, ${result.averageBits.toFixed(3)} as the LoRAQuant paper counts`,
+      "size",
+      `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller, ${bits}`,
     ],
+    ["answers", energy === 0 ? undefined : answersText(result)],
+    ["start", startText(result, asked.start)],
+    ["time", duration(result.seconds)],
+    ["next", `lqa inspect ${printable(output)}, or lqa encode --verbose for details`],
+    ...(terminal.verbose ? details(result) : []),
+  ];
+  return [
+    ...title(printable(output), `written from ${printable(input)}`, terminal),
+    ...facts(rows, terminal),
+    ...result.notes.flatMap((text) => note("note", printable(text), terminal)),
+    ...(energy === 0
+      ? note(
+          "warning",
+          "this adapter does nothing: the product of its factors is zero in every module.",
+          terminal,
+        )
+      : []),
+    ...(asked.parent && result.parent === undefined
+      ? note("note", "the parent does not help at this goal: the file holds the adapter whole.", terminal)
+      : []),
+    ...weakLines(result, terminal),
+    ...(terminal.verbose ? worstLines(result, terminal) : []),
+  ].join("\n");
+}
+
+/** Facts for `--verbose`. */
+function details(result: EncodedFile): Fact[] {
+  const { modules, outputError } = result;
+  return [
+    ["parameters", `${count(result.parameters)} in ${counted(modules.length, "module")}`],
     [
       "error",
       `${percent(result.relativeError)} of the energy of ΔW lost, ‖ΔW − ΔŴ‖² ${result.errorEnergy.toPrecision(3)}, SNR ${decibels(result.snrDb)}, gain ${result.gain.toFixed(3)}`,
@@ -164,41 +204,31 @@ function summary(
         ? undefined
         : `${percent(outputError)} of the energy of the outputs lost, by moments of the inputs`,
     ],
-    ["answers", answersText(result)],
     ["calibration", calibrationText(result)],
     ["tensors", result.tensors === 0 ? undefined : tensorsText(result)],
     ["base digest", result.baseDigest],
     ["parent", parentText(result)],
     ["encoding", settingsText(result.settings)],
-    ["time", duration(result.seconds)],
   ];
-  const lines = [
-    ...title(printable(output), `written from ${printable(input)}`, terminal),
-    ...facts(rows, terminal),
-    ...result.notes.flatMap((text) => note("note", printable(text), terminal)),
-    ...(parentGiven && result.parent === undefined
-      ? note("note", "the parent does not help at this goal: the file holds the adapter whole.", terminal)
-      : []),
-    ...riskLines(result, terminal),
-    ...weakLines(result, terminal),
-  ];
+}
+
+/** The modules that lost the largest share of their energy. */
+function worstLines({ modules }: EncodedFile, terminal: Terminal): string[] {
   const worst = [...modules].sort((x, y) => y.relativeError - x.relativeError).slice(0, WORST);
-  if (modules.length > 1 && worst[0]!.relativeError > 0) {
-    const rows = worst.map((m) => [
-      printable(m.name),
-      String(m.rank),
-      m.averageBits.toFixed(2),
-      percent(m.relativeError),
-      bandsText(m.bands),
-    ]);
-    const columns: Column[] = [
-      { title: "module", narrow: "cut" },
-      { title: "rank", right: true },
-      { title: "bits", right: true },
-      { title: "error", right: true },
-      { title: "bands", narrow: "wrap" },
-    ];
-    lines.push("", ...title("largest error", "", terminal), ...table(columns, rows, terminal));
-  }
-  return lines.join("\n");
+  if (modules.length < 2 || worst[0]!.relativeError === 0) return [];
+  const rows = worst.map((m) => [
+    printable(m.name),
+    String(m.rank),
+    m.averageBits.toFixed(2),
+    percent(m.relativeError),
+    bandsText(m.bands),
+  ]);
+  const columns: Column[] = [
+    { title: "module", narrow: "cut" },
+    { title: "rank", right: true },
+    { title: "bits", right: true },
+    { title: "error", right: true },
+    { title: "bands", narrow: "wrap" },
+  ];
+  return ["", ...title("largest error", "", terminal), ...table(columns, rows, terminal)];
 }

@@ -35,7 +35,7 @@ class Encoded:
         parameters: weights of all modules.
         average_bits: bits per weight, plain tensors not counted.
         relative_error: share of the energy of ΔW that is lost.
-        changed_answers: share of the adapter's right answers that should change, an estimate; None unless the model is a decoder of language.
+        outlook: what should happen to the model's answers, a guess: "same", "try" or "changes"; None unless the model is a decoder of language.
         file_id, content_id: of the file.
         report: everything `lqa encode --json` says.
     """
@@ -46,7 +46,7 @@ class Encoded:
     parameters: int
     average_bits: float
     relative_error: float | None
-    changed_answers: float | None
+    outlook: Literal["same", "try", "changes"] | None
     file_id: str
     content_id: str
     report: Mapping[str, Any] = field(repr=False)
@@ -87,7 +87,7 @@ def encode(source: str | PathLike[str], target: str | PathLike[str], *,
     path = Path(os.path.abspath(fspath(target)))
     report = run("encode", place_of(source), f"--output={path}", *words, timeout=timeout)
     return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
-                   report["relativeError"], report["changedAnswers"], report["fileId"], report["contentId"], report)
+                   report["relativeError"], report["outlook"], report["fileId"], report["contentId"], report)
 
 
 def place_of(source: str | PathLike[str]) -> str:

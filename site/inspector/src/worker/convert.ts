@@ -10,10 +10,8 @@ import { type Adapter, open } from "../../../../src/core/index.ts";
 import {
   type EncodeOptions,
   type EncodeReport,
-  ESTIMATE_FACTOR,
   encodeAdapter,
   type QualityName,
-  RISKY_CHANGE,
 } from "../../../../src/encode/index.ts";
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
@@ -71,21 +69,26 @@ export async function encode(
   };
 }
 
+/** What should happen to the answers, in words. */
+const OUTLOOKS = {
+  same: "very likely the same",
+  try: "may change a little: try it on your task",
+  changes: "expect changes: more bits, or a higher quality, help",
+} as const;
+
 function encoded(report: EncodeReport, before: number, after: number, fileId: string, seconds: number): Html {
   return html`${facts([
     ["Size", `${size(after)}, ${ratio(before, after)} smaller than its source of ${size(before)}`],
     ["Bits per weight", report.bitsPerParameter.toFixed(3)],
     ["Energy of ΔW lost", `${percent(report.relativeError)} (SNR ${decibels(report.snrDb)})`],
     [
-      "Right answers that should change",
-      report.changedAnswers === undefined
-        ? undefined
-        : `about ${percent(report.changedAnswers)}, a guess from the weights: within ${ESTIMATE_FACTOR}× for 9 of 10 measured language-model adapters`,
+      "Answers",
+      report.outlook === undefined ? undefined : `${OUTLOOKS[report.outlook]} (a guess from the weights)`,
     ],
     ["Modules", counted(report.modules.length, "module")],
     ["File id", html`<code>${fileId}</code>`],
     ["Time", `${seconds.toFixed(1)} s`],
-  ])}${(report.changedAnswers ?? 0) >= RISKY_CHANGE ? html`<p class="warn">Some answers should change. Test the adapter on its task; more bits, or a higher quality, help.</p>` : undefined}${report.weakModules > 0 ? html`<p class="warn">${counted(report.weakModules, "module")} lost over half of their energy, ${count(report.droppedModules)} of them everything. More bits, or a higher quality, help.</p>` : undefined}`;
+  ])}${report.weakModules > 0 ? html`<p class="warn">${counted(report.weakModules, "module")} lost over half of their energy, ${count(report.droppedModules)} of them everything. More bits, or a higher quality, help.</p>` : undefined}`;
 }
 
 /** Writes an adapter in a dialect. @throws LqaError as `writeAdapter`; the first error of an `.lqa` file */

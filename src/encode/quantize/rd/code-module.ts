@@ -9,6 +9,7 @@ import { CODERS, type Coded } from "../coders.ts";
 import { restVectors } from "../parent/rest-vectors.ts";
 import type { Lost } from "./allocate.ts";
 import type { Manner } from "./code-trellis.ts";
+import { MOST_STRETCH, timesScales } from "./gain.ts";
 import { metricsOf } from "./noise-shaping.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
 import { countedRest } from "./rests.ts";
@@ -67,8 +68,15 @@ export function codeModule(
     const { bits, mix, share } = started;
     const encoding = { ...coded.encoding, mix: bits };
     const lost = share * distortion;
-    return { encoding, planes: coded.planes, mix, distortion: lost, counted: countedRest(lost), spread };
+    const planes = number === 0 ? coded.planes : atFullLength(coded, distortion);
+    return { encoding, planes, mix, distortion: lost, counted: countedRest(lost), spread };
   });
+}
+
+/** The planes of a rest as long as it was: what training changed is neither weaker nor stronger than before. */
+function atFullLength({ encoding, planes }: Coded, distortion: number): Planes[] {
+  const factor = Math.min(1 / (1 - distortion), MOST_STRETCH);
+  return planes.map((own) => ({ ...own, scales: timesScales(encoding, own, [factor]) }));
 }
 
 function vectorsOf(work: TaskWork, cores: readonly Svd[]): Pick<ModuleVectors, "components" | "weights"> {

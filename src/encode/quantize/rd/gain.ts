@@ -154,7 +154,7 @@ export function stretchComponents(
 }
 
 /** The scales of the vectors of a band, each multiplied by its vector's factor. */
-function timesScales(encoding: Encoding, { scales }: Planes, factors: readonly number[]): Uint8Array {
+export function timesScales(encoding: Encoding, { scales }: Planes, factors: readonly number[]): Uint8Array {
   const { scale: type, table, largest: own } = lower(encoding);
   if (type === undefined) return scales;
   // One bound for codes of any width.
