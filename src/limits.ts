@@ -65,6 +65,9 @@ export const STARTS: Limit = { quantity: "states of a start", device: 16, core: 
 /** Spec clause 14, rank of a module with a start. Stops thousands of multiplications for each weight that two bytes declare, and sums beyond 32 bits. */
 export const STARTED_RANK: Limit = { quantity: "rank of a module with a start", device: 256, core: 256, hard: 256 };
 
+/** Spec clause 14, operations of a start for each byte of its module's chunk. Stops a chunk of a few bytes whose weights are sums over any number of draws. */
+export const START_WORK: Limit = { quantity: "operations of a start for each byte of its module's chunk", device: 4096, core: 16384, hard: 1048576 };
+
 /** Spec clause 14, parents one behind the other. Stops a small file that makes a reader decode any number of files for each weight. */
 export const GENERATIONS: Limit = { quantity: "parents one behind the other", device: 1, core: 4, hard: 16 };
 

@@ -162,7 +162,6 @@ describe("the package", () => {
       "SECURITY.md",
       "THIRD-PARTY-NOTICES.txt",
       "package.json",
-      "schema/lqa-1.1.fbs",
       "schema/lqa.fbs",
       "schema/lqa.ksy",
       "schema/validate.schema.json",

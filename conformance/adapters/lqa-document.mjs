@@ -193,13 +193,22 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
   const hashOf = ({ buffer, byteOffset, byteLength }) =>
     toHex(sha256(new Uint8Array(buffer, byteOffset, byteLength)));
 
-  /** SHA-256 of both factors, as f32 and f16; `decode` takes options of the library. */
+  /** SHA-256 of both factors, as f32 and f16; null for one of sums that f16 cannot hold. `decode` takes options of the library. */
   function factorHashes(decode) {
-    const of = (type) => {
-      const { b, a } = decode({ layout: "component", type, budgetBytes: Number.MAX_SAFE_INTEGER });
-      return { b: hashOf(b.data), a: hashOf(a.data) };
-    };
-    return { f32: of("f32"), f16: of("f16") };
+    const more = { layout: "component", budgetBytes: Number.MAX_SAFE_INTEGER };
+    const { b, a } = decode({ ...more, type: "f32" });
+    const f32 = { b: hashOf(b.data), a: hashOf(a.data) };
+    const into = { b: new Uint16Array(b.data.length), a: new Uint16Array(a.data.length) };
+    let f16 = true;
+    try {
+      decode({ ...more, type: "f16", into });
+    } catch (error) {
+      if (!library.isLqaError(error, "NONFINITE_VALUE")) throw error;
+      f16 = false;
+    }
+    const fits = (bits) => f16 || bits.every((half) => (half & 0x7c00) !== 0x7c00);
+    const hashed = (bits) => (fits(bits) ? hashOf(bits) : null);
+    return { f32, f16: { b: hashed(into.b), a: hashed(into.a) } };
   }
 
   /** The same; null where the parent is missing. */

@@ -29,7 +29,7 @@ const encoding = (over) => ({
   element: 0,
   scale: 0,
   bits: 0,
-  reserved: 0,
+  mixture: 0,
   group_exponent: 0,
   table: 0,
   rotation: 0,
@@ -46,8 +46,8 @@ export const trellis = (table = 4, { rotation = 0 } = {}) =>
   encoding({ codec: TRELLIS, table, scale: BF16, rotation });
 
 /** How the mixture of vectors of A′ with this encoding is stored (8.8.2). */
-export const mixtureOf = ({ reserved }) =>
-  reserved === 0 ? zero() : affine(reserved, { group: 0, scale: BF16 });
+export const mixtureOf = ({ mixture }) =>
+  mixture === 0 ? zero() : affine(mixture, { group: 0, scale: BF16 });
 
 /** Bits of a code, or of a step. */
 const codeBits = (e) =>
@@ -156,9 +156,9 @@ export function decode(e, f, components, n) {
 }
 
 /** 8.8.4: the vectors of A′ of these rests; `draws` are [rank][n]. */
-function begun(rests, { reserved }, mix, n, draws) {
+function begun(rests, { mixture }, mix, n, draws) {
   const rank = draws.length / n;
-  const e = affine(reserved, { group: 0, scale: BF16 });
+  const e = affine(mixture, { group: 0, scale: BF16 });
   return rests.map((word, at) => {
     const [c, i] = [Math.floor(at / n), at % n];
     const factors = integers(e, mix, c, rank);
@@ -206,7 +206,7 @@ export function factorWords(bands, factors, factor, n, start) {
   return factors.map((expert, x) =>
     bands.map((band, b) => {
       const rests = decode(band[factor], expert[b][factor], band.components, n);
-      return factor === "a" && band.a.reserved > 0 ? begun(rests, band.a, expert[b].mix, n, start(x)) : rests;
+      return factor === "a" && band.a.mixture > 0 ? begun(rests, band.a, expert[b].mix, n, start(x)) : rests;
     }),
   );
 }
@@ -220,11 +220,17 @@ export function addWords(rest, parent) {
   );
 }
 
-/** SHA-256 of the words of all experts, as f32 and as f16. */
-export function wordHashes(experts) {
+/**
+ * SHA-256 of the words of all experts, as f32 and as f16.
+ *
+ * @param summed whether they are sums with draws or a parent (8.8.4, 8.9.3): then f16 is null if it cannot hold one
+ */
+export function wordHashes(experts, summed) {
   const words = experts.flat();
+  const halves = words.map((w) => Array.from(w, narrow));
+  const infinite = summed && halves.some((w) => w.some((bits) => (bits & 0x7c00) === 0x7c00));
   return {
     f32: Buffer.from(sha256(...words.map((w) => u32(...w)))).toString("hex"),
-    f16: Buffer.from(sha256(...words.map((w) => u16(...Array.from(w, narrow))))).toString("hex"),
+    f16: infinite ? null : Buffer.from(sha256(...halves.map((w) => u16(...w)))).toString("hex"),
   };
 }

@@ -184,7 +184,9 @@ function wordsOf(model, m, factor) {
 /** What a reader reports about a valid file from level `values` on (conformance/PROTOCOL.md). `hashes` false: too large; `alone`: its parent is not given. */
 export function twinOf(model, written, documents = {}, hashes = true, alone = false) {
   const factors = (m) => {
-    const [b, a] = [wordHashes(wordsOf(model, m, "b")), wordHashes(wordsOf(model, m, "a"))];
+    const child = m.parentModule !== undefined;
+    const b = wordHashes(wordsOf(model, m, "b"), child);
+    const a = wordHashes(wordsOf(model, m, "a"), child || m.position !== undefined);
     return { f32: { b: b.f32, a: a.f32 }, f16: { b: b.f16, a: a.f16 } };
   };
   const without = ({ suffix: _, ...record }) => record;

@@ -22,7 +22,7 @@ const ENCODING_FIELDS = [
   "element",
   "scale",
   "bits",
-  "reserved",
+  "mixture",
   "group_exponent",
   "table",
   "rotation",
@@ -162,11 +162,11 @@ function requiredBits({ encodings, types, tensors, modules }) {
       [...roles].some((role) => role !== 3 && role !== 6),
     ) +
     bit(
-      7,
-      encodings.some((e) => e.reserved > 0),
+      5,
+      encodings.some((e) => e.mixture > 0),
     ) +
     bit(
-      9,
+      6,
       modules.some((m) => m.parentModule !== undefined),
     )
   );
@@ -272,7 +272,7 @@ export function writeFile(model, lies = {}) {
   const fields = {
     magic: MAGIC,
     major: 1,
-    minor: Number(model.start !== undefined || model.parent !== undefined),
+    minor: 0,
     required: requiredBits(model),
     readonly: 0,
     compatible: 0,

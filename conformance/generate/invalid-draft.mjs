@@ -20,7 +20,7 @@ export function invalidDraft(suite) {
   );
   const encoding = (name, stored, fields) =>
     add(name, "ENCODING_PARAMETER", only({ bands: [band(stored)] }), set("encodings", 0, fields), ["6.4"]);
-  encoding("affine-that-says-it-has-zero-points", affine(), { reserved: 1 });
+  encoding("affine-that-says-it-has-zero-points", affine(), { mixture: 1 });
   encoding("affine-f32-scale", affine(), { scale: 1 });
   encoding("sign-f32-scale", sign(), { scale: 1 });
   encoding("trellis-f32-scale", trellis(), { scale: 1 });
@@ -28,6 +28,15 @@ export function invalidDraft(suite) {
   for (const exponent of [4, 7, 10])
     encoding(`trellis-groups-of-${2 ** exponent}`, trellis(), { group_exponent: exponent });
   encoding("trellis-rotated-with-groups", trellis(4, { rotation: 1 }), { group_exponent: 6 });
+  // START and PARENT in drafts of November 2026, which called themselves version 1.1.
+  for (const [name, bit] of Object.entries({ start: 7, parent: 9 }))
+    add(
+      `${name}-of-version-1-1`,
+      "UNSUPPORTED_FEATURE",
+      only({}),
+      prologue((p) => ({ minor: 1, required: p.required + 2 ** bit })),
+      ["5.3"],
+    );
   add(
     "affine-without-zero-points",
     "CHUNK_LENGTH_MISMATCH",

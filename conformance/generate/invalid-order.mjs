@@ -53,10 +53,10 @@ const CHAINS = {
     "structure",
     [
       ["count", "counts", prologue({ tensors: 9 })],
-      ["codec", "encoding-codec", set("encodings", 0, { codec: 9 })],
+      ["codec", "encoding-codec", set("encodings", 0, { codec: 224 })],
       ["second-encoding", "encoding-parameter", set("encodings", 1, { bits: 1 })],
       ["band", "band-components", set("bands", 0, { components: 0 })],
-      ["type", "type-role", set("types", 0, { role: 9 })],
+      ["type", "type-role", set("types", 0, { role: 224 })],
       ["module", "module-reserved", set("modules", 0, { reserved: 9 })],
       ["tensor", "tensor-axis", set("tensors", 0, { axis: 1 })],
       ["dimensions", "dimensions-used", records((v) => void v.dimensions.push(1))],
@@ -79,7 +79,7 @@ const CHAINS = {
   encoding: [
     "structure",
     [
-      ["table", "encoding-codec", set("encodings", 0, { codec: 4, table: 9 })],
+      ["table", "encoding-codec", set("encodings", 0, { codec: 4, table: 224 })],
       ["scale", "encoding-parameter", set("encodings", 0, { scale: 9 })],
       [
         "equal",
@@ -108,15 +108,15 @@ const CHAINS = {
   type: [
     "structure",
     [
-      ["role", "type-role", set("types", 0, { role: 9 })],
-      ["layout", "type-role", set("types", 0, { base_layout: 2 })],
-      ["rule", "type-role", set("types", 0, { rule: 4 })],
+      ["role", "type-role", set("types", 0, { role: 224 })],
+      ["layout", "type-role", set("types", 0, { base_layout: 224 })],
+      ["rule", "type-role", set("types", 0, { rule: 224 })],
       ["reserved", "type-reserved", set("types", 0, { reserved: 1 })],
       ["zero", "type-zero", set("types", 0, { experts: 0 })],
       ["kernel", "type-shape", set("types", 0, { kernel0: 1 })],
       ["limit", "type-limits", set("types", 0, { out: 2 ** 25 + 1 })],
       ["multiplier", "type-multiplier", set("types", 0, { multiplier: Number.NaN })],
-      ["second-role", "type-role", set("types", 1, { role: 9 })],
+      ["second-role", "type-role", set("types", 1, { role: 224 })],
     ],
   ],
   module: [
@@ -155,7 +155,7 @@ const CHAINS = {
           v.names[2] = 1;
         }),
       ],
-      ["role", "tensor-role", set("tensors", 0, { role: 9 })],
+      ["role", "tensor-role", set("tensors", 0, { role: 224 })],
       ["element", "tensor-element", set("tensors", 0, { element: 0 })],
       ["dimensions", "tensor-dimensions", set("tensors", 0, { dimensions: 9 })],
       ["axis", "tensor-axis", set("tensors", 0, { axis: 2 })],

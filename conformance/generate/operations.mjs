@@ -65,7 +65,7 @@ function streams(suite) {
     "count/a-module-left-out",
     "encoding/affine-bits-9",
     "plan/empty",
-    "type/role-5",
+    "type/role-224",
     "name/heap-a-byte-left",
     "name/order-descending",
     "module/length-one-more",
@@ -224,7 +224,7 @@ function ranges(suite) {
   add("broken-index", "invalid/range/index", ["m0"], "INDEX_CRC");
   add("a-file-below-64-kib", "valid/layout/everything", ["layers.10.conv"]);
   add("experts-and-trellis", "valid/layout/everything", ["moe"]);
-  add("children", "valid/parent/modules", ["a", "c"]);
+  add("children", "valid/parent/modules", ["b", "c"]);
   // An index that ends just before, at, and behind the first 65,536 bytes.
   const names = (last) =>
     Array.from({ length: 131 }, (_, i) =>

@@ -1,8 +1,8 @@
-// valid/parent, invalid/parent: files that hold what differs from a parent (spec clause 8.9, version 1.1).
-import { patched } from "./bytes.mjs";
+// valid/parent, invalid/parent: files that hold what differs from a parent (spec clause 8.9).
+import { concat, patched, u8, zeros } from "./bytes.mjs";
 import { affine, raw, sign, trellis, zero } from "./codecs.mjs";
 import { band, module, tensor, twoBands } from "./compose.mjs";
-import { prologue, records, set } from "./lies.mjs";
+import { payload, prologue, records, set, whole } from "./lies.mjs";
 
 const CLAUSES = ["8.9", "8.9.1", "8.9.2", "8.9.3", "8.9.4"];
 const SEED = [1, 42];
@@ -92,9 +92,19 @@ function valid(suite) {
       [0x3f800000, 0x3f800001, 0xc0490fdb, 0x00800000],
       [0xbf800000, 0xbf800000, 0x40490fdb, 0x80800000],
     ],
-    infinite: [
-      [0x7f7fffff, 0xff7fffff, 0x7f7fffff, 0x7f000000],
-      [0x7f7fffff, 0xff7fffff, 0x73000000, 0x7f000000],
+    // Half a unit in the last place of the largest number, less one bit: rounded down.
+    largest: [
+      [0x7f7fffff, 0xff7fffff, 0x7f7fffff, 0x7effffff],
+      [0x72ffffff, 0xf2ffffff, 0xff7fffff, 0x7effffff],
+    ],
+    // 65519.996 and 65520: the second is infinite as f16.
+    "as-f16-finite": [
+      [0x47000000, 0xc7000000, 0x477fefff, 0x47000000],
+      [0x46ffdffe, 0xc6ffdffe, 0, 0x46000000],
+    ],
+    "as-f16-infinite": [
+      [0x47000000, 0x3f800000, 0x3f800000, 0x3f800000],
+      [0x46ffe000, 0, 0, 0],
     ],
   };
   for (const [name, [parent, rest]] of Object.entries(pairs)) {
@@ -129,14 +139,12 @@ function valid(suite) {
     "root-start",
     {
       start: SEED,
-      modules: [
-        module({ position: 7, bands: [band(affine(2), { ...sign(), reserved: 4 }, 2)], experts: 2, in: 33 }),
-      ],
+      modules: [module({ position: 7, bands: [band(affine(2), { ...sign(), mixture: 4 }, 2)], in: 33 })],
     },
-    { features: ["start", "experts"] },
+    { features: ["start"] },
   );
-  of("root-start", "start", [child({ bands: [band(sign(), affine(3), 3)], experts: 2, in: 33 })], {
-    features: ["start", "experts"],
+  of("root-start", "start", [child({ bands: [band(sign(), affine(3), 3)], in: 33 })], {
+    features: ["start"],
   });
   root("root-modules", {
     modules: [
@@ -150,10 +158,10 @@ function valid(suite) {
     "root-modules",
     "modules",
     [
-      child({ name: "a", parentModule: 2 }),
       module({ name: "b", bands: plain }),
       child({ name: "c", parentModule: 1, in: 33 }),
       child({ name: "d", parentModule: 2, bands: [band(zero(), zero(), 2)] }),
+      module({ name: "e", bands: plain }),
     ],
     { tensors: [tensor({ name: "u", role: "bias" })] },
   );
@@ -163,6 +171,7 @@ function valid(suite) {
   of(chain[4], chain[5], [child()], { given: [] });
   of("child", "generation-2-of-files-in-order", [child()], { given: ["child", "root"] });
   of("child", "generation-2-without-the-first", [child()], { given: ["child"], alone: true });
+  of("root", "files-that-are-not-needed", [child()], { given: ["root-affine", "child", "root"] });
   suite.again("valid/parent/file-that-is-not-needed", "valid/parent/root", {
     parents: ["valid/parent/child.lqa"],
   });
@@ -171,22 +180,35 @@ function valid(suite) {
 function invalid(suite) {
   const { invalid: add, fileOf } = families(suite);
   const one = [child()];
-  const bit = (p) => ({ required: p.required - 512 });
+  const bit = (p) => ({ required: p.required - 64 });
   const change = (how) => records(how);
   add(
     "root",
-    "start-too",
+    "both-bits",
     "FEATURE_BITS",
     one,
-    prologue((p) => ({ required: p.required + 128 })),
+    prologue((p) => ({ required: p.required + 32 })),
   );
+  add(
+    "root",
+    "both-bits-before-reserved-bytes",
+    "FEATURE_BITS",
+    one,
+    prologue((p) => ({ required: p.required + 32, reserved: patched(zeros(7), 3, 1) })),
+  );
+  add("root-modules", "numbers-equal", "RECORD_REFERENCE", [child(), child({ name: "r" })]);
+  add("root-modules", "numbers-descending", "RECORD_REFERENCE", [
+    child({ parentModule: 2 }),
+    module({ name: "r" }),
+    child({ name: "s", parentModule: 1 }),
+  ]);
   add("root", "no-bit", "CONTENT_ID", one, prologue(bit), { level: "integrity", clauses: ["8.9", "8.9.4"] });
   add(
     "root",
     "bit-without-a-child",
     "FEATURE_BITS",
     [module()],
-    prologue((p) => ({ required: p.required + 512 })),
+    prologue((p) => ({ required: p.required + 64 })),
   );
   add(
     "root",
@@ -247,7 +269,7 @@ function invalid(suite) {
     "content-without-the-parent",
     "CONTENT_ID",
     [child(), module({ name: "r" })],
-    set("parent_modules", 1, 1),
+    set("parent_modules", 1, 2),
     { level: "integrity", clauses: ["8.9.4"] },
   );
 
@@ -317,6 +339,123 @@ function invalid(suite) {
     given: ["invalid/parent/damaged-parent.lqa"],
     clauses: ["8.9.2"],
   });
+  refused("none-of-several", "root", one, {
+    given: ["invalid/parent/damaged-parent.lqa", fileOf("root-affine"), fileOf("root-sign")],
+    clauses: ["8.9.2"],
+  });
+  // Files before the parent that are broken, or state its content id: they are passed over.
+  const liars = [
+    "invalid/parent/false-content-id.lqa",
+    "invalid/prologue/cut-after-32.lqa",
+    "invalid/parent/damaged-parent.lqa",
+  ];
+  suite.valid(
+    "valid/parent/files-that-are-not-valid",
+    { parent: suite.built.get("valid/parent/root"), modules: one },
+    { features: ["parent"], clauses: CLAUSES, parents: [...liars, fileOf("root")] },
+  );
+
+  // The parent is looked up behind the index: before chunks, and before the length of the file.
+  const wrong = { ...given("root-affine"), clauses: ["8.9.2", "15.2"] };
+  refused(
+    "another-file-before-trailing-bytes",
+    "root",
+    one,
+    wrong,
+    whole((file) => concat(file, u8(0))),
+  );
+  refused(
+    "another-file-before-missing-bytes",
+    "root",
+    one,
+    wrong,
+    whole((file) => file.subarray(0, -1)),
+  );
+  refused("another-file-before-a-chunk", "root", one, wrong, {
+    chunks: (chunks) => void (chunks[0].crc = zeros(4)),
+  });
+  refused(
+    "another-file-before-unused-bits",
+    "root",
+    [child({ bands: [band(sign())], out: 9 })],
+    wrong,
+    payload(0, (bytes) => patched(bytes, 1, bytes[1] | 0x80)),
+  );
+  refused(
+    "another-file-before-a-scale",
+    "root",
+    [child({ bands: [band(sign())], numbers: () => ({ scales: () => 0x7c00 }) })],
+    wrong,
+  );
+  refused("number-beyond-before-a-chunk", "root", [child({ parentModule: 1 })], given("root"), {
+    chunks: (chunks) => void (chunks[0].crc = zeros(4)),
+  });
+  suite.invalid(
+    "invalid/layout/padding-behind-the-index-before-the-parent",
+    "PADDING_NONZERO",
+    { alignment: 64, parent: suite.built.get("valid/parent/root"), modules: one },
+    {
+      lies: { chunks: (_, gap) => void (gap[0] = 1) },
+      parents: [fileOf("root-affine")],
+      features: ["parent"],
+      clauses: ["15.2"],
+    },
+  );
+
+  // Sums that f32 cannot hold: the parent's largest numbers, and half a unit in the last place.
+  const raws = (word, factors = "ba") => ({
+    bands: [band(raw(F32))],
+    numbers: (_, __, factor) => ({
+      raw: (_, i) => (factors.includes(factor) && i === 2 ? word : 0x3f800000),
+    }),
+  });
+  suite.valid("valid/parent/root-huge", { modules: [module(raws(0x7f7fffff))] }, { clauses: CLAUSES });
+  suite.valid(
+    "valid/parent/root-huge-negative",
+    { modules: [module(raws(0xff7fffff))] },
+    { clauses: CLAUSES },
+  );
+  const infinite = (name, parent, modules, about = {}, lies = {}) =>
+    add(parent, `infinite-${name}`, "NONFINITE_VALUE", modules, lies, {
+      level: "values",
+      clauses: ["8.9.3"],
+      given: [fileOf(parent)],
+      ...about,
+    });
+  infinite("rounded-to-even", "root-huge", [child(raws(0x73000000))]);
+  infinite("in-b", "root-huge", [child(raws(0x7f7fffff, "b"))]);
+  infinite("in-a", "root-huge", [child(raws(0x7f7fffff, "a"))]);
+  infinite("negative", "root-huge-negative", [child(raws(0xff7fffff))]);
+  infinite(
+    "before-the-next-chunk",
+    "root-huge",
+    [child(raws(0x73000000)), module({ name: "r" })],
+    { shallower: "CHUNK_CRC" },
+    {
+      chunks: (chunks) => void (chunks[1].crc = zeros(4)),
+    },
+  );
+  infinite(
+    "before-digests",
+    "root-huge",
+    [child(raws(0x73000000))],
+    { shallower: "SPAN_DIGEST" },
+    {
+      digests: (list) => void (list[1] = zeros(32)),
+    },
+  );
+  infinite("before-codes-that-are-not-canonical", "root-huge", [
+    child({
+      bands: [band(raw(F32)), band(sign())],
+      numbers: (_, b, factor) =>
+        b === 1 ? { scales: () => 0, codes: () => 1 } : raws(0x73000000).numbers(_, b, factor),
+    }),
+  ]);
+  suite.valid(
+    "valid/parent/infinite-without-its-parent",
+    { parent: suite.built.get("valid/parent/root-huge"), modules: [child(raws(0x73000000))] },
+    { features: ["parent"], clauses: CLAUSES, alone: true },
+  );
 }
 
 export function parents(suite) {

@@ -28,6 +28,7 @@
 #define LIMIT_META 16777216u, 1048576u
 #define LIMIT_STARTED 65536u, 4096u
 #define LIMIT_STARTED_RANK 256u, 256u
+#define LIMIT_START_WORK 1048576u, 16384u
 #define LIMIT_STARTS 1024u, 64u
 #define LIMIT_GENERATIONS 16u, 4u
 #define NAME_MAX_BYTES 512u
@@ -40,7 +41,7 @@ enum { PROLOGUE_SIZE = 64, TRAILER_SIZE = 64, DIGEST_SIZE = 32 };
 enum { ENCODING_SIZE = 8, BAND_SIZE = 4, PLAN_SIZE = 2, TYPE_SIZE = 28, MODULE_SIZE = 12, TENSOR_SIZE = 12,
        DIMENSION_SIZE = 4, SECTION_SIZE = 16 };
 enum { HAS_ZSTD = 1, HAS_TRELLIS = 2, HAS_EXPERTS = 4, HAS_MAGNITUDE = 8, HAS_REPLACEMENT = 16,
-       HAS_START = 128, HAS_PARENT = 512, KNOWN_REQUIRED = 671 };
+       HAS_START = 32, HAS_PARENT = 64, KNOWN_REQUIRED = 127 };
 enum { CRITICAL = 1, SAFE_TO_COPY = 2 };
 
 /* ---- Errors ---- */
@@ -267,12 +268,13 @@ static void get_plan(const lqa_file *f, uint32_t number, lqa_module *m) {
   m->first_band = f->plan_start[number];
   m->bands = f->plan_start[number + 1] - m->first_band;
   m->rank = 0;
-  m->started = 0;
+  m->mixtures = 0;
   for (uint32_t i = 0; i < m->bands; i++) {
     lqa_get_band(f, m->first_band + i, &components, &b, &a);
     m->rank += components;
-    m->started |= lqa_get_encoding(f, a).mixture != 0;
+    if (lqa_get_encoding(f, a).mixture) m->mixtures += components;
   }
+  m->started = m->mixtures > 0;
   m->vector_length[LQA_MIXTURE] = m->rank;
 }
 
@@ -541,7 +543,7 @@ static lqa_code check_encodings(lqa_file *f) {
     MUST(e.group_exponent == 0 || (grouped && e.group_exponent >= 4 && e.group_exponent <= 10), ENCODING_PARAMETER);
     MUST(e.rotation == 0 || trellis, ENCODING_PARAMETER);
     MUST(e.codec == LQA_AFFINE ? e.bits >= 1 && e.bits <= 8 : e.bits == 0, ENCODING_PARAMETER);
-    MUST(e.mixture <= (f->required & HAS_START ? 8 : 0), ENCODING_PARAMETER);
+    MUST(e.mixture == 0 || (f->required & HAS_START && (e.mixture == 4 || e.mixture == 8)), ENCODING_PARAMETER);
     for (uint32_t j = 0; j < i; j++) /* at most 256 */
       MUST(memcmp(p, record(&f->encodings, j, ENCODING_SIZE), ENCODING_SIZE), RECORD_REFERENCE);
   }
@@ -738,7 +740,7 @@ static uint64_t end_of(const lqa_file *f, const lqa_chunk *last, uint64_t start,
 }
 
 static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) {
-  uint32_t types = 0, plans = 0;
+  uint32_t types = 0, plans = 0, last_parent = 0;
   uint64_t expert_bands = 0;
   lqa_module m;
   memset(&m, 0, sizeof m);
@@ -758,11 +760,17 @@ static lqa_code check_modules(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(p[7] == 0, RECORD_RESERVED_NONZERO);
     MUST(m.chunk.length == m.chunk.raw_length + 4, CHUNK_LENGTH_MISMATCH);
     if (m.experts > 1) *features |= HAS_EXPERTS;
-    if (m.parent) *features |= HAS_PARENT;
+    if (m.parent) {
+      *features |= HAS_PARENT;
+      MUST(m.parent > last_parent, RECORD_REFERENCE); /* 8.9.1 */
+      last_parent = m.parent;
+    }
     if (!m.started) continue;
+    MUST(m.experts == 1, BAND_PLAN);
     LIMIT(m.rank, LIMIT_STARTED_RANK);
     MUST(m.positions <= f->positions.count, RECORD_REFERENCE);
     MUST((m.position >> LQA_STATE_DRAWS) < (f->start.count == 2 ? 1 : f->start.count / LQA_STATE), RECORD_REFERENCE);
+    LIMIT((m.rank * m.vector_length[LQA_A] * (m.mixtures + 8) + m.chunk.length - 1) / m.chunk.length, LIMIT_START_WORK);
   }
   here(f, LQA_TYPE, types, position(f, record(&f->types, types, TYPE_SIZE)));
   MUST(types == f->types.count, RECORD_REFERENCE);
@@ -1084,7 +1092,7 @@ static int is_empty(const uint8_t *plane, uint64_t bits, uint64_t per_group, uin
 }
 
 static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes *p, const uint8_t *payload,
-                             int canonical) { /* 8.1, 12.4 */
+                             int canonical) { /* 8.1; the first breach of 12.4 waits, since only a valid file is told */
   const lqa_encoding e = p->encoding;
   const uint64_t group = e.codec == LQA_SIGN ? 1 : e.bits;
   const uint64_t per_group = e.group_exponent ? group << e.group_exponent : p->code_bits;
@@ -1096,9 +1104,10 @@ static lqa_code check_scales(lqa_file *f, const lqa_module *m, const lqa_planes 
     const uint32_t bits = widen(payload + p->scales + 2 * i, p->encoding.scale);
     const uint64_t at = in_chunk(&m->chunk, p->scales + 2 * i), c = i / p->groups, g = i % p->groups;
     MUST_AT(bits < 0x7F800000u && is_finite(lqa_bits(lqa_float(bits) * largest)), SCALE_VALUE, at);
-    if (!canonical || bits != 0) continue;
-    MUST_AT(!p->zero_bits || is_empty(payload + p->zeros, p->zero_bits, e.bits, c, g), NONCANONICAL_CODES, at);
-    MUST_AT(is_empty(payload + p->codes, p->code_bits, per_group, c, g), NONCANONICAL_CODES, at);
+    if (!canonical || bits != 0 || f->noncanonical) continue;
+    if ((p->zero_bits && !is_empty(payload + p->zeros, p->zero_bits, e.bits, c, g)) ||
+        !is_empty(payload + p->codes, p->code_bits, per_group, c, g))
+      f->noncanonical = at;
   }
   return LQA_OK;
 }
@@ -1316,6 +1325,25 @@ static void hash_tensor(lqa_sha256 *h, const lqa_tensor *t, const uint8_t *paylo
   hash_digest(h, payload, t->chunk.raw_length);
 }
 
+/* What check_sums needs: room to decode, and for a factor as f32; 0 if weights are not to be had, or above the budget. */
+static uint64_t sums_scratch(const lqa_file *f, const lqa_module *m) {
+  const uint64_t b = lqa_factor_weights(m, LQA_B), a = lqa_factor_weights(m, LQA_A);
+  if (!m->parent || !lqa_can_decode(f, m) || 4 * (a + b) > f->options.budget) return 0;
+  return (uint64_t)lqa_decode_scratch(m) + 64 + 4 * (a > b ? a : b);
+}
+
+/* Whether all sums of a module with its parents are finite (8.9.3). */
+static lqa_code check_sums(lqa_file *f, const lqa_module *m, const uint8_t *payload, uint8_t *scratch, size_t scratch_size) {
+  static const lqa_form form = {LQA_F32, LQA_BY_COMPONENT, 0, 0};
+  if (!m->parent || !lqa_can_decode(f, m) || sums_scratch(f, m) == 0) return LQA_OK;
+  here(f, LQA_MODULE, m->number, m->chunk.offset);
+  MUST(scratch_size >= sums_scratch(f, m), BUDGET);
+  const size_t decoding = (lqa_decode_scratch(m) + 63) / 64 * 64;
+  for (int factor = 0; factor < 2; factor++)
+    MUST(lqa_decode_factor(f, m, payload, factor, &form, scratch + decoding, scratch) == LQA_OK, NONFINITE_VALUE);
+  return LQA_OK;
+}
+
 static lqa_code padding_behind(lqa_file *f, const lqa_chunk *c) {
   const uint64_t end = c->offset + c->length;
   return check_padding(f, end, align_up(end, f->alignment));
@@ -1335,6 +1363,7 @@ static lqa_code verify_chunks(lqa_file *f, lqa_level level, uint8_t *scratch, si
   lqa_sha256_add(&content, "LQA content 1\n", 14);
   while (lqa_next_module(f, &m)) {
     TRY(lqa_module_payload(f, &m, level, scratch, scratch_size, &payload));
+    if (level >= LQA_VALUES) TRY(check_sums(f, &m, payload, scratch, scratch_size));
     TRY(padding_behind(f, &m.chunk));
     hash_module(f, &content, &m, payload);
   }
@@ -1450,6 +1479,7 @@ lqa_code lqa_verify(lqa_file *f, lqa_level level, void *scratch, size_t scratch_
   MUST_AT(f->size >= f->file_length, TRUNCATED_FILE, f->size);
   MUST_AT(f->size <= f->file_length, TRAILING_BYTES, f->file_length);
   if (level < LQA_CANONICAL) return LQA_OK;
+  MUST_AT(!f->noncanonical, NONCANONICAL_CODES, f->noncanonical);
   TRY(verify_canonical_names(f));
   return verify_canonical_index(f);
 }
@@ -1500,6 +1530,8 @@ lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids,
     MUST(!memcmp(own.kernel, m.kernel, sizeof m.kernel) && own.rank <= m.rank, PARENT_MISMATCH);
   }
   f->parent_file = parent;
+  for (memset(&m, 0, sizeof m); lqa_next_module(f, &m);)
+    if (sums_scratch(f, &m) > f->scratch_needed) f->scratch_needed = sums_scratch(f, &m);
   return LQA_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: CC0-1.0
  *
- * lqa.h: reads and validates .lqa files, version 1.1 (spec/lqa-v1.md; clause numbers refer to it).
+ * lqa.h: reads and validates .lqa files, version 1.0 (spec/lqa-v1.md; clause numbers refer to it).
  *
  * C99. No dependency, no allocation, no global state, no I/O: the whole file is in memory (read or mapped), and the
  * caller gives two buffers whose sizes lqa_work_size and lqa_file.scratch_needed say. Inflating zstd is a callback.
@@ -100,6 +100,7 @@ typedef struct lqa_module {
   uint64_t vector_length[3]; /* weights of a component of B' (out), of A' (in times kernel) and of a mixture (rank) */
   uint32_t positions, position; /* modules with a start so far; where in the stream this one begins (8.8) */
   int started;                  /* whether a vector of A' has a start */
+  uint32_t mixtures;            /* how many have one */
   uint32_t parent;              /* 0, or 1 + the number of its module in the parent (8.9) */
   uint64_t zeros_at, scales_at, block; /* of an expert: where zero points and scales begin, and all bytes (7.2) */
 } lqa_module;
@@ -163,7 +164,8 @@ typedef struct lqa_file {
   const struct lqa_file *parent_file; /* of lqa_set_parent, or 0 */
   const uint64_t *parent_places;
   uint32_t generations; /* parents, one behind the other */
-  uint64_t scratch_needed; /* largest scratch lqa_payload needs; 0 if nothing is compressed */
+  uint64_t scratch_needed; /* largest scratch that lqa_verify needs; 0 if nothing is compressed and there is no parent */
+  uint64_t noncanonical;   /* where codes are not canonical first, at level canonical; or 0 */
 } lqa_file;
 
 typedef enum lqa_level { LQA_STRUCTURE, LQA_INTEGRITY, LQA_VALUES, LQA_CANONICAL } lqa_level;
@@ -221,14 +223,16 @@ typedef struct lqa_form {
   uint8_t without;    /* 0: what the processor has. LQA_WITHOUT_*: less of it, for tests; the weights are the same */
 } lqa_form;
 
-/* Bytes, aligned as malloc does: 135,424, and where A' has a start 24,576 + (2 rank + 4 min(rank, 16)) n more. A module with a
- * parent takes as much, and room for the larger factor as f32. SIZE_MAX if a size_t cannot hold it. */
+/* Bytes, aligned as malloc does: 135,424. Where A' has a start 9.3 MB more at most, and room for A' as f32, which is touched
+ * unless the form is LQA_F32, by component and not multiplied. A module with a parent takes 9.3 MB more at most, or 16 vectors as
+ * f32, and room for the larger factor as f32, which is touched as above. SIZE_MAX if a size_t cannot hold it. */
 size_t lqa_decode_scratch(const lqa_module *m);
 uint64_t lqa_factor_weights(const lqa_module *m, int factor); /* experts times rank times n */
-/* A factor of a payload from lqa_module_payload, bit for bit as clause 8.7 demands; `out` has room for its weights,
- * which are all NaN where lqa_can_decode says 0. */
-void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
-                       void *out, void *scratch);
+/* A factor of a payload from lqa_module_payload, bit for bit as clause 8.7 demands; `out` has room for its weights. Returns 0;
+ * LQA_PARENT_MISSING where lqa_can_decode says 0: the weights are all NaN; or LQA_NONFINITE_VALUE if a sum with a start or a parent
+ * is infinite in this form: do not use the weights. */
+lqa_code lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
+                           void *out, void *scratch);
 /* Optional, for a file with starts: keeps the state of the generator for each module, in one pass over the draws. Without it
  * lqa_decode_factor makes the draws before those of its module too, up to 2^22. `memory` has lqa_states_size bytes, aligned
  * as for uint32_t: 2,496 for each module with a start, 0 without starts. */

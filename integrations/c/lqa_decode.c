@@ -638,16 +638,16 @@ typedef struct twister {
   uint32_t words[LQA_STATE], next; /* LQA_STATE: the next block is yet to be made */
 } twister;
 
-/* Vectors of a factor that have mixtures, up to VECTORS of them. Draws and integers of mixtures stand in pairs of rows, as
+/* Vectors of a factor that have mixtures, or some columns of them. Draws and integers of mixtures stand in pairs of rows, as
  * instructions that multiply and add pairs want them. A last row without another has one of zeros. */
 typedef struct mixing {
-  uint64_t n;
+  uint64_t n;             /* columns */
   uint32_t rank, count;
   const int16_t *draws;   /* [rank][n] */
   int16_t *columns;       /* room for [pair][COLUMN_BLOCK][2] */
   int16_t *factors;       /* [tile][pair][TILE][2]: q - z */
-  double scales[VECTORS]; /* times 2^-15 */
-  uint8_t *values[VECTORS];
+  double scales[STARTED_RANK]; /* times 2^-15 */
+  uint8_t *values[STARTED_RANK];
 } mixing;
 
 INLINE uint32_t twist(uint32_t word, uint32_t after, uint32_t middle) {
@@ -856,22 +856,37 @@ static int type_of(const lqa_form *form) {
   return form->element == LQA_F16 ? TO_F16 : form->element == LQA_BF16 ? TO_BF16 : TO_F32;
 }
 
-enum { SCRATCH = 135424, MIXING = (VECTORS + COLUMN_BLOCK) * STARTED_RANK * sizeof(int16_t) };
+/* MIXING: columns and factors of a mixing. DRAWS: most draws of a module in memory at a time. */
+enum { SCRATCH = 135424, MIXING = (STARTED_RANK + COLUMN_BLOCK) * STARTED_RANK * sizeof(int16_t), DRAWS = 4194304 };
 
 static uint64_t larger_factor(const lqa_module *m) {
   const uint64_t b = lqa_factor_weights(m, LQA_B), a = lqa_factor_weights(m, LQA_A);
   return b > a ? b : a;
 }
 
-/* Room for what a start needs, be it of a parent (whose rank is no larger); or, a multiple of 64, for rests that wait. */
+/* Columns of the draws of a module that are made at a time: all, if they are not too many. */
+static uint64_t columns_at_once(uint32_t rank, uint64_t n) { return rank * n <= DRAWS ? n : DRAWS / rank; }
+
+/* Room for draws, and where not all are made at once, for the generator before each row of them. */
+static uint64_t start_bytes(uint32_t rank, uint64_t n) {
+  const uint64_t wide = columns_at_once(rank, n);
+  return MIXING + (2 * rank * wide + 63) / 64 * 64 + (wide < n ? rank * sizeof(twister) : 0);
+}
+
+/* Room for what the start of a parent needs, whose rank is no larger; or, a multiple of 64, for rests that wait. */
 static uint64_t waiting_bytes(const lqa_module *m) {
   const uint64_t waiting = m->rank < VECTORS ? m->rank : VECTORS, rank = m->rank < STARTED_RANK ? m->rank : STARTED_RANK;
-  const uint64_t a = MIXING + (2 * rank + 4 * waiting) * m->vector_length[LQA_A], b = 4 * waiting * m->vector_length[LQA_B];
-  return m->parent ? ((b > a ? b : a) + 63) / 64 * 64 : a;
+  const uint64_t b = 4 * waiting * m->vector_length[LQA_B], a = 4 * waiting * m->vector_length[LQA_A];
+  const uint64_t draws = rank * m->vector_length[LQA_A] < DRAWS ? rank * m->vector_length[LQA_A] : DRAWS;
+  const uint64_t start = MIXING + 2 * draws + 64 + rank * sizeof(twister);
+  const uint64_t most = b > a ? b : a;
+  return ((most > start ? most : start) + 63) / 64 * 64;
 }
 
 size_t lqa_decode_scratch(const lqa_module *m) {
-  const uint64_t size = SCRATCH + (m->started || m->parent ? waiting_bytes(m) : 0) + (m->parent ? 4 * larger_factor(m) : 0);
+  uint64_t size = SCRATCH;
+  if (m->started) size += start_bytes(m->rank, m->vector_length[LQA_A]) + 4 * m->rank * m->vector_length[LQA_A];
+  if (m->parent) size += waiting_bytes(m) + 4 * larger_factor(m);
   return size < SIZE_MAX ? (size_t)size : SIZE_MAX;
 }
 
@@ -951,45 +966,71 @@ static void add_mixture(mixing *m, const vector *mixture, uint8_t *values) {
   m->values[m->count++] = values;
 }
 
+/* Vectors of f32 as if they were stored: `count` of them from `values` on. */
+static void wrap_values(vector *v, const uint8_t *values, uint32_t count, uint64_t n) {
+  for (uint32_t k = 0; k < count; k++) {
+    const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, values + 4 * k * n, 0, 0, n, 4 * n, 0};
+    v[k] = value;
+  }
+}
+
+/* Adds mixtures of draws, of which some columns are made at a time, to the rests of a factor. */
+static void add_start(const lqa_file *f, const lqa_module *m, mixing *mixes, int16_t *draws, const loops *level) {
+  const uint64_t n = m->vector_length[LQA_A], wide = columns_at_once(m->rank, n);
+  twister *const rows = (twister *)(void *)((uint8_t *)draws + (2 * m->rank * wide + 63) / 64 * 64);
+  twister t;
+  const uint32_t before = begin_module(f, m, &t);
+  level->draw(&t, before, 0, 0);
+  for (uint32_t k = 0; wide < n && k < m->rank; k++) {
+    rows[k] = t;
+    level->draw(&t, (uint32_t)n, 0, 0);
+  }
+  for (uint64_t first = 0; first < n; first += wide) {
+    mixes->n = n - first < wide ? n - first : wide;
+    if (wide == n) level->draw(&t, 0, draws, m->rank * n);
+    for (uint32_t k = 0; wide < n && k < m->rank; k++) level->draw(&rows[k], 0, draws + k * mixes->n, mixes->n);
+    level->mix(mixes);
+    for (uint32_t c = 0; c < mixes->count; c++) mixes->values[c] += 4 * wide;
+  }
+}
+
 /* A' that has a start: its rests as f32, plus mixtures of draws, in the form asked for. */
 static void decode_started(const lqa_file *f, const lqa_module *m, const uint8_t *payload, const lqa_form *form, uint8_t *out,
                            const job *j) {
-  const uint64_t n = m->vector_length[LQA_A], size = m->rank * n;
+  const uint64_t n = m->vector_length[LQA_A];
   const int type = type_of(form), direct = type == TO_F32 && !j->by_weight && !form->multiplied;
   const loops *const level = choose(form->without);
   const job rests = {m->rank, 0, 1.0f, j->integers, j->tile};
   int16_t *const columns = (int16_t *)(void *)((uint8_t *)j->integers + SCRATCH);
-  int16_t *const factors = columns + STARTED_RANK * COLUMN_BLOCK, *const draws = factors + STARTED_RANK * VECTORS;
-  mixing mixes = {n, m->rank, 0, draws, columns, factors, {0}, {0}};
+  int16_t *const factors = columns + STARTED_RANK * COLUMN_BLOCK, *const draws = factors + STARTED_RANK * STARTED_RANK;
+  uint8_t *const values = direct ? out : (uint8_t *)columns + start_bytes(m->rank, n);
+  mixing mixes;
   vector v[VECTORS];
   uint32_t first = 0, count = 0;
-  twister t;
   lqa_planes a, r;
+  memset(&mixes, 0, sizeof mixes);
+  memset(factors, 0, STARTED_RANK * STARTED_RANK * sizeof *factors);
   memset(&a, 0, sizeof a);
   memset(&r, 0, sizeof r);
-  const uint32_t before = begin_module(f, m, &t);
-  while (next_of(f, m, LQA_A, &a) && next_of(f, m, LQA_MIXTURE, &r)) {
-    if (a.band == 0) level->draw(&t, a.expert == 0 ? before : 0, draws, size);
+  mixes.rank = m->rank;
+  mixes.draws = draws;
+  mixes.columns = columns;
+  mixes.factors = factors;
+  while (next_of(f, m, LQA_A, &a) && next_of(f, m, LQA_MIXTURE, &r))
     for (uint32_t i = 0; i < a.components; i++) {
-      uint8_t *const values = direct ? out + 4 * first * n : (uint8_t *)(draws + size);
       const vector mixture = vector_of(&r, i, payload);
-      if (count == 0) memset(factors, 0, (m->rank + 1) / 2 * VECTORS * 2 * sizeof *factors);
-      if (r.groups) add_mixture(&mixes, &mixture, values + 4 * count * n);
+      if (r.groups) add_mixture(&mixes, &mixture, values + 4 * (first + count) * n);
       v[count++] = vector_of(&a, i, payload);
-      const int last = first + count == m->rank;
-      if (count < VECTORS && !last) continue;
-      level->decode[TO_F32](&rests, v, 0, count, values);
-      level->mix(&mixes);
-      for (uint32_t k = 0; k < count; k++) {
-        const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, values + 4 * k * n, 0, 0, n, 4 * n, 0};
-        v[k] = value;
-      }
-      if (!direct) level->decode[type](j, v, first, count, out);
-      mixes.count = 0;
-      first = last ? 0 : first + count;
+      if (count < VECTORS && first + count < m->rank) continue;
+      level->decode[TO_F32](&rests, v, 0, count, values + 4 * first * n);
+      first += count;
       count = 0;
-      if (last) out += size * SIZE_OF(type);
     }
+  add_start(f, m, &mixes, draws, level);
+  for (first = 0; !direct && first < m->rank; first += count) {
+    count = m->rank - first < VECTORS ? m->rank - first : VECTORS;
+    wrap_values(v, values + 4 * first * n, count, n);
+    level->decode[type](j, v, first, count, out);
   }
 }
 
@@ -1026,10 +1067,7 @@ static void decode_child(const lqa_file *f, const lqa_module *m, const lqa_modul
       if (count < VECTORS && !last) continue;
       level->decode[TO_F32](&rests, v, 0, count, values);
       add_values(to, values, count * n);
-      for (uint32_t k = 0; k < count; k++) {
-        const vector value = {{DECODED, 0, 0, 0, 0, 0, 0, 0}, to + 4 * k * n, 0, 0, n, 4 * n, 0};
-        v[k] = value;
-      }
+      wrap_values(v, to, count, n);
       if (!direct) level->decode[type](j, v, first, count, out);
       to += 4 * count * n;
       first = last ? 0 : first + count;
@@ -1038,8 +1076,21 @@ static void decode_child(const lqa_file *f, const lqa_module *m, const lqa_modul
     }
 }
 
-void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
-                       void *out, void *scratch) {
+/* Whether weights in a form are finite (8.8.4, 8.9.3). */
+static int all_finite(const uint8_t *weights, uint64_t count, int type) {
+  int infinite = 0;
+  if (type == TO_F32)
+    for (uint64_t i = 0; i < 4 * count; i += 4) infinite |= (lqa_get32(weights + i) & 0x7F800000u) == 0x7F800000u;
+  else
+    for (uint64_t i = 0; i < 2 * count; i += 2) {
+      const uint32_t mask = type == TO_F16 ? 0x7C00u : 0x7F80u;
+      infinite |= ((uint32_t)(weights[i] | weights[i + 1] << 8) & mask) == mask;
+    }
+  return !infinite;
+}
+
+lqa_code lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
+                           void *out, void *scratch) {
   const int type = type_of(form);
   const loops *const level = choose(form->without);
   job j = {m->rank, form->order == LQA_BY_WEIGHT, form->multiplied ? m->multiplier : 1.0f, scratch, 0};
@@ -1051,15 +1102,16 @@ void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *pa
   memset(scratch, 0, (PIECE + SLACK) * sizeof *j.integers);
   if (m->parent) {
     lqa_module parent;
-    if (lqa_can_decode(f, m) && lqa_parent_module(f, m, &parent))
-      decode_child(f, m, &parent, payload, factor, form, expert, &j);
-    else
+    if (!lqa_can_decode(f, m) || !lqa_parent_module(f, m, &parent)) {
       memset(out, 0xFF, (size_t)lqa_factor_weights(m, factor) * SIZE_OF(type));
-    return;
+      return LQA_PARENT_MISSING;
+    }
+    decode_child(f, m, &parent, payload, factor, form, expert, &j);
+    return all_finite(out, lqa_factor_weights(m, factor), type) ? LQA_OK : LQA_NONFINITE_VALUE;
   }
   if (factor == LQA_A && m->started) {
     decode_started(f, m, payload, form, expert, &j);
-    return;
+    return all_finite(out, lqa_factor_weights(m, factor), type) ? LQA_OK : LQA_NONFINITE_VALUE;
   }
   for (memset(&p, 0, sizeof p); next_of(f, m, (uint32_t)factor, &p);) {
     for (uint32_t i = 0; i < p.components; i++) {
@@ -1072,4 +1124,5 @@ void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *pa
       if (last) expert += m->rank * p.n * SIZE_OF(type);
     }
   }
+  return LQA_OK;
 }

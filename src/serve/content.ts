@@ -8,6 +8,9 @@
 
 import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
 import { readElement } from "../core/codecs/floats.ts";
+import type { PackedFactors } from "../core/codecs/packed.ts";
+import { checkSums } from "../core/codecs/sums.ts";
+import { splitPayload } from "../core/container/layout.ts";
 import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
 import type { PackedModule } from "../core/read/events.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
@@ -142,14 +145,27 @@ export class Content {
         actual: "not loaded",
         advice: "Name it in `modules` of acquire, or await `load` of the lease.",
       });
-    const place = PLACE * number;
-    const offset = this.#places[place + 1]!;
-    const payload = this.#buffers[this.#places[place]!]!.subarray(offset, offset + this.#places[place + 2]!);
+    const payload = this.#payload(number);
     const bias = this.#biases.get(shape.name);
     const start = this.#draws?.of(number);
     const own = this.#parent?.numbers[number];
     const parent = own === undefined ? undefined : this.#parent!.content.#numbered(own);
     return { shape, bands: this.#plans.bands(number), payload, parent, start, bias };
+  }
+
+  /** The factors of a module with its parents', as views. @param payload bytes of the module */
+  #factors(number: number, payload = this.#payload(number)): PackedFactors {
+    const shape = this.#layout.shapes[number]!;
+    const start = this.#draws?.start(number);
+    const own = splitPayload({ ...shape, start }, this.#plans.bands(number), payload);
+    const above = this.#parent?.numbers[number];
+    return above === undefined ? own : { ...own, parent: this.#parent!.content.#factors(above) };
+  }
+
+  #payload(number: number): Uint8Array {
+    const place = PLACE * number;
+    const offset = this.#places[place + 1]!;
+    return this.#buffers[this.#places[place]!]!.subarray(offset, offset + this.#places[place + 2]!);
   }
 
   #isLoaded(number: number): boolean {
@@ -261,6 +277,10 @@ export class Content {
   #place({ name, payload }: ModuleRecord, buffer: number, offset: number): void {
     const number = this.#layout.numbers.get(name)!;
     if (this.#isLoaded(number)) return;
+    if (this.#parent?.numbers[number] !== undefined) {
+      const bytes = this.#buffers[buffer]!.subarray(offset, offset + payload);
+      checkSums(this.#layout.shapes[number]!, this.#factors(number, bytes));
+    }
     this.#places.set([buffer, offset, payload], PLACE * number);
     this.#missing--;
   }

@@ -76,6 +76,11 @@ export class Draws implements Holding {
     return this.#taken ? this.bytes : 0;
   }
 
+  /** The start of a module. */
+  start(module: number): ModuleStart | undefined {
+    return this.#starts[module];
+  }
+
   /** The start of a module with its draws. Only draws that the budget counts are cached. */
   of(module: number): ResidentStart | undefined {
     const start = this.#starts[module];

@@ -11,7 +11,7 @@ import { open } from "../core/read/file.ts";
 import { checkParentModule } from "../core/read/lineage.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
+import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { GENERATIONS } from "../limits.ts";
 import { checkBase } from "../model/base-shape.ts";
 import type { Budget } from "./budget.ts";
@@ -79,10 +79,18 @@ export class Residents {
   async #parentOf(id: string, where: string, signal: AbortSignal | undefined): Promise<Resident> {
     const known = this.#twin(id, true);
     if (known !== undefined) return known;
-    for (const entry of this.#parents()) {
-      const found = await this.#open(entry, () => {}, signal, id);
-      if (found !== undefined) return found;
-    }
+    /** An error that says nothing against an entry: of its store, or of the budget. */
+    let unread: LqaError | undefined;
+    for (const entry of this.#parents())
+      try {
+        const found = await this.#open(entry, () => {}, signal, id);
+        if (found !== undefined) return found;
+      } catch (error) {
+        // An entry may state the content id of another file, or be broken: the next one may be the parent.
+        if (!isLqaError(error) || error.kind === "ABORTED") throw error;
+        if (error.kind === "BUDGET" || error.class === "X") unread ??= error;
+      }
+    if (unread !== undefined) throw unread;
     return fail(KIND.PARENT_MISSING, {
       where,
       expected: `the file with content id ${id}`,

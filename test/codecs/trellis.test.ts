@@ -75,7 +75,7 @@ it("trellis records of drafts before 1.0, with groups or other scales, are refus
   for (const [wrong, field] of [
     [{ ...record, groupExponent: 4 }, "groupExponent"],
     [{ ...record, scale: 2 }, "scale"],
-    [{ ...writeEncoding({ codec: "affine", bits: 2, group: 16, scale: "f16" }), reserved: 1 }, "reserved"],
+    [{ ...writeEncoding({ codec: "affine", bits: 2, group: 16, scale: "f16" }), mixture: 1 }, "mixture"],
     [{ ...writeEncoding({ codec: "sign", group: 16, scale: "f16" }), scale: 1 }, "scale"],
   ] as const)
     expect(() => readEncoding(wrong, "encodings[0]", 0)).toThrow(

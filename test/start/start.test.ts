@@ -217,17 +217,17 @@ function altered(change: (vectors: IndexVectors) => void, flip = 0): Uint8Array 
 
 describe("a file that lies about its start", () => {
   const started = (vectors: IndexVectors): IndexVectors["encodings"][number] =>
-    vectors.encodings.find(({ reserved }) => reserved > 0)!;
+    vectors.encodings.find(({ mixture }) => mixture > 0)!;
   it.each<[string, (vectors: IndexVectors) => void, string, number?]>([
     ["lacks the feature bit", () => {}, "ENCODING_PARAMETER", 128],
     [
       "has the bit and no mixture",
       (v) => {
-        for (const encoding of v.encodings) encoding.reserved = 0;
+        for (const encoding of v.encodings) encoding.mixture = 0;
       },
       "RECORD_REFERENCE",
     ],
-    ["has a mixture of nine bits", (v) => void (started(v).reserved = 9), "ENCODING_PARAMETER"],
+    ["has a mixture of nine bits", (v) => void (started(v).mixture = 9), "ENCODING_PARAMETER"],
     ["lacks the start", (v) => void delete v.start, "INDEX_FIELD_MISSING"],
     ["has an empty start", (v) => void (v.start = []), "UNSUPPORTED_CODEC"],
     ["has another generator", (v) => void (v.start![0] = 2), "UNSUPPORTED_CODEC"],

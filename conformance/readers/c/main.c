@@ -162,8 +162,9 @@ static lqa_code open_and_verify(reading *r) {
   if (!code) code = find_parents(r);
   if (code) return code;
   const uint64_t most = r->budget + FRAME; /* a chunk that would need more is LQA-L003 before the scratch is looked at */
-  if (inflate && r->file.scratch_needed) {
-    r->scratch_size = (size_t)(r->file.scratch_needed < most ? r->file.scratch_needed : most);
+  if (r->file.scratch_needed) {
+    /* Sums with a parent need what their weights take within the budget, and a little. */
+    r->scratch_size = (size_t)(r->file.parent_file || r->file.scratch_needed < most ? r->file.scratch_needed : most);
     if (!(r->scratch = malloc(r->scratch_size))) return r->failed = "BUDGET", LQA_BUDGET;
   }
   code = lqa_verify(&r->file, r->level, r->scratch, r->scratch_size, &r->ids);
@@ -255,10 +256,11 @@ static void print_hashes(reading *r, const lqa_module *m, const uint8_t *payload
     static const char *const before[] = {"{\"f32\":{\"b\":", ",\"a\":", "},\"f16\":{\"b\":", ",\"a\":"};
     const lqa_form form = {i < 2 ? LQA_F32 : LQA_F16, LQA_BY_COMPONENT, 0, 0};
     uint8_t digest[32], *const values = r->factor;
-    lqa_decode_factor(&r->file, m, payload, i % 2, &form, values, r->decoding);
+    const lqa_code code = lqa_decode_factor(&r->file, m, payload, i % 2, &form, values, r->decoding);
     hash_values(values, lqa_factor_weights(m, i % 2), i < 2 ? 4 : 2, digest);
     fputs(before[i], stdout);
-    print_hex(digest, 32);
+    if (code) fputs("null", stdout); /* sums that f16 cannot hold */
+    else print_hex(digest, 32);
   }
   fputs("}}", stdout);
 }
@@ -357,7 +359,7 @@ static void print_valid(reading *r) {
   fputs(",\"encodings\":[", stdout);
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const lqa_encoding e = lqa_get_encoding(f, i);
-    printf("%s{\"codec\":%u,\"element\":%u,\"scale\":%u,\"bits\":%u,\"reserved\":%u,\"group_exponent\":%u,\"table\":%u,"
+    printf("%s{\"codec\":%u,\"element\":%u,\"scale\":%u,\"bits\":%u,\"mixture\":%u,\"group_exponent\":%u,\"table\":%u,"
            "\"rotation\":%u}", i ? "," : "", e.codec, e.element, e.scale, e.bits, e.mixture, e.group_exponent, e.table,
            e.rotation);
   }

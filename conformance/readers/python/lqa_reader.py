@@ -17,6 +17,7 @@ import re
 import struct
 import sys
 import zlib
+from array import array
 from collections import namedtuple
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -47,7 +48,7 @@ LIMITS = {  # Core, Hard
     "SECTIONS": (64, 1024), "ENCODINGS": (256, 256), "SHARED_RECORDS": (1 << 16, 1 << 16), "BANDS": (1 << 19, 1 << 23), "EXPERT_BANDS": (1 << 20, 1 << 24),
     "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
     "EXPERTS": (1024, 4096), "TENSOR_DIMENSIONS": (8, 8),
-    "STARTED_MODULES": (1 << 12, 1 << 16), "STARTED_RANK": (256, 256), "STARTS": (64, 1024), "GENERATIONS": (4, 16),
+    "STARTED_MODULES": (1 << 12, 1 << 16), "STARTED_RANK": (256, 256), "START_WORK": (1 << 14, 1 << 20), "STARTS": (64, 1024), "GENERATIONS": (4, 16),
     "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
 }
 
@@ -116,15 +117,15 @@ with open(companion("trellis-tables.json") or "trellis-tables.json", encoding="u
     TABLES = {table["number"]: table for table in json.load(tables)["tables"]}
 
 
-class Encoding(namedtuple("Encoding", "codec element scale bits reserved group_exponent table rotation")):
+class Encoding(namedtuple("Encoding", "codec element scale bits mixture group_exponent table rotation")):
     def code_bits(self) -> int:  # 7.2; of a step for trellis
         return int(self.bits if self.codec == AFFINE else TABLES[self.table]["stepBits"] if self.codec == TRELLIS else 1)
 
     def fields(self, n: int) -> int:  # 7.2: codes of a vector of n weights; steps for trellis
         return -(-n // TABLES[self.table]["weightsPerStep"]) if self.codec == TRELLIS else n
 
-    def mixture(self, rank: int) -> Encoding:  # 8.8.2: how R is stored, whose "largest" bounds its scale
-        return Mixture(AFFINE, 0, BF16, self.reserved, 0, 0, 0, 0) if self.reserved else Encoding(*bytes(8))
+    def mixed(self) -> Encoding:  # 8.8.2: how R is stored, whose "largest" bounds its scale
+        return Mixture(AFFINE, 0, BF16, self.mixture, 0, 0, 0, 0) if self.mixture else Encoding(*bytes(8))
 
     def largest(self) -> int:  # 8.1: the largest magnitude of the codec's integers
         return 127 << 6 * self.rotation if self.codec == TRELLIS else (1 << self.code_bits()) - 1
@@ -152,7 +153,8 @@ SLOTS: tuple[tuple[str, struct.Struct, Any], ...] = (  # in the order of the sch
     ("names", struct.Struct("<B"), None),
     ("start", struct.Struct("<I"), None), ("positions", struct.Struct("<I"), None),  # 8.8.1: only with START
     ("parent", struct.Struct("<I"), None), ("parent_modules", struct.Struct("<I"), None))  # 8.9.1: only with PARENT
-START, PARENT = 1 << 7, 1 << 9
+START, PARENT = 1 << 5, 1 << 6
+DRAFT = 1 << 7 | 1 << 9  # START and PARENT in drafts of November 2026 (5.3)
 
 # of a start: generator, seed or state, draw; of a parent: its content id, number of its module; or ()
 Module = namedtuple("Module", "name type plan rank start parent")
@@ -170,6 +172,7 @@ class Adapter:
     sections: list[SectionRecord] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     spans: list[int] = field(default_factory=list)  # where each one ends
+    noncanonical: LqaError | None = None  # the first codes that are not canonical: said only of a valid file
     digests: dict[Tensor, str] = field(default_factory=dict)  # SHA-256 of tensors
     file_id: str | None = None
     content_id: str | None = None
@@ -327,7 +330,7 @@ def check_encoding(e: Encoding, where: str, started: bool) -> None:
     for name, allowed in (("element", (F32, F16, BF16) if e.codec == RAW else (0,)),
                           ("scale", (F16, BF16) if grouped else (BF16,) if e.codec == TRELLIS else (0,)),
                           ("group_exponent", (0, *range(4, 11)) if grouped else (0,)),
-                          ("bits", range(1, 9) if e.codec == AFFINE else (0,)), ("reserved", range(9) if started else (0,)),
+                          ("bits", range(1, 9) if e.codec == AFFINE else (0,)), ("mixture", (0, 4, 8) if started else (0,)),
                           ("table", TABLES if e.codec == TRELLIS else (0,)),
                           ("rotation", (0, 1) if e.codec == TRELLIS else (0,))):
         need(getattr(e, name) in allowed, "ENCODING_PARAMETER",
@@ -409,7 +412,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
             need(k == 0 or plan[k - 1][1:] != band[1:], "BAND_PLAN", "neighbours with the same encodings", which)
             encodings_used.refer(band.b, which)
             encodings_used.refer(band.a, which)
-            need(encodings[band.b].reserved == 0, "BAND_PLAN", "a mixture of B'", which)  # 8.8.1
+            need(encodings[band.b].mixture == 0, "BAND_PLAN", "a mixture of B'", which)  # 8.8.1
         limit("RANK", sum(band.components for band in plan), where)
         plans_used.distinct(tuple(plan), where)
         plans.append(plan)
@@ -440,7 +443,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
 
     names = Names(vectors[8])
     lengths: dict[tuple[int, int], int] = {}
-    expert_bands = 0
+    expert_bands = last_parent = 0
     for i, r in enumerate(modules):  # 6.7
         name = names.next(r.name_shared, r.name_suffix, place(4, i, f"module {i}"))
         where = place(4, i, f"module {name!r}")
@@ -458,13 +461,19 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         need(r.reserved == 0, "RECORD_RESERVED_NONZERO", "only drafts before 1.0 compressed modules", where, actual=r.reserved)
         need(r.chunk_length == raw + 4, "CHUNK_LENGTH_MISMATCH", "chunk length", where, expected=raw + 4,
              actual=r.chunk_length)
-        if any(encodings[band.a].reserved for band in m.plan):  # 8.8.1
+        mixed = sum(band.components for band in m.plan if encodings[band.a].mixture)
+        if mixed:  # 8.8.1
+            need(m.type.experts == 1, "BAND_PLAN", "a start of several experts", where, actual=m.type.experts)
             limit("STARTED_RANK", m.rank, where)
             need(placed < len(positions), "RECORD_REFERENCE", "no position is left", where)
             state, draw = divmod(positions[placed], 1 << 22)
             need(state < len(states), "RECORD_REFERENCE", "no such state", where, expected=len(states), actual=state)
+            limit("START_WORK", -(-m.rank * m.type.a_length() * (mixed + 8) // r.chunk_length), where)
             m = m._replace(start=(states[state], draw))
             placed += 1
+        if m.parent:  # 8.9.1
+            need(parent_modules[i] > last_parent, "RECORD_REFERENCE", "modules of the parent do not ascend", where)
+            last_parent = parent_modules[i]
         adapter.chunks.append(Chunk(str(where), m, raw, raw, PLAIN))
         adapter.modules.append(m)
     types_used.finish()
@@ -543,8 +552,8 @@ def check_features(adapter: Adapter, required: int) -> None:
     used = (any(t.record.compression for t in adapter.tensors)
             | any(e.codec == TRELLIS for e in adapter.encodings) << 1
             | any(m.type.experts > 1 for m in adapter.modules) << 2 | (MAGNITUDE in kinds) << 3
-            | bool(kinds - {MAGNITUDE, CARRIED}) << 4 | any(e.reserved for e in adapter.encodings) << 7
-            | any(m.parent for m in adapter.modules) << 9)
+            | bool(kinds - {MAGNITUDE, CARRIED}) << 4 | any(e.mixture for e in adapter.encodings) << 5
+            | any(m.parent for m in adapter.modules) << 6)
     need(required == used, "FEATURE_BITS", "required bits are not the ones the file uses", "prologue", offset=12,
          expected=hex(used), actual=hex(required))
 
@@ -670,7 +679,7 @@ def block(encodings: list[Encoding], m: Module) -> tuple[list[Plane], int]:
     for factor, n in zip("bar", (m.type.out, m.type.a_length(), m.rank)):  # r: the mixture of A' (8.8.2)
         for band in m.plan:
             e, groups = encodings[band.b if factor == "b" else band.a], 0
-            e = e.mixture(m.rank) if factor == "r" else e
+            e = e.mixed() if factor == "r" else e
             code_bytes = zero_bytes = 0
             if e.codec == RAW:
                 code_bytes = band.components * n * WIDTHS[e.element]
@@ -757,10 +766,11 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                     for last in range(start + stride - 1, at, stride):
                         need(self.data[last] >> 8 - unused == 0, "PADDING_NONZERO", "unused bits", self.where, offset=last)
 
-    def check_values(self, canonical: bool) -> None:
-        """8.1, 8.3, 12.4, in the order of the bytes: raw weights stand before scales."""
+    def check_values(self, canonical: bool) -> LqaError | None:
+        """8.1, 8.3, in the order of the bytes: raw weights stand before scales. Returns the first breach of 12.4."""
+        noncanonical: LqaError | None = None
         if not self.data:
-            return
+            return None
         for _, own in groupby(self.planes(), key=lambda p: p.expert):
             block = list(own)
             for p in block:
@@ -768,19 +778,23 @@ class Payload(namedtuple("Payload", "encodings module data where")):
                     check_finite(self.data[p.codes:p.codes + p.code_bytes], p.encoding.element, self.where, p.codes)
             for p in block:
                 for i in range(p.components if p.groups else 0):
-                    self.check_scales(p, i, canonical)
+                    found = self.check_scales(p, i, canonical and noncanonical is None)
+                    noncanonical = noncanonical or found
+        return noncanonical
 
-    def check_scales(self, p: Plane, i: int, canonical: bool) -> None:
-        """8.1, 12.4"""
+    def check_scales(self, p: Plane, i: int, canonical: bool) -> LqaError | None:
+        """8.1; returns the first breach of 12.4."""
         scales = self.scales(p, i)
+        noncanonical: LqaError | None = None
         used = self.used(p, i) if canonical and 0 in scales else []
         for g, s in enumerate(scales):
             offset = p.scales + 2 * (i * p.groups + g)
             # s * largest is exact in binary64; from 2^128 - 2^103 on it rounds to infinity in f32
             need(0 <= s * p.encoding.largest() < 2.0**128 - 2.0**103 and (s > 0 or math.copysign(1, s) > 0),
                  "SCALE_VALUE", f"scale {s}", self.where, offset=offset)
-            need(s > 0 or not used or not used[g], "NONCANONICAL_CODES", "a zero point or codes where the scale is 0",
-                 self.where, offset=offset)
+            if s == 0 and used and used[g] and noncanonical is None:
+                noncanonical = LqaError("NONCANONICAL_CODES", "a zero point or codes where the scale is 0", self.where, offset)
+        return noncanonical
 
     def used(self, p: Plane, i: int) -> list[bool]:
         """12.4: which groups of a component have a zero point or a code that is not 0."""
@@ -798,26 +812,23 @@ class Payload(namedtuple("Payload", "encodings module data where")):
             yield from self.decoded(p for p in self.planes() if p.factor != "r")
             return
         m, n = self.module, self.module.type.a_length()  # 8.8.4
-        draws = draws_of(*m.start)
-        for _, own in groupby(self.planes(), key=lambda p: p.expert):
-            block = list(own)
-            yield from self.decoded(p for p in block if p.factor == "b")
-            mine = draws(m.rank * n)
-            for p, mixture in zip((p for p in block if p.factor == "a"), (p for p in block if p.factor == "r")):
-                rests = b"".join(piece for _, piece in self.decoded([p]))
-                for i in range(p.components):
-                    rest = struct.unpack_from(f"<{n}f", rests, 4 * i * n)
-                    if mixture.groups:
-                        (s,), (z,) = self.scales(mixture, i), self.zero_points(mixture, i)
-                        factors = [q - z for q in self.codes(mixture, i, 0, m.rank)]
-                        sums = [sum(f * x for f, x in zip(factors, mine[j::n])) for j in range(n)]
-                        rest = tuple(r + s * 2.0**-15 * x for r, x in zip(rest, sums))
-                    yield "a", struct.pack(f"<{n}f", *rest)
+        block = list(self.planes())  # of one expert
+        yield from self.decoded(p for p in block if p.factor == "b")
+        mine = draws_of(*m.start, m.rank * n)
+        for p, mixture in zip((p for p in block if p.factor == "a"), (p for p in block if p.factor == "r")):
+            for i in range(p.components):
+                rests = b"".join(piece for _, piece in self.decoded([p], range(i, i + 1)))
+                if mixture.groups:
+                    (s,), (z,) = self.scales(mixture, i), self.zero_points(mixture, i)
+                    factors = [q - z for q in self.codes(mixture, i, 0, m.rank)]
+                    sums = (sum(f * x for f, x in zip(factors, mine[j::n])) for j in range(n))
+                    rests = struct.pack(f"<{n}f", *(r + s * 2.0**-15 * x for (r,), x in zip(struct.iter_unpack("<f", rests), sums)))
+                yield "a", rests
 
-    def decoded(self, planes: Iterable[Plane]) -> Iterator[tuple[str, bytes]]:
+    def decoded(self, planes: Iterable[Plane], components: range | None = None) -> Iterator[tuple[str, bytes]]:
         for p in planes:
             e, size = p.encoding, 1 << p.encoding.group_exponent if p.encoding.group_exponent else p.n
-            for i in range(p.components):
+            for i in components or range(p.components):
                 scales = self.scales(p, i) if p.groups else ()
                 if e.codec == TRELLIS:
                     yield from ((p.factor, piece) for piece in self.trellis(p, i, scales[0]))
@@ -865,18 +876,19 @@ class Payload(namedtuple("Payload", "encodings module data where")):
             yield integers
 
 
-def draws_of(start: list[int], position: int) -> Callable[[int], list[int]]:
-    """8.8.3: gives the next draws, from a position of a state on. Python's generator is the same."""
+def draws_of(start: list[int], position: int, count: int) -> array[int]:
+    """8.8.3: draws from a position of a state on, two bytes each. Python's generator is the same."""
     words = start[1:]
     while len(words) < 624:
         words.append(1812433253 * (words[-1] ^ words[-1] >> 30) + len(words) & 0xFFFFFFFF)
     generator = random.Random()
     generator.setstate((3, (*words, 624), None))
     generator.getrandbits(32 * position)
-
-    def draws(count: int) -> list[int]:
-        outputs = generator.getrandbits(32 * count).to_bytes(4 * count, "little")
-        return [(y >> 8 & 0xFFFF) - (1 << 15) for (y,) in struct.iter_unpack("<I", outputs)]
+    draws: array[int] = array("h")
+    for at in range(0, count, PIECE):
+        own = min(PIECE, count - at)
+        outputs = generator.getrandbits(32 * own).to_bytes(4 * own, "little")
+        draws.extend((y >> 8 & 0xFFFF) - (1 << 15) for (y,) in struct.iter_unpack("<I", outputs))
     return draws
 
 
@@ -1023,8 +1035,9 @@ def read_prologue(raw: bytes) -> Prologue:
      crc) = struct.unpack("<8xHHIIIQIIIIB7sII", raw)
     check_crc("PROLOGUE_CRC", raw[:60], crc, "prologue", 60)
     need(major == 1, "UNSUPPORTED_VERSION", "major version", "prologue", offset=8, actual=major)
-    need(required & ~(31 | START | PARENT) == 0, "UNSUPPORTED_FEATURE", "required bits", "prologue", offset=12,
-         actual=hex(required))
+    need(required & ~(31 | START | PARENT) == 0, "UNSUPPORTED_FEATURE",
+         "a draft wrote this file, version 1.1 of November 2026: encode the adapter again" if required & DRAFT else
+         "required bits", "prologue", offset=12, actual=hex(required))
     need(required & START == 0 or required & PARENT == 0, "FEATURE_BITS", "START and PARENT", "prologue", offset=12)  # 8.9
     need(not any(reserved), "PROLOGUE_RESERVED_NONZERO", "bytes 49 to 55", "prologue",
          offset=56 - len(reserved.lstrip(b"\0")))
@@ -1080,7 +1093,7 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
         start, payload, data = source.at, *read_chunk(source, chunk, budget)
         try:
             if payload is not None:
-                check_payload(payload, chunk, adapter, depth)
+                check_payload(payload, chunk, adapter, depth, start, budget)
         except LqaError as error:  # a position in a payload becomes one in the file
             error.offset = start + (error.offset or 0 if chunk.compression == PLAIN else 0)
             raise
@@ -1128,6 +1141,8 @@ def read(stream: BinaryIO, level: str = "values", budget: int = 1 << 29, sink: S
     # Steps 6 and 7
     need(not source.some(1), "TRAILING_BYTES", "bytes behind the trailer", offset=end)
     if depth == 3:
+        if adapter.noncanonical:
+            raise adapter.noncanonical
         if names.noncanonical:
             raise names.noncanonical
         layout = canonical_index(vectors)
@@ -1153,14 +1168,20 @@ def read_chunk(source: Source, chunk: Chunk, budget: int) -> tuple[bytes | None,
     return payload, data
 
 
-def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int) -> None:
+def check_payload(payload: bytes, chunk: Chunk, adapter: Adapter, depth: int, start: int, budget: int) -> None:
     """Padding, values and MessagePack of one payload."""
     item, where = chunk.item, chunk.where
     if isinstance(item, Module):
         weights = Payload(adapter.encodings, item, payload, where)
         weights.check_padding()
         if depth >= 2:
-            weights.check_values(depth == 3)
+            found = weights.check_values(depth == 3)
+            if found and adapter.noncanonical is None:
+                found.offset = (found.offset or 0) + start
+                adapter.noncanonical = found
+            if item.parent and weights.size() <= budget and has_parents(item, adapter.ancestors):
+                for _ in with_parents(weights, adapter.ancestors):  # 8.9.3: sums are finite
+                    pass
     elif isinstance(item, Tensor):
         element = item.record.element
         if depth >= 2 and element in EXPONENTS:
@@ -1278,12 +1299,9 @@ def with_parents(payload: Payload, ancestors: list[Parent]) -> Iterator[tuple[st
             rest, other = (struct.unpack_from(f"<{rank * n}f", data[factor], 4 * x * rank * n)
                            for data, rank in zip(factors, (m.rank, own.rank)))
             sums = [r + p for r, p in zip(rest, (*other, *[0.0] * (len(rest) - len(other))))]
-            yield factor, struct.pack(f"<{len(sums)}f", *map(rounded, sums))
-
-
-def rounded(x: float) -> float:
-    """What `struct` rounds to f32: it refuses what becomes infinite."""
-    return math.copysign(math.inf, x) if abs(x) >= 2.0**128 - 2.0**103 else x
+            # from 2^128 - 2^103 on it rounds to infinity in f32
+            need(all(abs(x) < 2.0**128 - 2.0**103 for x in sums), "NONFINITE_VALUE", f"a sum of {factor}", payload.where)
+            yield factor, struct.pack(f"<{len(sums)}f", *sums)
 
 
 # ---- Application to a base model (9.6) ------------------------------------------------------------------------------
@@ -1412,13 +1430,19 @@ class Pieces(io.RawIOBase):
 def report(stream: BinaryIO, level: str, budget: int, passed: Callable[[str, str], None] | None,
            parents: Iterable[Callable[[], BinaryIO]]) -> dict[str, Any]:
     hashes: dict[str, dict[str, dict[str, Any]]] = {}
+    unfit = set[tuple[str, str]]()
 
     def sink(m: Module, factor: str, piece: bytes) -> None:
         kinds = hashes.setdefault(m.name, {k: {"b": hashlib.sha256(), "a": hashlib.sha256()} for k in ("f32", "f16")})
         kinds["f32"][factor].update(piece)
-        kinds["f16"][factor].update(narrow(piece))
+        halves = narrow(piece)
+        kinds["f16"][factor].update(halves)
+        if (m.parent or m.start and factor == "a") and math.inf in map(abs, struct.unpack(f"<{len(halves) // 2}e", halves)):
+            unfit.add((m.name, factor))  # 8.8.4, 8.9.3: not handed out as f16
 
     adapter = read(stream, level, budget, sink, passed, parents=parents)
+    for name, factor in unfit:
+        hashes[name]["f16"][factor] = None
     child = bool(adapter.parent_id)
     modules = [{"name": m.name, **m.type._asdict(), "rank": m.rank, "bands": [band._asdict() for band in m.plan],
                 **({"parent_module": m.parent[1] + 1 if m.parent else 0} if child else {}),

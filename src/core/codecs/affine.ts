@@ -14,7 +14,7 @@ export const AFFINE: Codec<AffineEncoding> = {
   number: 2,
   clause: "8.4",
   // In drafts, zero points were optional.
-  drafts: ["reserved"],
+  drafts: ["mixture"],
   write: (encoding) => ({ ...writeGroups(encoding), bits: encoding.bits }),
   read(record) {
     const groups = readGroups(record);

@@ -15,7 +15,7 @@ export type FloatType = "f32" | "f16" | "bf16";
 
 /** The field that an encoding of A' has if its vectors have a start (spec 8.8). */
 export interface MixedEncoding {
-  /** Bits of the integers that mix the draws of the start, 1 to 8; absent without a start. */
+  /** Bits of the integers that mix the draws of the start, 4 or 8; absent without a start. */
   readonly mix?: number;
 }
 

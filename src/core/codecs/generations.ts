@@ -59,7 +59,7 @@ export function decodeGenerations(
   const { rank, experts, out } = shape;
   const n = inputLength(shape);
   const start = hasStart(oldest.bands) ? oldest.start : undefined;
-  if (start !== undefined) decodeStarted(oldest, start, n, a, kernel, rank * n);
+  if (start !== undefined) decodeStarted(oldest, start, n, a, kernel);
   for (let expert = 0; expert < experts; expert++) {
     const [toB, toA] = [expert * rank * out, expert * rank * n];
     for (const own of jobs) decodeFactor(own[expert]![0], b, toB, kernel);

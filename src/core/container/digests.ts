@@ -79,7 +79,7 @@ export function moduleContent(
     r.u32(band.components);
     for (const encoding of [band.b, band.a]) {
       const e = writeEncoding(encoding);
-      for (const v of [e.codec, e.element, e.scale, e.bits, e.reserved, e.groupExponent, e.table, e.rotation])
+      for (const v of [e.codec, e.element, e.scale, e.bits, e.mixture, e.groupExponent, e.table, e.rotation])
         r.u8(v);
     }
   }

@@ -10,6 +10,7 @@ import { fail } from "../../errors.ts";
 import type { BaseLayout, ElementType, ModuleRole, MultiplierRule, TensorRole } from "../../model/adapter.ts";
 import { type Encoding, FLOAT_BYTES, type FloatType } from "../codecs/encoding.ts";
 import { CODEC_NAMES, codecNumbered, codecOf } from "../codecs/registry.ts";
+import { MIX_BITS } from "../codecs/start/start.ts";
 import type { EncodingRecord } from "./generated/schema.ts";
 import type { CompressionName } from "./types.ts";
 
@@ -79,7 +80,7 @@ const EMPTY: EncodingRecord = {
   element: 0,
   scale: 0,
   bits: 0,
-  reserved: 0,
+  mixture: 0,
   groupExponent: 0,
   table: 0,
   rotation: 0,
@@ -92,8 +93,7 @@ export function writeEncoding(encoding: Encoding): EncodingRecord {
   return {
     ...EMPTY,
     ...fields,
-    // The mixture, with the feature START (8.8).
-    reserved: encoding.mix ?? 0,
+    mixture: encoding.mix ?? 0,
     codec: codec.number,
     // Number 0 means no type; `FLOATS[0]` is undefined, too.
     element: FLOATS.indexOf(element),
@@ -128,11 +128,11 @@ export function readEncoding(
       return FLOATS[record[field]] ?? bad(field, expected, type);
     },
   });
-  const mix = record.reserved;
-  if (mix > (started ? 8 : 0))
-    (!started && codec.drafts?.includes("reserved") === true ? draft : bad)(
-      "reserved",
-      started ? "0 to 8" : 0,
+  const mix = record.mixture;
+  if (mix !== 0 && !(started && MIX_BITS.includes(mix)))
+    (!started && codec.drafts?.includes("mixture") === true ? draft : bad)(
+      "mixture",
+      started ? "0, 4 or 8" : 0,
       mix,
     );
   const encoding = mix === 0 ? plain : { ...plain, mix };

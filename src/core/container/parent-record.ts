@@ -7,6 +7,7 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { toHex, viewOf } from "./bytes.ts";
+import type { Where } from "./chunks-read.ts";
 import type { ReadIndex } from "./index-read.ts";
 
 /** Words of a content id. */
@@ -16,8 +17,12 @@ const ID_WORDS = 8;
 export interface ParentReader {
   /** Content id of the parent, hexadecimal. */
   readonly id: string;
-  /** Number of the parent's module for module `record`; undefined if it has none. */
-  moduleOf(record: number): number | undefined;
+  /**
+   * Number of the parent's module for module `record`; undefined if it has none. Call it in order.
+   *
+   * @throws LqaError RECORD_REFERENCE unless numbers ascend: a reader must not decode a module of the parent twice
+   */
+  moduleOf(where: Where, record: number): number | undefined;
 }
 
 /** Reads the parent of a file with the feature PARENT. @throws LqaError RECORD_REFERENCE */
@@ -37,8 +42,22 @@ export function parentReader(read: ReadIndex): ParentReader {
   const word = read.column("parent");
   for (let i = 0; i < ID_WORDS; i++) viewOf(bytes).setUint32(4 * i, word(i), true);
   const column = read.column("parentModules");
+  /** The last entry that is not 0. */
+  let last = 0;
   return {
     id: toHex(bytes),
-    moduleOf: (record) => (column(record) === 0 ? undefined : column(record) - 1),
+    moduleOf(where, record) {
+      const entry = column(record);
+      if (entry === 0) return undefined;
+      if (entry <= last)
+        fail(KIND.RECORD_REFERENCE, {
+          where: where(),
+          offset: read.locate("modules")(record),
+          expected: `a module of the parent behind number ${last - 1}`,
+          actual: entry - 1,
+        });
+      last = entry;
+      return entry - 1;
+    },
   };
 }

@@ -45,13 +45,14 @@ export const REQUIRED = {
   /** The file has tensors that replace or add to the base (replacements, biases, token rows). */
   REPLACEMENT: 16,
   /** A vector of A' starts from draws of a generator. */
-  START: 128,
+  START: 32,
   /** A module holds its difference from a module of another file. */
-  PARENT: 512,
+  PARENT: 64,
 } as const;
 
-/** Bits 5, 6 and 8 stay unknown, because the conformance suite of 1.0 has cases with them. */
-const KNOWN_REQUIRED = 0x29f;
+const KNOWN_REQUIRED = 0x7f;
+/** START and PARENT in drafts of November 2026, which called themselves version 1.1. These bits have no other meaning. */
+const DRAFT_BITS = 0x280;
 
 /** The fields of a prologue (spec 5.1). Lengths are in bytes; `modules`, `tensors` and `sections` are counts. */
 export interface Prologue {
@@ -145,10 +146,7 @@ export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
       offset: 12,
       expected: `no bits beyond ${hex32(known)}`,
       actual: hex32(required),
-      advice:
-        required & ~all
-          ? undefined
-          : "Encode the adapter with plain tensors not compressed (--tensors keep).",
+      advice: adviceOn(required & ~known),
     });
   if (hasStarts({ required }) && hasParent({ required }))
     fail(KIND.FEATURE_BITS, {
@@ -184,6 +182,14 @@ export function readPrologue(bytes: Uint8Array, limits: LimitSet): Prologue {
     alignment: 2 ** exponent,
     indexCrc: view.getUint32(56, true),
   };
+}
+
+/** What to do about required bits that the reader does not take. */
+function adviceOn(bits: number): string | undefined {
+  if (bits & DRAFT_BITS)
+    return "A draft of the format wrote this file: version 1.1 of November 2026. Encode the adapter again.";
+  if (bits === REQUIRED.ZSTD) return "Encode the adapter with plain tensors not compressed (--tensors keep).";
+  return undefined;
 }
 
 /** Checks a limit. @throws LqaError HARD_LIMIT above the column Hard, CORE_LIMIT above the column that the caller chose */

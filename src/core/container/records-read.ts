@@ -208,7 +208,9 @@ function moduleReader(
           actual: `${reserved(i)}; only drafts before 1.0 compressed modules`,
         });
       checkChunkLength(chunkLength, payload, "none", where, offset);
-      const parentModule = parent?.moduleOf(i);
+      // Without the feature no encoding has a mixture.
+      const start = started ? starts!.next(where, { ...type, rank }, bands, chunkLength, i) : undefined;
+      const parentModule = parent?.moduleOf(where, i);
       // Field by field: engines give a copy of `type` with more fields another, slower object layout.
       return {
         role: type.role,
@@ -223,8 +225,7 @@ function moduleReader(
         name,
         rank,
         bands,
-        // Without the feature no encoding has a mixture.
-        start: started ? starts!.next(where, rank, i) : undefined,
+        start,
         parentModule,
         parentId: parentModule === undefined ? undefined : parent!.id,
         compression: "none",

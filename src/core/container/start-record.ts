@@ -6,12 +6,15 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";
+import { START_WORK, STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";
+import type { ModuleShape } from "../../model/adapter.ts";
+import type { Band } from "../codecs/packed.ts";
 import {
   type ModuleStart,
   MT19937,
   STATE_WORDS,
   type Start,
+  startOperations,
   stateCount,
   stateOf,
 } from "../codecs/start/start.ts";
@@ -20,8 +23,19 @@ import type { ReadIndex } from "./index-read.ts";
 
 /** Returns the starts of modules in their order. */
 export interface StartReader {
-  /** The start of the next module that has one, number `record`. @throws LqaError RECORD_REFERENCE, HARD_LIMIT, CORE_LIMIT */
-  next(where: Where, rank: number, record: number): ModuleStart;
+  /**
+   * The start of the next module that has one, number `record`.
+   *
+   * @param chunkLength bytes of its chunk
+   * @throws LqaError BAND_PLAN, RECORD_REFERENCE, HARD_LIMIT, CORE_LIMIT
+   */
+  next(
+    where: Where,
+    shape: Omit<ModuleShape, "name">,
+    bands: readonly Band[],
+    chunkLength: number,
+    record: number,
+  ): ModuleStart;
   /** Checks that all positions were used. @throws LqaError RECORD_REFERENCE */
   finish(): void;
 }
@@ -59,13 +73,21 @@ export function startReader(read: ReadIndex, limit: LimitCheck): StartReader {
     actual: string | number,
   ): never => fail(KIND.RECORD_REFERENCE, { where, offset, expected, actual });
   return {
-    next(name, rank, record) {
-      limit(rank, STARTED_RANK, "modules", record, name);
+    next(name, shape, bands, chunkLength, record) {
       const offset = read.locate("modules")(record);
+      if (shape.experts > 1)
+        fail(KIND.BAND_PLAN, {
+          where: name(),
+          offset,
+          expected: "a start of 1 expert",
+          actual: shape.experts,
+        });
+      limit(shape.rank, STARTED_RANK, "modules", record, name);
       if (used === count) wrong(name(), offset, "a position for each module with a start", count);
       const position = column(used++);
       if (stateOf(position) >= states)
         wrong(name(), offset, `one of ${states} states`, `state ${stateOf(position)}`);
+      limit(Math.ceil(startOperations(shape, bands) / chunkLength), START_WORK, "modules", record, name);
       return { start, position };
     },
     finish() {

@@ -5,16 +5,17 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
-import { decodeFactor, storing } from "../codecs/decode.ts";
+import { type DecodeTarget, decodeFactor, storing } from "../codecs/decode.ts";
 import { decodeGenerations, generationJobs } from "../codecs/generations.ts";
+import type { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { decodeStarted } from "../codecs/start/decode-started.ts";
+import type { ModuleStart } from "../codecs/start/start.ts";
+import { checkHalves } from "../codecs/sums.ts";
 import {
   allocateBytes,
-  CHUNK_BUDGET,
+  assertSums,
   type DecodedModule,
   type DecodeOptions,
   decodeModule,
@@ -26,7 +27,19 @@ import {
 
 /** Enables `decodeModule` to decode factors with a start or a parent, in this thread. */
 export function loadDecoders(): void {
-  useDecoders({ started: decodeStarted, child: decodeChild });
+  useDecoders({ started: decodeWithStart, child: decodeChild });
+}
+
+/** Decodes A' of a module with a start. @throws LqaError NONFINITE_VALUE for sums that binary16 cannot hold */
+export function decodeWithStart(
+  shape: ModuleShape,
+  packed: PackedFactors,
+  start: ModuleStart,
+  target: DecodeTarget,
+  kernel?: DecodeKernel,
+): void {
+  decodeStarted(packed, start, inputLength(shape), target, kernel);
+  if (target instanceof Uint16Array) checkHalves(target, `A' of module "${shape.name}"`);
 }
 
 /** As `decodeModule`, for factors with a parent. */
@@ -53,12 +66,12 @@ function decodeHalves<T extends WeightType>(
   packed: PackedFactors,
   options: DecodeOptions<T>,
 ): DecodedModule<T> {
-  const { layout, multiplier, budgetBytes: most = CHUNK_BUDGET } = options;
+  const { layout, multiplier } = options;
   const vectors = shape.experts * shape.rank;
   const lengths = [vectors * shape.out, vectors * inputLength(shape)] as const;
   const bytes = 4 * (lengths[0] + lengths[1]);
   const where = `module "${shape.name}"`;
-  if (bytes > most) fail(KIND.BUDGET, { where, expected: `at most ${most} bytes`, actual: bytes });
+  assertSums(bytes, shape, options);
   const memory = sums !== undefined && sums.byteLength >= bytes ? sums : allocateBytes(bytes, where);
   sums = bytes > KEPT_BYTES ? undefined : memory;
   const into = {
@@ -70,5 +83,7 @@ function decodeHalves<T extends WeightType>(
   const targets = targetsOf(shape, options, [b, a]);
   decodeFactor(b, targets.b.view, 0, targets.kernel);
   decodeFactor(a, targets.a.view, 0, targets.kernel);
+  checkHalves(targets.b.view as Uint16Array, `B' of ${where}`);
+  checkHalves(targets.a.view as Uint16Array, `A' of ${where}`);
   return targets.done();
 }

@@ -12,15 +12,14 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { inputLength, type ModuleShape } from "../../model/adapter.ts";
+import { inputLength, type ModuleShape, parameterCount } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
 import { type DecodeTarget, decodeFactor, type FactorJob, factorJobs } from "../codecs/decode.ts";
 import { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
-import type { decodeStarted } from "../codecs/start/decode-started.ts";
 import { allocateBytes, CHUNK_BUDGET } from "./budget.ts";
-import type { decodeChild } from "./decode-child.ts";
+import type { decodeChild, decodeWithStart } from "./decode-child.ts";
 
 /** Order of the weights in a decoded factor. */
 export type FactorLayout =
@@ -63,7 +62,10 @@ export interface DecodeOptions<T extends WeightType = WeightType> {
   readonly layout?: FactorLayout;
   /** Default `f32`. */
   readonly type?: T;
-  /** Most bytes of new arrays; a file of a few hundred bytes may declare gigabytes of zeros. Default 1 GiB. */
+  /**
+   * Most bytes of new arrays; a file of a few hundred bytes may declare gigabytes of zeros. Default 1 GiB. Weights with a start or
+   * a parent take four bytes more each if the type is f16. Beside that, decoding takes at most 16 MiB.
+   */
   readonly budgetBytes?: number;
   /** Arrays to decode into, of exactly the right length: `Float32Array` for f32, `Uint16Array` or `Float16Array` for f16. */
   readonly into?: FactorArrays<T>;
@@ -111,6 +113,7 @@ const NativeHalf = (globalThis as { Float16Array?: HalfConstructor }).Float16Arr
  *   engine allows; TARGET_SIZE if an array in `into` has the wrong length or type, or is detached (its length is 0 then);
  *   USAGE for factors with a start or a parent in a thread that has opened no file with one; PARENT_MISSING if the caller did
  *   not provide the parent
+ * @throws LqaError NONFINITE_VALUE if the type is f16 and a sum with a start or a parent is 65520 or more
  * @throws RangeError if the bands imply a start and there is none, or if the parent has another shape
  */
 export function decodeModule<T extends WeightType = "f32">(
@@ -126,19 +129,29 @@ export function decodeModule<T extends WeightType = "f32">(
   const start = hasStart(packed.bands) ? packed.start : undefined;
   if (start === undefined && hasStart(packed.bands))
     throw new RangeError(`${where}: expected the start that its bands imply, found none`);
+  // Its sums are binary32 before they are rounded to binary16.
+  if (start !== undefined && options.type === "f16") assertSums(4 * rank * n, shape, options);
   const jobs = factorJobs(shape, packed, orderOf(layout), multiplier ? shape.multiplier : 1);
   const { b, a, kernel, done } = targetsOf(shape, options, jobs.flat());
   jobs.forEach(([bJob, aJob], expert) => {
     decodeFactor(bJob, b.view, expert * rank * out, kernel);
     if (start === undefined) decodeFactor(aJob, a.view, expert * rank * n, kernel);
   });
-  if (start !== undefined) loadedDecoders("a start", where).started(packed, start, n, a.view, kernel);
+  if (start !== undefined) loadedDecoders("a start", where).started(shape, packed, start, a.view, kernel);
   return done();
+}
+
+/** Checks that binary32 sums of `bytes` fit in the budget, with the binary16 arrays that they become. @throws LqaError BUDGET */
+export function assertSums(bytes: number, shape: ModuleShape, options: DecodeOptions): void {
+  const { budgetBytes: most = CHUNK_BUDGET } = options;
+  const actual = bytes + 2 * parameterCount(shape);
+  if (actual > most)
+    fail(KIND.BUDGET, { where: `module "${shape.name}"`, expected: `at most ${most} bytes`, actual });
 }
 
 /** The decoders of factors with a start and of those with a parent. */
 interface RareDecoders {
-  readonly started: typeof decodeStarted;
+  readonly started: typeof decodeWithStart;
   readonly child: typeof decodeChild;
 }
 

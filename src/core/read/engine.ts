@@ -57,8 +57,8 @@ export class Engine {
   readonly #steps: Steps<VerifiedIds>;
   #step: IteratorResult<Need, VerifiedIds> | undefined;
   #header: Header | undefined;
-  /** The parents of the file, looked up at the first module that needs them. */
-  #parents: readonly LqaFile[] | undefined;
+  /** The parents of the file, looked up behind the header. */
+  #parents: readonly LqaFile[] = [];
   /** Events that `next` returns. */
   #ready: LqaEvent[] = [];
   /** Events of a pinned file, until the span of their chunks is proven. */
@@ -150,10 +150,8 @@ export class Engine {
 
   /** The event of a module, with the factors of its parent if the caller has provided it. */
   async #withParent(event: ModuleEvent): Promise<ModuleEvent> {
-    const { parents } = this.#options;
-    if (parents === undefined) return event;
-    const { findParents, withParents } = await import("./lineage.ts");
-    this.#parents ??= await findParents(this.#header!.index, parents, this.#options);
+    if (this.#parents.length === 0) return event;
+    const { withParents } = await import("./lineage.ts");
     const { record } = event;
     const factors = await withParents(event.factors, record, this.#parents, this.#options);
     return { ...event, factors, decode: (how) => decodeModule(record, factors, how) };
@@ -177,9 +175,17 @@ export class Engine {
     return yield* this.#body(header);
   }
 
-  #body(header: Header): Steps<VerifiedIds> {
+  *#body(header: Header): Steps<VerifiedIds> {
     this.#header = header;
-    const { pinned, budgetBytes = CHUNK_BUDGET } = this.#options;
+    const { pinned, budgetBytes = CHUNK_BUDGET, parents = [] } = this.#options;
+    if (parents.length > 0 && header.index.parentId !== undefined)
+      yield {
+        ...PAUSE,
+        load: async () => {
+          const { findParents } = await import("./lineage.ts");
+          this.#parents = await findParents(header.index, parents, this.#options);
+        },
+      };
     const hand = (event: ModuleEvent | TensorEvent | SectionEvent): void => {
       if (pinned === undefined) return void this.#ready.push(event);
       const { payload, chunk } = event.record;
@@ -213,7 +219,7 @@ export class Engine {
       },
     };
     const values = readerValues();
-    return bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
+    return yield* bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
   }
 }
 

@@ -84,14 +84,15 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
   const bytes = bytesOf(input);
   if (bytes === undefined) {
     const { header, source } = await (await import("./open-source.ts")).openSource(input, options);
-    return await fileOf(header, source, undefined, options);
+    return await fileOf(header, source, undefined, options, await parentsOf(header.index, options));
   }
   const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
   const source = keepingSource(memorySource(bytes));
+  const parents = await parentsOf(header.index, options);
   // The length is wrong. That is the first error only if nothing before the end is wrong.
   if (bytes.length !== header.prologue.fileLength)
-    await verify({ header, source, bytes, pin: undefined, options, parents: [], verified: undefined });
-  return await fileOf(header, source, bytes, options);
+    await verify({ header, source, bytes, pin: undefined, options, parents, verified: undefined });
+  return await fileOf(header, source, bytes, options, parents);
 }
 
 /** Opens a file in memory that a validator has found valid, values included, without hashing it again. */
@@ -114,7 +115,7 @@ export async function parentsOf(
   if (index.parentId === undefined || options.parents === undefined) return [];
   const { asParent, findParents } = await import("./lineage.ts");
   const { zstd, budgetBytes, limits, signal } = options;
-  const files: LqaFile[] = [];
+  const files: Parameters<typeof findParents>[1][number][] = [];
   for (const one of options.parents)
     files.push("packedAll" in one ? one : await asParent(open(one, { zstd, budgetBytes, limits, signal })));
   return await findParents(index, files, options);
@@ -129,11 +130,11 @@ async function fileOf(
   source: KeepingSource,
   bytes: Uint8Array | undefined,
   options: OpenOptions,
+  parents: readonly LqaFile[],
 ): Promise<LqaFile> {
   const { fileId, signal } = options;
   const pinned = source.stable !== true || fileId !== undefined;
   const pin = pinned ? await (await import("./pin.ts")).pinFile(source, header, fileId, signal) : undefined;
-  const parents = await parentsOf(header.index, options);
   return await verbsOf({ header, source, bytes, pin, options, parents, verified: undefined });
 }
 

@@ -8,10 +8,11 @@
  */
 
 import * as KIND from "../../error-catalogue-later.ts";
-import { fail, isLqaError } from "../../errors.ts";
+import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import { GENERATIONS } from "../../limits.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
+import { checkSums } from "../codecs/sums.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import type { LqaFile, OpenOptions } from "./lqa-file.ts";
 import { checkLimit, type WatchOptions } from "./opened.ts";
@@ -19,13 +20,13 @@ import { checkLimit, type WatchOptions } from "./opened.ts";
 /**
  * Finds the parents of a file, the nearest first, up to the first that is missing.
  *
- * @param files open files that may be parents
+ * @param files open files that may be parents, and what stands for files that are not valid
  * @throws LqaError PARENT_MISMATCH if none of the files is the parent, or if the parent's modules do not fit; HARD_LIMIT,
  *   CORE_LIMIT for too many generations; as {@link LqaFile.verify}
  */
 export async function findParents(
   child: Pick<ContainerIndex, "modules" | "parentId">,
-  files: readonly LqaFile[],
+  files: readonly (LqaFile | Invalid)[],
   { limits = "core", signal }: Pick<OpenOptions, "limits" | "signal">,
 ): Promise<readonly LqaFile[]> {
   const found: LqaFile[] = [];
@@ -44,38 +45,54 @@ export async function findParents(
   return found;
 }
 
-/** The file with a content id, verified. @param needed throws if there is none, instead of returning undefined */
+/**
+ * The file with a content id, verified. Passes over files that are not valid, whatever they state.
+ *
+ * @param needed throws if there is none, instead of returning undefined
+ */
 async function fileWith(
   id: string,
-  files: readonly LqaFile[],
+  files: readonly (LqaFile | Invalid)[],
   needed: boolean,
   signal: AbortSignal | undefined,
 ): Promise<LqaFile | undefined> {
-  const ids: string[] = [];
+  const found: string[] = [];
   for (const file of files) {
-    const { contentId } = file.verified ?? (await file.storedIds({ signal }));
-    if (contentId === id) {
-      await asParent(file.verify({ signal }));
-      return file;
+    if (file instanceof Invalid) {
+      found.push(file.message);
+      continue;
     }
-    ids.push(contentId);
+    const stored = file.verified ?? (await asParent(file.storedIds({ signal })));
+    const own =
+      stored instanceof Invalid || stored.contentId !== id ? stored : await asParent(file.verify({ signal }));
+    if (own instanceof Invalid) found.push(own.message);
+    else if (own.contentId === id) return file;
+    else found.push(own.contentId);
   }
   if (!needed) return undefined;
   return fail(KIND.PARENT_MISMATCH, {
     where: "parent",
-    expected: `content id ${id}`,
-    actual: ids.join(", "),
+    expected: `a valid file with content id ${id}`,
+    actual: found.join(", "),
   });
 }
 
-/** Awaits work on a file that is to be a parent. @throws LqaError PARENT_MISMATCH if the file is not valid */
-export async function asParent<T>(work: Promise<T>): Promise<T> {
+/** Stands for a file that is not valid among those that may be parents. */
+export class Invalid {
+  readonly message: string;
+
+  constructor({ code, kind }: LqaError) {
+    this.message = `a file that is not valid (${code} ${kind})`;
+  }
+}
+
+/** Awaits work on a file that may be a parent. @throws errors that are not of the file: of the source, the budget, the caller */
+export async function asParent<T>(work: Promise<T>): Promise<T | Invalid> {
   try {
     return await work;
   } catch (error) {
     if (!isLqaError(error) || "XL".includes(error.class)) throw error;
-    const actual = `${error.code} ${error.kind}`;
-    return fail(KIND.PARENT_MISMATCH, { where: "parent", expected: "a valid file", actual, cause: error });
+    return new Invalid(error);
   }
 }
 
@@ -96,12 +113,24 @@ function shapeOf({ out, in: n, kernel, experts }: ModuleShape): string {
 }
 
 /**
- * Packed factors together with those of the parents.
+ * Packed factors together with those of the parents; checks that their sums are finite.
  *
  * @param factors factors of the module, without its parent's
  * @param parents from {@link findParents}; if some are missing, the oldest factors keep the content id of their parent
+ * @throws LqaError NONFINITE_VALUE; as {@link LqaFile.packed} of the parents
  */
 export async function withParents(
+  factors: PackedFactors,
+  record: ModuleRecord,
+  parents: readonly LqaFile[],
+  watch: Pick<WatchOptions, "signal">,
+): Promise<PackedFactors> {
+  const joined = await joinParents(factors, record, parents, watch);
+  checkSums(record, joined, record.chunk.offset);
+  return joined;
+}
+
+async function joinParents(
   factors: PackedFactors,
   { parentModule }: ModuleRecord,
   [parent, ...others]: readonly LqaFile[],
@@ -110,6 +139,6 @@ export async function withParents(
   if (parent === undefined || parentModule === undefined) return factors;
   const record = parent.modules[parentModule]!;
   const own = await parent.packed(record, watch);
-  const whole = typeof own.parent === "string" ? await withParents(own, record, others, watch) : own;
+  const whole = typeof own.parent === "string" ? await joinParents(own, record, others, watch) : own;
   return { ...factors, parent: whole };
 }

@@ -14,6 +14,7 @@ export { allChunks, placeOf } from "../container/types.ts";
 export { ADAPTER_BUDGET, allocateBytes, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
 export { readerValues, type ValueChecks } from "./chunks.ts";
 export {
+  assertSums,
   type DecodedModule,
   type DecodeOptions,
   decodeModule,

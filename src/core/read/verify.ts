@@ -30,7 +30,7 @@ import { assertRoom, inflateCount } from "./budget.ts";
 import { checkModule, type ValueChecks } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
 import { checkTensor } from "./other-payloads.ts";
-import { need, type Steps } from "./steps.ts";
+import { need, PAUSE, type Steps } from "./steps.ts";
 
 /** Identity of a verified file, hexadecimal. */
 export interface VerifiedIds {
@@ -69,6 +69,8 @@ export interface BodyOptions {
   readonly budgetBytes?: number | undefined;
   /** The digest list of a pinned file: the steps compare each span when they have its last byte. */
   readonly pinned?: Uint8Array | undefined;
+  /** Checks the sums of a module with a parent; awaited when its chunk has passed its own checks. */
+  readonly sums?: ((record: ModuleRecord, factors: PackedFactors) => Promise<unknown>) | undefined;
   /** Receives an error. If it returns, all checks that do not depend on the failed one still run. Default: throws the error. */
   readonly report?: ((error: LqaError) => void) | undefined;
   /** A scan to use for a chunk instead of the visitor: then only pieces of the chunk are in memory. */
@@ -105,6 +107,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     where: string,
     content: ((payload: Uint8Array) => void) | undefined,
     inspect: (raw: Uint8Array) => void,
+    load?: () => Promise<void>,
   ): Steps<void> {
     const { offset, length } = record.chunk;
     const compressed = record.compression !== "none";
@@ -165,6 +168,7 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
         if (pieces === undefined) inspect(raw);
         else pieces.finish();
       });
+    if (load !== undefined) yield { ...PAUSE, load };
     const end = offset + length;
     const left = align(end, prologue.alignment) - end;
     const padding = yield* need(left, end, where, prologue.fileLength);
@@ -181,18 +185,23 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       fresh = true;
     }
   }
-  for (const record of index.modules)
+  for (const record of index.modules) {
+    const summed = options.sums !== undefined && record.parentModule !== undefined;
+    let sum: (() => Promise<unknown>) | undefined;
     yield* chunk(
       record,
       1,
       `module "${record.name}"`,
       (payload) => content.add(moduleContent(record), payload),
       (raw) => {
-        const wanted = visitor.module && planeTaker(record, record.bands);
+        const wanted = visitor.module || summed ? planeTaker(record, record.bands) : undefined;
         checkModule(record, raw, values, wanted?.take);
         if (wanted !== undefined) visitor.module?.(record, wanted.factors, raw);
+        if (summed) sum = () => options.sums!(record, wanted!.factors);
       },
+      summed ? async () => void (await sum?.()) : undefined,
     );
+  }
   for (const record of index.tensors)
     yield* chunk(
       record,

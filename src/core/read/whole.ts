@@ -35,7 +35,7 @@ import {
 } from "./opened.ts";
 import { zstdFor } from "./other-payloads.ts";
 import { piecesFrom } from "./pieces-from.ts";
-import { bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
+import { type BodyOptions, bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
 
 /** See {@link LqaFile.verify}. */
 export async function verifyFile(reading: Reading, watch: WatchOptions): Promise<VerifiedIds> {
@@ -51,11 +51,22 @@ export async function verifyFile(reading: Reading, watch: WatchOptions): Promise
   const steps = bodySteps(header, {
     tools: { zstd: await zstdFor(allChunks(index), options) },
     values: readerValues(),
+    sums: await sumsOf(reading.parents, signal),
     budgetBytes: options.budgetBytes ?? CHUNK_BUDGET,
   });
   const take = takeFrom(bytes, chunksStart(prologue), prologue.fileLength, watch.onProgress);
   reading.verified = await runSteps(steps, take, signal);
   return reading.verified;
+}
+
+/** Checks the sums of a child with its parents; undefined without any. */
+async function sumsOf(
+  parents: readonly LqaFile[],
+  signal: AbortSignal | undefined,
+): Promise<BodyOptions["sums"]> {
+  if (parents.length === 0) return undefined;
+  const { withParents } = await import("./lineage.ts");
+  return (record, factors) => withParents(factors, record, parents, { signal });
 }
 
 /** See {@link LqaFile.events}. */

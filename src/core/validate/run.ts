@@ -16,18 +16,20 @@ import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { Origin } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";
 import { usedGroups } from "../codecs/canonical.ts";
+import type { PackedFactors } from "../codecs/packed.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES, vectorsWith } from "../container/prologue.ts";
-import { allChunks } from "../container/types.ts";
+import { allChunks, type ModuleRecord } from "../container/types.ts";
 import { type Input, openInput } from "../io/input.ts";
-import { PIECE_BUDGET } from "../read/budget.ts";
+import { CHUNK_BUDGET, PIECE_BUDGET } from "../read/budget.ts";
 import { ValueChecks } from "../read/chunks.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
+import type { LqaFile } from "../read/lqa-file.ts";
 import { zstdFor } from "../read/other-payloads.ts";
-import { type Need, runSteps, type Steps } from "../read/steps.ts";
+import { type Need, PAUSE, runSteps, type Steps } from "../read/steps.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
 import { scanOf } from "./scan.ts";
 import { type Suspicion, suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
@@ -109,22 +111,8 @@ async function check(
       return piece;
     });
   };
-  /** False until the parents have been looked up: after the header, and before any chunk. */
-  let looked = options.parents === undefined;
-  const look = async (header: Header): Promise<void> => {
-    looked = true;
-    const { parentsOf } = await import("../read/file.ts");
-    await parentsOf(header.index, options).catch((cause: unknown) => {
-      throw isLqaError(cause) && cause.class !== "X"
-        ? cause
-        : new ReadFailure("the parent failed", { cause });
-    });
-  };
-  const take = (need: Need): Uint8Array | Promise<Uint8Array> =>
-    looked || run.header === undefined ? give(need) : look(run.header).then(() => give(need));
   try {
-    ids = await runSteps(run.steps(), take);
-    if (!looked && run.header !== undefined) await look(run.header);
+    ids = await runSteps(run.steps(), give);
   } catch (caught) {
     if (caught instanceof ReadFailure) throw caught.cause;
     if (!isLqaError(caught)) throw caught;
@@ -151,6 +139,9 @@ async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
 class Run {
   readonly tools: { zstd: Awaited<ReturnType<typeof zstdFor>> } = { zstd: undefined };
   header: Header | undefined;
+  #parents: readonly LqaFile[] = [];
+  /** Codes that are not canonical, in file order. */
+  readonly #noncanonical: LqaError[] = [];
   readonly #options: ValidateOptions;
   readonly #level: ValidationLevel;
   readonly #size: number | undefined;
@@ -184,6 +175,9 @@ class Run {
     this.header = header;
     const { prologue, index } = header;
     if (this.#options.warnings !== false) this.#warn(suspiciousRecords(index, prologue.fileLength));
+    if (this.#options.parents !== undefined && index.parentId !== undefined)
+      yield { ...PAUSE, load: () => this.#findParents(header) };
+    const parents = this.#parents;
     let ids: VerifiedIds | undefined;
     if (depth === 0) yield* this.#length(chunksStart(prologue), prologue.fileLength);
     else {
@@ -191,17 +185,32 @@ class Run {
         depth >= 2
           ? new ValueChecks({
               canonical: depth >= 3 ? usedGroups : undefined,
-              report,
-              enough: () => this.#findings.length === MOST_FINDINGS,
+              // Only a valid file is not canonical: such findings wait for the end.
+              report: (error) => {
+                if (error.kind !== "NONCANONICAL_CODES") report(error);
+                else if (this.#options.all === true || this.#noncanonical.length === 0)
+                  this.#noncanonical.push(error);
+              },
+              enough: () => this.#findings.length + this.#noncanonical.length >= MOST_FINDINGS,
               omit: () => void this.#omitted++,
             })
           : undefined;
       ids = yield* bodySteps(header, {
         tools: this.tools,
         report: this.#options.all === true ? report : undefined,
-        budgetBytes: this.#options.budgetBytes ?? (this.#scanned ? PIECE_BUDGET : undefined),
-        scan: (record) => scanOf(record, values, this.#scanned),
+        budgetBytes:
+          this.#options.budgetBytes ??
+          (!this.#scanned ? undefined : parents.length > 0 ? CHUNK_BUDGET : PIECE_BUDGET),
+        // Sums need the whole module.
+        scan: (record) =>
+          parents.length > 0 && "bands" in record && record.parentModule !== undefined
+            ? undefined
+            : scanOf(record, values, this.#scanned),
         values,
+        sums:
+          values === undefined || parents.length === 0
+            ? undefined
+            : (record, factors) => this.#checkSums(record, factors, report),
         visitor: {
           module:
             values === undefined || this.#options.warnings === false
@@ -215,8 +224,37 @@ class Run {
       });
       this.#meta ??= {};
     }
-    if (depth >= 3) checkCanonicalIndex(header, report);
+    if (depth >= 3) {
+      for (const error of this.#noncanonical) report(error);
+      checkCanonicalIndex(header, report);
+    }
     return ids;
+  }
+
+  /** Finds the parents among the inputs that the caller gives. */
+  async #findParents({ index }: Header): Promise<void> {
+    const { parentsOf } = await import("../read/file.ts");
+    try {
+      this.#parents = await parentsOf(index, this.#options);
+    } catch (cause) {
+      throw isLqaError(cause) && cause.class !== "X"
+        ? cause
+        : new ReadFailure("the parent failed", { cause });
+    }
+  }
+
+  async #checkSums(
+    record: ModuleRecord,
+    factors: PackedFactors,
+    report: (error: LqaError) => void,
+  ): Promise<void> {
+    const { withParents } = await import("../read/lineage.ts");
+    try {
+      await withParents(factors, record, this.#parents, {});
+    } catch (error) {
+      if (!isLqaError(error, "NONFINITE_VALUE")) throw error;
+      report(error);
+    }
   }
 
   /** Checks the length of the file without its content. @param received bytes read so far */

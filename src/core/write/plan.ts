@@ -13,7 +13,6 @@ import { type FileLayout, layOut } from "../container/layout.ts";
 import {
   PROLOGUE_BYTES,
   type Prologue,
-  REQUIRED,
   readPrologue,
   requiredBits,
   vectorsWith,
@@ -23,10 +22,8 @@ import { interpretRareIndex } from "../container/rare-records.ts";
 import { writeRecords } from "../container/records-write.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord, Unplaced } from "../container/types.ts";
 
-/** The version of a file: the lowest that has its features (spec 16). */
-function versionOf(required: number): Pick<Prologue, "major" | "minor"> {
-  return { major: 1, minor: (required & (REQUIRED.START | REQUIRED.PARENT)) === 0 ? 0 : 1 };
-}
+/** The version of every file that this library writes (spec 5.1). */
+const VERSION: Pick<Prologue, "major" | "minor"> = { major: 1, minor: 0 };
 /** Alignments to choose from by default: the largest whose padding is at most a thousandth of the chunks, or the smallest. */
 const ALIGNMENTS = [64, 32, 16, 8, 4];
 const PADDING_SHARE = 1e-3;
@@ -64,7 +61,7 @@ export function planFile(records: FileRecords, alignment?: number): FilePlan {
   const encodings = modules.flatMap((module) => module.bands.flatMap(({ b, a }: Band) => [b, a]));
   const required = requiredBits(modules, tensors, encodings);
   const prologue = writePrologue({
-    ...versionOf(required),
+    ...VERSION,
     required,
     readOnlyCompatible: 0,
     compatible: 0,

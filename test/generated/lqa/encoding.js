@@ -22,7 +22,7 @@ export class Encoding {
     bits() {
         return this.bb.readUint8(this.bb_pos + 3);
     }
-    reserved() {
+    mixture() {
         return this.bb.readUint8(this.bb_pos + 4);
     }
     groupExponent() {
@@ -37,12 +37,12 @@ export class Encoding {
     static sizeOf() {
         return 8;
     }
-    static createEncoding(builder, codec, element, scale, bits, reserved, group_exponent, table, rotation) {
+    static createEncoding(builder, codec, element, scale, bits, mixture, group_exponent, table, rotation) {
         builder.prep(1, 8);
         builder.writeInt8(rotation);
         builder.writeInt8(table);
         builder.writeInt8(group_exponent);
-        builder.writeInt8(reserved);
+        builder.writeInt8(mixture);
         builder.writeInt8(bits);
         builder.writeInt8(scale);
         builder.writeInt8(element);

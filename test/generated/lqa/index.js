@@ -109,8 +109,56 @@ export class Index {
         const offset = this.bb.__offset(this.bb_pos, 20);
         return offset ? new Uint8Array(this.bb.bytes().buffer, this.bb.bytes().byteOffset + this.bb.__vector(this.bb_pos + offset), this.bb.__vector_len(this.bb_pos + offset)) : null;
     }
+    start(index) {
+        const offset = this.bb.__offset(this.bb_pos, 22);
+        return offset ? this.bb.readUint32(this.bb.__vector(this.bb_pos + offset) + index * 4) : 0;
+    }
+    startLength() {
+        const offset = this.bb.__offset(this.bb_pos, 22);
+        return offset ? this.bb.__vector_len(this.bb_pos + offset) : 0;
+    }
+    startArray() {
+        const offset = this.bb.__offset(this.bb_pos, 22);
+        return offset ? new Uint32Array(this.bb.bytes().buffer, this.bb.bytes().byteOffset + this.bb.__vector(this.bb_pos + offset), this.bb.__vector_len(this.bb_pos + offset)) : null;
+    }
+    positions(index) {
+        const offset = this.bb.__offset(this.bb_pos, 24);
+        return offset ? this.bb.readUint32(this.bb.__vector(this.bb_pos + offset) + index * 4) : 0;
+    }
+    positionsLength() {
+        const offset = this.bb.__offset(this.bb_pos, 24);
+        return offset ? this.bb.__vector_len(this.bb_pos + offset) : 0;
+    }
+    positionsArray() {
+        const offset = this.bb.__offset(this.bb_pos, 24);
+        return offset ? new Uint32Array(this.bb.bytes().buffer, this.bb.bytes().byteOffset + this.bb.__vector(this.bb_pos + offset), this.bb.__vector_len(this.bb_pos + offset)) : null;
+    }
+    parent(index) {
+        const offset = this.bb.__offset(this.bb_pos, 26);
+        return offset ? this.bb.readUint32(this.bb.__vector(this.bb_pos + offset) + index * 4) : 0;
+    }
+    parentLength() {
+        const offset = this.bb.__offset(this.bb_pos, 26);
+        return offset ? this.bb.__vector_len(this.bb_pos + offset) : 0;
+    }
+    parentArray() {
+        const offset = this.bb.__offset(this.bb_pos, 26);
+        return offset ? new Uint32Array(this.bb.bytes().buffer, this.bb.bytes().byteOffset + this.bb.__vector(this.bb_pos + offset), this.bb.__vector_len(this.bb_pos + offset)) : null;
+    }
+    parentModules(index) {
+        const offset = this.bb.__offset(this.bb_pos, 28);
+        return offset ? this.bb.readUint32(this.bb.__vector(this.bb_pos + offset) + index * 4) : 0;
+    }
+    parentModulesLength() {
+        const offset = this.bb.__offset(this.bb_pos, 28);
+        return offset ? this.bb.__vector_len(this.bb_pos + offset) : 0;
+    }
+    parentModulesArray() {
+        const offset = this.bb.__offset(this.bb_pos, 28);
+        return offset ? new Uint32Array(this.bb.bytes().buffer, this.bb.bytes().byteOffset + this.bb.__vector(this.bb_pos + offset), this.bb.__vector_len(this.bb_pos + offset)) : null;
+    }
     static startIndex(builder) {
-        builder.startObject(9);
+        builder.startObject(13);
     }
     static addEncodings(builder, encodingsOffset) {
         builder.addFieldOffset(0, encodingsOffset, 0);
@@ -187,6 +235,58 @@ export class Index {
     static startNamesVector(builder, numElems) {
         builder.startVector(1, numElems, 1);
     }
+    static addStart(builder, startOffset) {
+        builder.addFieldOffset(9, startOffset, 0);
+    }
+    static createStartVector(builder, data) {
+        builder.startVector(4, data.length, 4);
+        for (let i = data.length - 1; i >= 0; i--) {
+            builder.addInt32(data[i]);
+        }
+        return builder.endVector();
+    }
+    static startStartVector(builder, numElems) {
+        builder.startVector(4, numElems, 4);
+    }
+    static addPositions(builder, positionsOffset) {
+        builder.addFieldOffset(10, positionsOffset, 0);
+    }
+    static createPositionsVector(builder, data) {
+        builder.startVector(4, data.length, 4);
+        for (let i = data.length - 1; i >= 0; i--) {
+            builder.addInt32(data[i]);
+        }
+        return builder.endVector();
+    }
+    static startPositionsVector(builder, numElems) {
+        builder.startVector(4, numElems, 4);
+    }
+    static addParent(builder, parentOffset) {
+        builder.addFieldOffset(11, parentOffset, 0);
+    }
+    static createParentVector(builder, data) {
+        builder.startVector(4, data.length, 4);
+        for (let i = data.length - 1; i >= 0; i--) {
+            builder.addInt32(data[i]);
+        }
+        return builder.endVector();
+    }
+    static startParentVector(builder, numElems) {
+        builder.startVector(4, numElems, 4);
+    }
+    static addParentModules(builder, parentModulesOffset) {
+        builder.addFieldOffset(12, parentModulesOffset, 0);
+    }
+    static createParentModulesVector(builder, data) {
+        builder.startVector(4, data.length, 4);
+        for (let i = data.length - 1; i >= 0; i--) {
+            builder.addInt32(data[i]);
+        }
+        return builder.endVector();
+    }
+    static startParentModulesVector(builder, numElems) {
+        builder.startVector(4, numElems, 4);
+    }
     static endIndex(builder) {
         const offset = builder.endObject();
         builder.requiredField(offset, 4); // encodings
@@ -206,7 +306,7 @@ export class Index {
     static finishSizePrefixedIndexBuffer(builder, offset) {
         builder.finish(offset, 'LQI1', true);
     }
-    static createIndex(builder, encodingsOffset, bandsOffset, plansOffset, typesOffset, modulesOffset, tensorsOffset, dimensionsOffset, sectionsOffset, namesOffset) {
+    static createIndex(builder, encodingsOffset, bandsOffset, plansOffset, typesOffset, modulesOffset, tensorsOffset, dimensionsOffset, sectionsOffset, namesOffset, startOffset, positionsOffset, parentOffset, parentModulesOffset) {
         Index.startIndex(builder);
         Index.addEncodings(builder, encodingsOffset);
         Index.addBands(builder, bandsOffset);
@@ -217,6 +317,10 @@ export class Index {
         Index.addDimensions(builder, dimensionsOffset);
         Index.addSections(builder, sectionsOffset);
         Index.addNames(builder, namesOffset);
+        Index.addStart(builder, startOffset);
+        Index.addPositions(builder, positionsOffset);
+        Index.addParent(builder, parentOffset);
+        Index.addParentModules(builder, parentModulesOffset);
         return Index.endIndex(builder);
     }
 }

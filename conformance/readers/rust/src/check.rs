@@ -79,9 +79,9 @@ pub(crate) fn read_records(vectors: &[Vector], p: &Prologue) -> Result<Records> 
     let replacement = tensors.iter().any(|t| t.role != MAGNITUDE && t.role != CARRIED);
     let trellis = encodings.iter().any(|e| e.codec == codec::TRELLIS);
     let experts = modules.iter().any(|m| m.kind.experts > 1);
-    let started = encodings.iter().any(|e| e.reserved != 0);
+    let started = encodings.iter().any(|e| e.mixture != 0);
     let child = modules.iter().any(|m| m.parent.is_some());
-    let used = [layout.zstd, trellis, experts, magnitude, replacement, false, false, started, false, child];
+    let used = [layout.zstd, trellis, experts, magnitude, replacement, started, child];
     let required = (0..).zip(used).fold(0, |bits, (i, set)| bits | u32::from(set) << i);
     prologue.at(12).must(p.required == required, Code::FeatureBits)?;
     let length = layout.next + 32 * (layout.spans.len() as u64 + 1) + 64;
@@ -116,7 +116,7 @@ fn read_plans(vectors: &[Vector], encodings: &[Encoding]) -> Result<Vec<Arc<[Ban
             spot.must(plan.last().is_none_or(|last| (last.b, last.a) != (band.b, band.a)), Code::BandPlan)?;
             spot.must(refer(&mut used, encodings.len(), band.b.into()), Code::RecordReference)?;
             spot.must(refer(&mut used, encodings.len(), band.a.into()), Code::RecordReference)?;
-            spot.must(encodings[usize::from(band.b)].reserved == 0, Code::BandPlan)?; // 8.8.1
+            spot.must(encodings[usize::from(band.b)].mixture == 0, Code::BandPlan)?; // 8.8.1
             plan.push(band);
         }
         at += size;
@@ -170,17 +170,26 @@ fn states(words: usize) -> usize {
     (words / WORDS).max(1)
 }
 
-/// The position of the next module with a start.
-fn next_position(vectors: &[Vector], placed: &mut usize, rank: u32, spot: Spot) -> Result<u32> {
+/// The position of the next module with a start, `mixed` components of which have a mixture.
+fn next_position(
+    vectors: &[Vector],
+    placed: &mut usize,
+    (kind, rank, mixed): (&ModuleType, u32, u64),
+    length: u32,
+    spot: Spot,
+) -> Result<u32> {
+    spot.must(kind.experts == 1, Code::BandPlan)?;
     spot.limit(rank.into(), limits::STARTED_RANK)?;
     let positions = &vectors[index::POSITIONS];
     let position = (*placed < positions.len()).then(|| u32_at(positions.get(*placed), 0));
     *placed += 1;
     let known = |position| state_of(position) < states(vectors[index::STARTS].len());
-    match position {
-        Some(position) if known(position) => Ok(position),
-        _ => spot.fail(Code::RecordReference),
-    }
+    let Some(position) = position.filter(|&position| known(position)) else {
+        return spot.fail(Code::RecordReference);
+    };
+    let [_, n] = kind.vector_lengths();
+    spot.limit((u64::from(rank) * n * (mixed + 8)).div_ceil(length.into()), limits::START_WORK)?;
+    Ok(position)
 }
 
 fn read_modules(
@@ -197,6 +206,7 @@ fn read_modules(
     let mut lengths = HashMap::new();
     let mut expert_bands = 0;
     let mut placed = 0;
+    let mut last_parent = None;
     for i in 0..vector.len() {
         let (r, spot) = (vector.get(i), vector.spot("module", i));
         let name = names.next(r[6].into(), u16_at(r, 4).into(), spot)?;
@@ -216,10 +226,18 @@ fn read_modules(
         }
         spot.must(r[7] == 0, Code::RecordReservedNonzero)?;
         let chunk = layout.chunk(u32_at(r, 0), raw, 0, &[0], spot)?;
-        let started = bands.iter().any(|band| encodings[usize::from(band.a)].reserved != 0);
-        let position = if started { Some(next_position(vectors, &mut placed, rank, spot)?) } else { None };
+        let mixes = bands.iter().filter(|band| encodings[usize::from(band.a)].mixture != 0);
+        let mixed = mixes.map(|band| u64::from(band.components)).sum();
+        let position = match mixed {
+            0 => None,
+            _ => Some(next_position(vectors, &mut placed, (&t, rank, mixed), u32_at(r, 0), spot)?),
+        };
         let parents = &vectors[index::PARENT_MODULES];
         let parent = if parents.given() { u32_at(parents.get(i), 0).checked_sub(1) } else { None };
+        if let Some(number) = parent {
+            spot.must(last_parent.is_none_or(|last| last < number), Code::RecordReference)?; // 8.9.1
+            last_parent = parent;
+        }
         modules.push(Module { number: i, name, kind: t, bands: bands.clone(), rank, position, parent, chunk });
     }
     vectors[index::TYPES].spot("type", types_used).must(types_used == types.len(), Code::RecordReference)?;

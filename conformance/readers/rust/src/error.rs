@@ -187,6 +187,7 @@ pub(crate) mod limits {
     pub const STARTED: (u64, u64) = (1 << 16, 1 << 12);
     pub const STARTED_RANK: (u64, u64) = (256, 256);
     pub const STARTS: (u64, u64) = (1024, 64);
+    pub const START_WORK: (u64, u64) = (1 << 20, 1 << 14);
     pub const GENERATIONS: (u64, u64) = (16, 4);
     pub const CHUNK: (u64, u64) = ((1 << 32) - 1, 1 << 30);
     pub const META: (u64, u64) = (1 << 24, 1 << 20);

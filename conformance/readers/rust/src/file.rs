@@ -69,12 +69,16 @@ impl<'a> File<'a> {
     pub fn verify(&self, level: Level) -> Result<Option<Ids>> {
         let end = Spot::new("trailer", self.data.len() as u64);
         let mut ids = None;
+        let mut noncanonical = None;
         if level >= Level::Integrity {
-            ids = Some(self.verify_end(self.verify_chunks(level)?)?);
+            ids = Some(self.verify_end(self.verify_chunks(level, &mut noncanonical)?)?);
         }
         end.must(self.data.len() as u64 >= self.length(), Code::TruncatedFile)?;
         end.at(self.length()).must(self.data.len() as u64 <= self.length(), Code::TrailingBytes)?;
         if level == Level::Canonical {
+            if let Some(spot) = noncanonical {
+                return spot.fail(Code::NoncanonicalCodes);
+            }
             if let Some(spot) = self.records.noncanonical_name {
                 return spot.fail(Code::NoncanonicalName);
             }
@@ -88,7 +92,7 @@ impl<'a> File<'a> {
 
     /// The payload of a module, after all checks.
     pub fn module_payload(&self, m: &Module) -> Result<Cow<'a, [u8]>> {
-        self.checked_module(m, Level::Values)
+        Ok(self.checked_module(m, Level::Values)?.0)
     }
 
     /// The payload of a tensor, after all checks.
@@ -159,14 +163,19 @@ impl<'a> File<'a> {
         Ok((chunk::read(self.data, c, element, self.budget, spot)?, spot))
     }
 
-    fn checked_module(&self, m: &Module, level: Level) -> Result<Cow<'a, [u8]>> {
+    fn checked_module(&self, m: &Module, level: Level) -> Result<(Cow<'a, [u8]>, Option<Spot>)> {
         let (payload, spot) = self.chunk(&m.chunk, 1, "module", m.number)?;
         let place = |at: u64| spot.at(in_chunk(&m.chunk, at));
         check_padding(&self.records.encodings, m, &payload, &place)?;
+        let mut noncanonical = None;
         if level >= Level::Values {
-            check_values(&self.records.encodings, m, &payload, level == Level::Canonical, &place)?;
+            let canonical = level == Level::Canonical;
+            noncanonical = check_values(&self.records.encodings, m, &payload, canonical, &place)?;
+            if m.parent.is_some() && self.decodable(m) && m.decoded_bytes() <= self.budget {
+                self.sums(m, &payload)?;
+            }
         }
-        Ok(payload)
+        Ok((payload, noncanonical))
     }
 
     fn checked_tensor(&self, t: &Tensor, level: Level) -> Result<Cow<'a, [u8]>> {
@@ -201,11 +210,12 @@ impl<'a> File<'a> {
     }
 
     /// Step 4: the content id.
-    fn verify_chunks(&self, level: Level) -> Result<[u8; 32]> {
+    fn verify_chunks(&self, level: Level, noncanonical: &mut Option<Spot>) -> Result<[u8; 32]> {
         let mut content = Sha256::new_with_prefix("LQA content 1\n");
         let behind = |c: &Chunk, what, i| self.padding(c.offset + u64::from(c.length), Spot::record(what, i, c.offset));
         for m in &self.records.modules {
-            let payload = self.checked_module(m, level)?;
+            let (payload, found) = self.checked_module(m, level)?;
+            *noncanonical = noncanonical.or(found);
             behind(&m.chunk, "module", m.number)?;
             self.hash_module(&mut content, m);
             content.update(Sha256::digest(&payload));

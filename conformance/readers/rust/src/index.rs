@@ -9,9 +9,9 @@ use flatbuffers::{Verifier, VerifierOptions};
 
 pub(crate) const MAGIC: [u8; 8] = [0x89, b'L', b'Q', b'A', 0x0D, 0x0A, 0x1A, 0x0A];
 /// Required bit 7 (8.8).
-pub(crate) const START: u32 = 1 << 7;
+pub(crate) const START: u32 = 1 << 5;
 /// Required bit 9 (8.9).
-pub(crate) const PARENT: u32 = 1 << 9;
+pub(crate) const PARENT: u32 = 1 << 6;
 const DAMAGED: [&[u8]; 5] = [b"\x89LQA\n", b"\x89LQA\r\r\n", b"\x09LQA", b"\xC2\x89LQA", b"\xEF\xBF\xBDLQA"];
 
 pub(crate) struct Prologue {

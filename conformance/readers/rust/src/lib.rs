@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: CC0-1.0
-//! Reads and validates `.lqa` files, version 1.1. Written from the specification alone; numbers in comments are its
+//! Reads and validates `.lqa` files, version 1.0. Written from the specification alone; numbers in comments are its
 //! clauses. The whole file is in memory; what is decoded is one vector at a time.
 //!
 //! ```no_run

@@ -26,25 +26,24 @@ fn find_level(name: &str) -> Option<Level> {
 fn hashes(file: &File, m: &Module, payload: &[u8]) -> Result<Value, Error> {
     let mut hashes = [[Sha256::new(), Sha256::new()], [Sha256::new(), Sha256::new()]];
     let mut bytes = Vec::new();
+    let mut unfit = [false; 2]; // weights of sums that f16 cannot hold (8.8.4, 8.9.3)
     file.vectors(m, payload, |factor, weights| {
         bytes.clear();
         bytes.extend(weights.iter().flat_map(|w| w.to_le_bytes()));
         hashes[0][factor].update(&bytes);
         bytes.clear();
         bytes.extend(weights.iter().flat_map(|&w| narrow(f32::from_bits(w)).to_le_bytes()));
+        let summed = m.parent.is_some() || m.position.is_some() && factor == 1;
+        unfit[factor] |= summed && bytes.chunks_exact(2).any(|half| half[1] & 0x7C == 0x7C);
         hashes[1][factor].update(&bytes);
     })?;
     let [wide, half] = hashes.map(|pair| pair.map(|hash| hex(&hash.finalize())));
-    Ok(json!({ "f32": { "b": wide[0], "a": wide[1] }, "f16": { "b": half[0], "a": half[1] } }))
-}
-
-fn decoded_bytes(m: &Module) -> u64 {
-    let [b, a] = m.kind.vector_lengths();
-    4 * (b + a) * u64::from(m.rank) * u64::from(m.kind.experts)
+    let [b, a] = [0, 1].map(|factor| (!unfit[factor]).then_some(&half[factor]));
+    Ok(json!({ "f32": { "b": wide[0], "a": wide[1] }, "f16": { "b": b, "a": a } }))
 }
 
 fn module(file: &File, m: &Module, level: Level, budget: u64) -> Result<Value, Error> {
-    let sha256 = if level >= Level::Values && decoded_bytes(m) <= budget && file.decodable(m) {
+    let sha256 = if level >= Level::Values && m.decoded_bytes() <= budget && file.decodable(m) {
         hashes(file, m, &file.module_payload(m)?)?
     } else {
         Value::Null
@@ -77,7 +76,7 @@ fn valid(file: &File, ids: Option<Ids>, level: Level, budget: u64) -> Result<Val
     let r = &file.records;
     let encodings = r.encodings.iter().map(|e| {
         json!({
-            "codec": e.codec, "element": e.element, "scale": e.scale, "bits": e.bits, "reserved": e.reserved,
+            "codec": e.codec, "element": e.element, "scale": e.scale, "bits": e.bits, "mixture": e.mixture,
             "group_exponent": e.group_exponent, "table": e.table, "rotation": e.rotation,
         })
     });
@@ -88,7 +87,7 @@ fn valid(file: &File, ids: Option<Ids>, level: Level, budget: u64) -> Result<Val
         })
     });
     let omissions = r.modules.iter().filter(|_| level >= Level::Values).filter_map(|m| {
-        let (code, message) = if decoded_bytes(m) > budget {
+        let (code, message) = if m.decoded_bytes() > budget {
             (Code::Budget, "too large to decode within the budget")
         } else if file.decodable(m) {
             return None;

@@ -47,27 +47,33 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Clause 8.9.3: both factors as bits of f32, [experts][rank][n].
+    /// Clause 8.9.3: both factors as bits of f32, [experts][rank][n]. They are finite.
     pub(crate) fn sums(&self, m: &Module, payload: &[u8]) -> Result<[Vec<u32>; 2]> {
-        let mut factors = [Vec::new(), Vec::new()];
-        payload::vectors(&self.records.encodings, self.start(), m, payload, |factor, weights| {
-            factors[factor].extend(weights);
-        });
-        let Some(number) = m.parent else { return Ok(factors) };
-        let Some(parent) = &self.parent else {
-            return Spot::record("module", m.number, m.chunk.offset).fail(Code::ParentMissing);
-        };
-        let own = &parent.records.modules[number as usize];
-        let others = parent.sums(own, &parent.module_payload(own)?)?;
-        for ((rests, other), n) in factors.iter_mut().zip(&others).zip(m.kind.vector_lengths()) {
-            let (size, theirs) = (m.rank as usize * n as usize, own.rank as usize * n as usize);
-            for (rest, other) in rests.chunks_exact_mut(size).zip(other.chunks_exact(theirs)) {
-                let other = other.iter().copied().chain(std::iter::repeat(0));
-                for (x, y) in rest.iter_mut().zip(other) {
-                    *x = (f32::from_bits(*x) + f32::from_bits(y)).to_bits();
-                }
-            }
-        }
+        let rows = usize::from(m.kind.experts) * m.rank as usize;
+        let mut factors = m.kind.vector_lengths().map(|n| vec![0; rows * n as usize]);
+        self.add(m, payload, m.rank as usize, &mut factors)?;
         Ok(factors)
+    }
+
+    /// Adds a module, whose rank is not above `rank`, to its parent's, the oldest one first.
+    fn add(&self, m: &Module, payload: &[u8], rank: usize, factors: &mut [Vec<u32>; 2]) -> Result<()> {
+        let spot = Spot::record("module", m.number, m.chunk.offset);
+        if let Some(number) = m.parent {
+            let Some(parent) = &self.parent else { return spot.fail(Code::ParentMissing) };
+            let own = &parent.records.modules[number as usize];
+            parent.add(own, &parent.module_payload(own)?, rank, factors)?;
+        }
+        let (mut seen, mut finite) = ([0; 2], true);
+        payload::vectors(&self.records.encodings, self.start(), m, payload, |factor, weights| {
+            let (expert, component) = (seen[factor] / m.rank as usize, seen[factor] % m.rank as usize);
+            seen[factor] += 1;
+            let sums = &mut factors[factor][(expert * rank + component) * weights.len()..][..weights.len()];
+            for (sum, &weight) in sums.iter_mut().zip(weights) {
+                let added = f32::from_bits(weight) + f32::from_bits(*sum);
+                *sum = if m.parent.is_none() { weight } else { added.to_bits() };
+                finite &= f32::from_bits(*sum).is_finite();
+            }
+        });
+        spot.must(finite, Code::NonfiniteValue)
     }
 }

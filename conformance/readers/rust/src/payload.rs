@@ -129,7 +129,7 @@ pub(crate) fn vectors(
     let mut stream = m.position.map(|position| Draws::new(start, position));
     let mut weights = Vec::new();
     for block in blocks(encodings, &m.kind, &m.bands) {
-        let draws: Vec<i32> = match &mut stream {
+        let draws: Vec<i16> = match &mut stream {
             Some(stream) => (0..u64::from(m.rank) * inputs).map(|_| stream.draw()).collect(),
             None => Vec::new(),
         };
@@ -199,26 +199,30 @@ pub(crate) fn check_padding(e: &[Encoding], m: &Module, payload: &[u8], spot: &d
 }
 
 /// Clauses 8.1, 8.3 and, if asked for, 12.4, in the order of the bytes: raw weights stand before scales.
+/// Returns the first place that breaks 12.4, which only a valid file is told.
 pub(crate) fn check_values(
     encodings: &[Encoding],
     m: &Module,
     payload: &[u8],
     canonical: bool,
     spot: &dyn Fn(u64) -> Spot,
-) -> Result<()> {
+) -> Result<Option<Spot>> {
+    let mut noncanonical = None;
     for block in blocks(encodings, &m.kind, &m.bands) {
         for p in block.iter().filter(|p| p.encoding.codec == codec::RAW) {
             let values = &payload[p.codes as usize..][..p.code_bytes() as usize];
             check_finite(values, p.encoding.element, &|at| spot(p.codes + at))?;
         }
         for p in &block {
-            check_scales(p, payload, canonical, spot)?;
+            let found = check_scales(p, payload, canonical && noncanonical.is_none(), spot)?;
+            noncanonical = noncanonical.or(found);
         }
     }
-    Ok(())
+    Ok(noncanonical)
 }
 
-fn check_scales(p: &Planes, payload: &[u8], canonical: bool, spot: &dyn Fn(u64) -> Spot) -> Result<()> {
+fn check_scales(p: &Planes, payload: &[u8], canonical: bool, spot: &dyn Fn(u64) -> Spot) -> Result<Option<Spot>> {
+    let mut noncanonical = None;
     let e = p.encoding;
     let largest = match (e.codec, e.rotation) {
         _ if p.factor == 2 => 18_446_744_073_709_551_616.0, // 8.8.2
@@ -233,14 +237,14 @@ fn check_scales(p: &Planes, payload: &[u8], canonical: bool, spot: &dyn Fn(u64) 
         for g in 0..p.groups {
             let (s, place) = (p.scale(payload, c, g), spot(p.scales + 2 * (c * p.groups + g)));
             place.must(s.is_sign_positive() && (s * largest).is_finite(), Code::ScaleValue)?;
-            if canonical && s == 0.0 {
+            if canonical && noncanonical.is_none() && s == 0.0 {
                 let empty = (p.zero_bits == 0 || is_empty(p.zeros_of(payload, c), g * bits, bits, p.zero_bits))
                     && is_empty(p.codes_of(payload, c), g * per_group, per_group, p.code_bits);
-                place.must(empty, Code::NoncanonicalCodes)?;
+                noncanonical = (!empty).then_some(place);
             }
         }
     }
-    Ok(())
+    Ok(noncanonical)
 }
 
 /// Whether `count` bits from `from` on, at most up to `all`, are 0.

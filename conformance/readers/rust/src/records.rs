@@ -33,7 +33,7 @@ pub fn element_size(element: u8) -> u64 {
     [0, 4, 2, 2, 8, 1, 2, 4, 8, 1, 2, 4, 8, 1][usize::from(element)]
 }
 
-/// Clause 6.4: codec, element, scale, bits, reserved, group exponent, table, rotation.
+/// Clause 6.4: codec, element, scale, bits, mixture, group exponent, table, rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub struct Encoding {
@@ -41,7 +41,7 @@ pub struct Encoding {
     pub element: u8,
     pub scale: u8,
     pub bits: u8,
-    pub reserved: u8,
+    pub mixture: u8,
     pub group_exponent: u8,
     pub table: u8,
     pub rotation: u8,
@@ -54,7 +54,7 @@ impl Encoding {
             element: p[1],
             scale: p[2],
             bits: p[3],
-            reserved: p[4],
+            mixture: p[4],
             group_exponent: p[5],
             table: p[6],
             rotation: p[7],
@@ -63,18 +63,18 @@ impl Encoding {
 
     /// The record.
     pub fn bytes(&self) -> [u8; 8] {
-        [self.codec, self.element, self.scale, self.bits, self.reserved, self.group_exponent, self.table, self.rotation]
+        [self.codec, self.element, self.scale, self.bits, self.mixture, self.group_exponent, self.table, self.rotation]
     }
 
-    /// How a mixture is stored (8.8.2), whose bits are `reserved`.
+    /// How a mixture is stored (8.8.2), whose bits are `mixture`.
     pub(crate) fn mixture(&self) -> Self {
-        let (codec, scale) = if self.reserved == 0 { (codec::ZERO, 0) } else { (codec::AFFINE, BF16) };
+        let (codec, scale) = if self.mixture == 0 { (codec::ZERO, 0) } else { (codec::AFFINE, BF16) };
         Encoding {
             codec,
             element: 0,
             scale,
-            bits: self.reserved,
-            reserved: 0,
+            bits: self.mixture,
+            mixture: 0,
             group_exponent: 0,
             table: 0,
             rotation: 0,
@@ -106,7 +106,7 @@ impl Encoding {
             && (self.group_exponent == 0 || grouped && (4..=10).contains(&self.group_exponent))
             && (self.rotation == 0 || trellis)
             && (if affine { (1..=8).contains(&self.bits) } else { self.bits == 0 })
-            && self.reserved <= if started { 8 } else { 0 }
+            && (self.mixture == 0 || started && (self.mixture == 4 || self.mixture == 8))
             && (trellis || self.table == 0);
         spot.must(good, Code::EncodingParameter)
     }
@@ -218,6 +218,14 @@ pub struct Module {
     /// Number of its module in the parent, if it has one (8.9).
     pub parent: Option<u32>,
     pub chunk: Chunk,
+}
+
+impl Module {
+    /// Bytes of the weights of both factors, as f32.
+    pub fn decoded_bytes(&self) -> u64 {
+        let [b, a] = self.kind.vector_lengths();
+        4 * (b + a) * u64::from(self.rank) * u64::from(self.kind.experts)
+    }
 }
 
 /// One plain tensor.

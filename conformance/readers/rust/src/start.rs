@@ -62,7 +62,7 @@ impl Draws {
         words[WORDS - 1] = twisted(words[WORDS - 1], words[0], words[396]);
     }
 
-    pub(crate) fn draw(&mut self) -> i32 {
+    pub(crate) fn draw(&mut self) -> i16 {
         if self.next == WORDS {
             self.block();
             self.next = 0;
@@ -72,12 +72,12 @@ impl Draws {
         y ^= y >> 11;
         y ^= y << 7 & 2_636_928_640;
         y ^= y << 15 & 4_022_730_752;
-        ((y ^ y >> 18) >> 8 & 0xFFFF) as i32 - (1 << 15)
+        ((y ^ y >> 18) >> 8) as u16 as i16 ^ i16::MIN
     }
 }
 
 /// Adds the mixture of a component to its rest (8.8.4). `draws` are [rank][n].
-pub(crate) fn add(mixture: &Planes, payload: &[u8], component: u64, draws: &[i32], weights: &mut [u32]) {
+pub(crate) fn add(mixture: &Planes, payload: &[u8], component: u64, draws: &[i16], weights: &mut [u32]) {
     let (bits, n) = (u32::from(mixture.encoding.bits), weights.len());
     if bits == 0 {
         return;

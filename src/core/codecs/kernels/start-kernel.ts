@@ -1,11 +1,11 @@
 /**
  * Starts as a WebAssembly kernel with 128-bit SIMD (source: `start.as`). It gives the bits of `../start/mt19937.ts` and
- * `../start/mixture.ts`. When it adds mixtures, draws never leave its memory.
+ * `../start/mixture.ts`. When it adds mixtures, draws never leave its memory, which holds at most {@link DRAW_BYTES} of them.
  *
  * @module
  */
 import { growTo, KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
-import type { Mixture } from "../start/mixture.ts";
+import { columnsAtOnce, DRAW_BYTES, type Mixture } from "../start/mixture.ts";
 import type { Twister } from "../start/mt19937.ts";
 import { STATE_WORDS } from "../start/start.ts";
 import { WASM_TEXT } from "./start.wasm.ts";
@@ -68,37 +68,33 @@ class StartKernel {
 
   /** Fills `draws`, and leaves the generator as it is. @returns false if the engine has no such memory */
   draws({ words, next }: Twister, draws: Int16Array): boolean {
-    if (!this.#reserve(FREE + 2 * draws.length + 16)) return false;
+    const most = Math.min(draws.length, DRAW_BYTES / 2);
+    if (!this.#reserve(FREE + 2 * most + 16)) return false;
     this.#words.set(words);
-    this.#kernel.draws(WORDS, next, draws.length, FREE);
-    draws.set(new Int16Array(this.#memory.memory.buffer, FREE, draws.length));
+    for (let at = 0, from = next; at < draws.length; at += most) {
+      const count = Math.min(most, draws.length - at);
+      from = this.#kernel.draws(WORDS, from, count, FREE);
+      draws.set(new Int16Array(this.#memory.memory.buffer, FREE, count), at);
+    }
     return true;
   }
 
   /**
-   * Makes draws `[rank][length]`, and adds their mixtures to the rows of `target` from `offset` on.
+   * Makes draws `[rank][length]`, some columns at a time, and adds their mixtures to the rows of `target`.
    *
-   * @param more whether more draws will be needed
-   * @returns the generator after these draws, if more will be needed; undefined if the engine has no such memory: then the call has
-   *   changed nothing
+   * @returns false if the engine has no such memory: then the call has changed nothing
    */
-  add(
-    twister: Twister,
-    mixture: Mixture,
-    length: number,
-    target: Float32Array,
-    offset: number,
-    more: boolean,
-  ): Twister | undefined {
+  add(twister: Twister, mixture: Mixture, length: number, target: Float32Array): boolean {
     const { components, added, rank, integers, scales } = mixture;
     const rows = (components.length + 3) & ~3;
     const pairs = (rank + 1) >> 1;
-    const columns = Math.min(Math.max(LEAST_COLUMNS, (TILE / rows) & ~7), (length + 7) & ~7);
+    const wide = columnsAtOnce(rank, length);
+    const columns = Math.min(Math.max(LEAST_COLUMNS, (TILE / rows) & ~7), (wide + 7) & ~7);
     const stride = 4 * columns + 64;
     const scalesAt = FREE + 4 * rows * pairs;
     const values = scalesAt + 8 * rows;
     const draws = values + stride * rows;
-    if (!this.#reserve(draws + 2 * rank * length + 16)) return undefined;
+    if (!this.#reserve(draws + 2 * rank * wide + 16)) return false;
     const factors = this.#memory.halves;
     factors.fill(0, FREE / 2, FREE / 2 + 2 * rows * pairs);
     for (let c = 0, from = 0; c < components.length; c++) {
@@ -106,35 +102,57 @@ class StartKernel {
       for (let k = 0; k < rank; k++) factors[row + 8 * (k >> 1) + (k & 1)] = integers[from++]!;
     }
     new Float64Array(this.#memory.memory.buffer, scalesAt, rows).fill(0).set(scales);
-    this.#words.set(twister.words);
-    const next = this.#kernel.draws(WORDS, twister.next, rank * length, draws);
-    const after = more ? { words: this.#words.slice(), next } : twister;
     const tile = this.#memory.words;
-    for (let from = 0; from < length; from += columns) {
-      const count = Math.min(columns, length - from);
-      for (let c = 0; c < added; c++) {
-        const at = offset + components[c]! * length + from;
-        tile.set(target.subarray(at, at + count), (values + stride * c) / 4);
+    const generators = wide < length ? this.#rowGenerators(twister, rank, length) : [];
+    for (let first = 0; first < length; first += wide) {
+      const width = Math.min(wide, length - first);
+      if (wide === length) {
+        this.#words.set(twister.words);
+        this.#kernel.draws(WORDS, twister.next, rank * length, draws);
       }
-      this.#kernel.mix(
-        draws + 2 * from,
-        2 * length,
-        rank,
-        FREE,
-        scalesAt,
-        rows,
-        added,
-        values,
-        stride,
-        count,
-        PAIRS,
-      );
-      for (let c = 0; c < components.length; c++) {
-        const row = (values + stride * c) / 4;
-        target.set(tile.subarray(row, row + count), offset + components[c]! * length + from);
+      for (const [k, row] of generators.entries()) {
+        this.#words.set(row.words);
+        row.next = this.#kernel.draws(WORDS, row.next, width, draws + 2 * k * width);
+        row.words.set(this.#words);
+      }
+      for (let from = 0; from < width; from += columns) {
+        const count = Math.min(columns, width - from);
+        const place = (c: number): number => components[c]! * length + first + from;
+        for (let c = 0; c < added; c++)
+          tile.set(target.subarray(place(c), place(c) + count), (values + stride * c) / 4);
+        this.#kernel.mix(
+          draws + 2 * from,
+          2 * width,
+          rank,
+          FREE,
+          scalesAt,
+          rows,
+          added,
+          values,
+          stride,
+          count,
+          PAIRS,
+        );
+        for (let c = 0; c < components.length; c++) {
+          const row = (values + stride * c) / 4;
+          target.set(tile.subarray(row, row + count), place(c));
+        }
       }
     }
-    return after;
+    return true;
+  }
+
+  /** The generator before the first draw of each row. */
+  #rowGenerators({ words, next }: Twister, rank: number, length: number): Twister[] {
+    const rows: Twister[] = [];
+    this.#words.set(words);
+    for (let from = next; rows.length < rank; ) {
+      rows.push({ words: this.#words.slice(), next: from });
+      const blocks = Math.ceil((from + length) / STATE_WORDS) - 1;
+      this.#kernel.advance(WORDS, blocks);
+      from += length - STATE_WORDS * blocks;
+    }
+    return rows;
   }
 
   #reserve(bytes: number): boolean {

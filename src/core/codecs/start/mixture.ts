@@ -13,10 +13,19 @@ import type { MixedEncoding } from "../encoding.ts";
 import { bitsToNumber, readBits } from "../floats.ts";
 import type { PackedBand } from "../packed.ts";
 
+/** Most bytes of draws in memory at a time. */
+export const DRAW_BYTES: number = 2 ** 23;
+
+/** Columns of a matrix of draws `[rank][length]` to make at a time: all if they fit in {@link DRAW_BYTES}, else a multiple of 8. */
+export function columnsAtOnce(rank: number, length: number): number {
+  const fit = Math.floor(DRAW_BYTES / (2 * rank));
+  return length <= fit ? length : fit & ~7;
+}
+
 /** A draw of 1, as a weight. */
 export const DRAW_UNIT: number = 2 ** -15;
 
-/** The vectors R of an expert. */
+/** The vectors R of a module. */
 export interface Mixture {
   readonly rank: number;
   /** Numbers of the components that have a vector R: first those whose vector is added to its rest. */
@@ -38,7 +47,7 @@ interface MixBand {
 /** Largest sum of absolute integers whose sum of draws is exact in binary32. */
 const EXACT = 2 ** 24 * DRAW_UNIT;
 
-/** Unpacks the vectors R of an expert. @param planes those of its bands */
+/** Unpacks the vectors R of a module. @param planes those of its bands */
 export function readMixture(
   bands: readonly MixBand[],
   planes: readonly Pick<PackedBand, "mix">[],
@@ -87,10 +96,11 @@ export function readMixture(
 }
 
 /**
- * Adds the mixed draws to vectors that hold their rests.
+ * Adds the mixed draws to vectors that hold their rests, or to some columns of them.
  *
- * @param draws draws of the expert, `[rank][length]`
- * @param target has the vectors component after component, from `offset` on
+ * @param draws draws of these columns, `[rank][length]`
+ * @param target has the columns of the first component from `offset` on
+ * @param apart weights from one component to the next
  */
 export function addMixture(
   { rank, components, integers, scales }: Mixture,
@@ -98,6 +108,7 @@ export function addMixture(
   length: number,
   target: Float32Array,
   offset: number,
+  apart: number = length,
 ): void {
   const sums = new Int32Array(length);
   for (const [c, component] of components.entries()) {
@@ -108,7 +119,7 @@ export function addMixture(
       const from = k * length;
       for (let i = 0; i < length; i++) sums[i]! += factor * draws[from + i]!;
     }
-    const to = offset + component * length;
+    const to = offset + component * apart;
     for (let i = 0; i < length; i++) target[to + i] = target[to + i]! + scales[c]! * sums[i]!;
   }
 }

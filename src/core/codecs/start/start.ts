@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { inputLength, type ModuleShape } from "../../../model/adapter.ts";
 import {
   type AffineEncoding,
   type Encoding,
@@ -30,7 +31,7 @@ export interface Start {
 /** The start of a module. */
 export interface ModuleStart {
   readonly start: Start;
-  /** Number of its first draw, plus 2^22 times that of its state. The draws are contiguous: `[experts][rank][in · kernel]`. */
+  /** Number of its first draw, plus 2^22 times that of its state. The draws are contiguous: `[rank][in · kernel]`. */
   readonly position: number;
 }
 
@@ -44,6 +45,18 @@ export function stateCount({ state }: Start): number {
   return typeof state === "number" ? 1 : state.length / STATE_WORDS;
 }
 
+/** Operations that a draw counts as, beside the products with it. */
+const DRAW_OPERATIONS = 8;
+
+/** Operations that decoding a module with a start takes (spec 8.8.1). Exact: below 2^42. */
+export function startOperations(
+  shape: Pick<ModuleShape, "rank" | "in" | "kernel">,
+  bands: readonly { readonly components: number; readonly a: MixedEncoding }[],
+): number {
+  const mixed = bands.reduce((sum, { components, a }) => sum + (a.mix === undefined ? 0 : components), 0);
+  return shape.rank * inputLength(shape) * (mixed + DRAW_OPERATIONS);
+}
+
 /** Number of the state that a position is in. */
 export function stateOf(position: number): number {
   return position >>> STATE_SHIFT;
@@ -53,17 +66,16 @@ export function stateOf(position: number): number {
 
 /** The encoding of R without a start: it stores nothing. */
 const NONE: ZeroEncoding = { codec: "zero" };
-/** The encodings of R by their bits; only 1 to 8 are valid. */
-const MIXES: readonly AffineEncoding[] = Array.from({ length: 9 }, (_, bits) => ({
-  codec: "affine",
-  bits,
-  group: 0,
-  scale: "bf16",
-}));
+/** Numbers of bits that the integers of a mixture may have. */
+export const MIX_BITS: readonly number[] = [4, 8];
+/** The encodings of R by their bits. */
+const MIXES = new Map<number, AffineEncoding>(
+  MIX_BITS.map((bits) => [bits, { codec: "affine", bits, group: 0, scale: "bf16" }]),
+);
 
 /** The encoding of the vectors R that belong to vectors of A'. */
 export function mixEncoding({ mix }: MixedEncoding): Encoding {
-  return mix === undefined ? NONE : MIXES[mix]!;
+  return mix === undefined ? NONE : MIXES.get(mix)!;
 }
 
 /**
@@ -71,9 +83,11 @@ export function mixEncoding({ mix }: MixedEncoding): Encoding {
  * draws is below 2^80, too small to make the largest binary32 number overflow.
  */
 const SCALE_BOUND = 2 ** 64;
-const LOWERED: readonly Lowered[] = MIXES.map((encoding) => ({ ...lower(encoding), largest: SCALE_BOUND }));
+const LOWERED = new Map<number, Lowered>(
+  [...MIXES].map(([bits, encoding]) => [bits, { ...lower(encoding), largest: SCALE_BOUND }]),
+);
 
 /** The lowered form of {@link mixEncoding}. */
 export function lowerMix({ mix }: MixedEncoding): Lowered {
-  return mix === undefined ? NOTHING : LOWERED[mix]!;
+  return mix === undefined ? NOTHING : LOWERED.get(mix)!;
 }

@@ -37,7 +37,7 @@ export const SCHEMA: Schema = /* @__PURE__ */ schemaOf({
       "element": "u8",
       "scale": "u8",
       "bits": "u8",
-      "reserved": "u8",
+      "mixture": "u8",
       "groupExponent": "u8",
       "table": "u8",
       "rotation": "u8"
@@ -105,7 +105,7 @@ export interface EncodingRecord {
   element: number;
   scale: number;
   bits: number;
-  reserved: number;
+  mixture: number;
   groupExponent: number;
   table: number;
   rotation: number;

@@ -8,6 +8,7 @@
  */
 import type { Planes } from "../../../core/codecs/encoding.ts";
 import { addMixture, DRAW_UNIT, readMixture } from "../../../core/codecs/start/mixture.ts";
+import { MIX_BITS } from "../../../core/codecs/start/start.ts";
 import { codeAffine } from "../code.ts";
 import { searchFit } from "../fit.ts";
 
@@ -32,9 +33,6 @@ const LEARNED = 32;
 export function countedRest(lost: number): number {
   return Math.min(1, LEARNED * lost);
 }
-
-/** Possible numbers of bits of a mixture. */
-export const MIX_BITS: readonly number[] = [4, 8];
 
 /** The mixtures of each vector, one for each of {@link MIX_BITS}. */
 export function startVectors(

@@ -8,7 +8,7 @@
  */
 import type { Encoding } from "../../../core/codecs/encoding.ts";
 import { planeSizes } from "../../../core/codecs/registry.ts";
-import { mixEncoding } from "../../../core/codecs/start/start.ts";
+import { MIX_BITS, mixEncoding } from "../../../core/codecs/start/start.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
@@ -20,7 +20,7 @@ import { type Candidate, type Choice, lossAt, type RatePoint } from "./allocate.
 import type { CodedSide } from "./code-module.ts";
 import { divergenceLoss, type Fit } from "./gain.ts";
 import { RATES, rateBits, splitRate } from "./rates.ts";
-import { countedRest, MIX_BITS } from "./rests.ts";
+import { countedRest } from "./rests.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
 /** One factor of one component: a vector per expert, all with one encoding. */
