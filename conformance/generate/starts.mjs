@@ -253,15 +253,6 @@ function invalid(suite) {
   );
   add("position-of-no-state-before-work", "RECORD_REFERENCE", work(14564), set("positions", 0, 2 ** 31));
   add(
-    "states-before-positions",
-    "CORE_LIMIT",
-    one,
-    change((v) => {
-      v.start = states(65);
-      v.positions = Array(65537).fill(0);
-    }),
-  );
-  add(
     "position-missing-before-the-next-module",
     "RECORD_REFERENCE",
     file([

@@ -21,21 +21,24 @@ const names = Array.from({ length: GENERATIONS }, (_, i) => `generation-${i}.lqa
 
 const idOf = async (bytes) => (await (await open(bytes)).verify()).contentId;
 
-/** A file of modules of zeros, all of them children of module 0 of the parent. */
+/** A file of modules of zeros, each a child of the module of its number. */
 async function childrenOf(parent, count, over, components) {
   const parentId = await idOf(parent);
   const modules = Array.from({ length: count }, (_, i) =>
-    empty(`m${String(i).padStart(5, "0")}`, { parentModule: 0, parentId, ...over }, components),
+    empty(`m${String(i).padStart(5, "0")}`, { parentModule: i, parentId, ...over }, components),
   );
   return bytesOf({ modules });
 }
 
 /** A file and its parents one behind the other, each of which decodes nothing but zeros; the parents go next to `path`. */
 async function chained(path, count, over, components) {
-  let bytes = await bytesOf({ modules: [empty("m", over, components)] });
+  const modules = Array.from({ length: count }, (_, i) =>
+    empty(`m${String(i).padStart(5, "0")}`, over, components),
+  );
+  let bytes = await bytesOf({ modules });
   for (const name of names.slice(0, GENERATIONS)) {
     writeFileSync(join(dirname(path), name), bytes);
-    bytes = await childrenOf(bytes, name === names.at(-1) ? count : 1, over, components);
+    bytes = await childrenOf(bytes, count, over, components);
   }
   return bytes;
 }
@@ -63,6 +66,20 @@ const ROOT = ["valid/parent/root"];
 export const PARENTS = [
   ofSuite("invalid/parent/five-generations", CHAIN, "a chain of five files", "CORE_LIMIT", 4, "GENERATIONS"),
   ofSuite("invalid/parent/largest-number", ROOT, "module 2^32 − 2 of a file of one", "PARENT_MISMATCH", 1),
+  ofSuite(
+    "invalid/parent/numbers-equal",
+    ROOT,
+    "one module decoded for each of its children",
+    "RECORD_REFERENCE",
+    1,
+  ),
+  ofSuite(
+    "invalid/parent/infinite-negative",
+    ["valid/parent/root-huge-negative"],
+    "infinite weights",
+    "NONFINITE_VALUE",
+    1,
+  ),
   ofSuite("invalid/parent/smaller-rank", ROOT, "a parent with more components", "PARENT_MISMATCH", 1),
   ofSuite("invalid/parent/other-experts", ROOT, "a parent with fewer experts", "PARENT_MISMATCH", 1),
   ofSuite(
@@ -82,8 +99,8 @@ export const PARENTS = [
     make: (path) => copyFileSync(join(suite, "valid/parent/child.lqa"), path),
   },
   {
-    name: "4,096 children of one module, four generations",
-    tries: "the same module decoded 16,384 times",
+    name: "4,096 modules, four generations",
+    tries: "each module decoded five times",
     ...decoding(...names),
     first: "valid",
     code: 0,

@@ -85,18 +85,31 @@ export function starts(ofSuite, validating, decoding) {
     },
     {
       name: "rank 256",
-      tries: "256 multiplications for each of 16 million weights that no byte stores",
-      mib: 256,
-      above: "the factors of a module are decoded whole",
-      make: () => bytesOf({ modules: [started("m", seed, 1, { in: 2 ** 16 }, 256)] }),
+      tries: "the most multiplications that Core allows for 66 KB",
+      make: () => bytesOf({ modules: [started("m", seed, 1, { in: 16000 }, 256)] }),
     },
     {
-      name: "16 GiB of weights in 67 KB",
-      tries: "a start that is longer than memory",
+      name: "eight times rank 256",
+      tries: "the same in 532 KB",
+      make: () =>
+        bytesOf({
+          modules: Array.from({ length: 8 }, (_, i) => started(`m${i}`, seed, 1, { in: 16000 }, 256)),
+        }),
+    },
+    ofSuite(
+      "invalid/start/work-above-core",
+      "more multiplications than Core allows for its bytes",
+      "CORE_LIMIT",
+      4,
+      "START_WORK",
+    ),
+    {
+      name: "rank 256 and vectors of 2^19 in 66 KB",
+      tries: "8 s of CPU, and 3 GB of draws and weights",
       ...decoding,
-      first: "BUDGET",
+      first: "CORE_LIMIT",
       code: 4,
-      make: () => bytesOf({ modules: [started("m", seed, 1, { in: 2 ** 24 }, 256)] }),
+      make: () => bytesOf({ modules: [started("m", seed, 1, { in: 2 ** 19 }, 256)] }),
     },
   ].map((one) => ({
     first: "valid",

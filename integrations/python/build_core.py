@@ -51,8 +51,8 @@ void lqa_get_band(const lqa_file *f, uint32_t number, uint32_t *components, uint
 lqa_code lqa_tensor_payload(lqa_file *f, const lqa_tensor *t, lqa_level level, void *scratch, size_t scratch_size,
                             const uint8_t **payload);
 lqa_code lqa_section_payload(lqa_file *f, const lqa_section *s, void *scratch, size_t scratch_size, const uint8_t **payload);
-void lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
-                       void *out, void *scratch);
+lqa_code lqa_decode_factor(const lqa_file *f, const lqa_module *m, const uint8_t *payload, int factor, const lqa_form *form,
+                           void *out, void *scratch);
 uint32_t lqa_crc32(const void *data, size_t size);
 extern const uint8_t lqa_text_dictionary[];
 extern const size_t lqa_text_dictionary_size;
@@ -74,7 +74,7 @@ lqa_code lqa_set_parent(lqa_file *f, const lqa_file *parent, const lqa_ids *ids,
 size_t lqa_python_decodable(const lqa_file *f, const lqa_packed *p, size_t count);
 void lqa_python_pack(const lqa_file *f, lqa_packed *p);
 lqa_code lqa_python_check(lqa_file *f, const lqa_packed *p);
-void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out, int fresh,
+size_t lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out, int fresh,
                        void *scratch);
 """
 
@@ -188,9 +188,10 @@ static size_t lqa_python_bytes(const lqa_packed *p, int factor, uint8_t element)
 }
 
 /* Factors of modules, one behind the other: with 1 << LQA_B each B in this form, with 1 << LQA_A each A by component and not multiplied.
- * Only after lqa_python_check, or lqa_verify. `fresh`: `out` was never written before. */
-static void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out,
-                              int fresh, void *scratch) {
+ * Only after lqa_python_check, or lqa_verify. `fresh`: `out` was never written before. Returns how many of these modules come before
+ * the first that has an infinite sum. */
+static size_t lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t count, int factors, const lqa_form *form, void *out,
+                                int fresh, void *scratch) {
   const lqa_form forms[2] = {*form, {form->element, LQA_BY_COMPONENT, 0, form->without}};
   uint8_t *to = out;
   size_t size = 0;
@@ -200,9 +201,11 @@ static void lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t cou
     const lqa_module m = lqa_python_unpack(p + i / 2);
     const int factor = i % 2; /* LQA_B, LQA_A */
     if (!(factors >> factor & 1)) continue;
-    lqa_decode_factor(f, &m, f->data + m.chunk.offset, factor, forms + factor, to, scratch); /* modules are never compressed */
+    /* Modules are never compressed. */
+    if (lqa_decode_factor(f, &m, f->data + m.chunk.offset, factor, forms + factor, to, scratch)) return i / 2;
     to += lqa_python_bytes(p + i / 2, factor, form->element);
   }
+  return count;
 }
 """
 

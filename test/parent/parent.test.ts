@@ -40,9 +40,9 @@ const ranges = (bytes: Uint8Array) => ({
 });
 
 describe("a child with its parent", () => {
-  it("is of version 1.1, names its parent, and needs the feature", async () => {
+  it("names its parent, and needs the feature", async () => {
     const file = await open(child);
-    expect([...child.subarray(8, 14)]).toEqual([1, 0, 1, 0, 4, 2]);
+    expect([...child.subarray(8, 14)]).toEqual([1, 0, 0, 0, 68, 0]);
     expect(file.parentId).toBe(parentId);
     expect(file.modules.map(({ parentModule }) => parentModule)).toEqual([0, 1, 2, 3, 4]);
     expect((await validate(child, { level: "canonical" })).error).toBeUndefined();

@@ -77,9 +77,9 @@ it("are shown, checked, compared, decoded and encoded by the program", async () 
     expect(lqa("decode", input, "-o", input.replace(/\.lqa$/, ""), "--to", "peft").code).toBe(0);
   mkdirSync(join(folder, "c"));
   for (const [choice, version] of [
-    ["auto", "1.1"],
+    ["auto", "1.0"],
     ["none", "1.0"],
-    [String(SEED), "1.1"],
+    [String(SEED), "1.0"],
   ] as const) {
     const output = join(folder, "c", `${choice}.lqa`);
     expect(

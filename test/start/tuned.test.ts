@@ -40,7 +40,7 @@ function tensorsOf(gain: number): { components: Tensors; tuned: Tensors } {
 }
 
 const { components, tuned } = tensorsOf(1);
-const started = (bytes: Uint8Array): boolean => (bytes[12]! & 128) !== 0;
+const started = (bytes: Uint8Array): boolean => (bytes[12]! & 32) !== 0;
 
 describe.each([
   ["with a start", SEED, true],

@@ -6,7 +6,7 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { parameterCount } from "../../model/adapter.ts";
+import { type ModuleShape, parameterCount } from "../../model/adapter.ts";
 import { CRC_BYTES } from "../container/bytes.ts";
 import type { ChunkRecord, ModuleRecord } from "../container/types.ts";
 
@@ -88,6 +88,13 @@ export function assertRoom(
   const room = chunk.length - CRC_BYTES + (compression === "none" ? 0 : payload);
   if (room > budget)
     fail(KIND.BUDGET, { where, offset: chunk.offset, expected: `at most ${budget} bytes`, actual: room });
+}
+
+/** Checks that binary32 sums of `bytes` fit, with the binary16 arrays that they become. @throws LqaError BUDGET */
+export function assertSums(bytes: number, shape: ModuleShape, budget: number = CHUNK_BUDGET): void {
+  const actual = bytes + 2 * parameterCount(shape);
+  if (actual > budget)
+    fail(KIND.BUDGET, { where: `module "${shape.name}"`, expected: `at most ${budget} bytes`, actual });
 }
 
 /** A new buffer. @throws LqaError BUDGET if the engine has no memory for it */

@@ -71,7 +71,7 @@ function decodeHalves<T extends WeightType>(
   const lengths = [vectors * shape.out, vectors * inputLength(shape)] as const;
   const bytes = 4 * (lengths[0] + lengths[1]);
   const where = `module "${shape.name}"`;
-  assertSums(bytes, shape, options);
+  assertSums(bytes, shape, options.budgetBytes);
   const memory = sums !== undefined && sums.byteLength >= bytes ? sums : allocateBytes(bytes, where);
   sums = bytes > KEPT_BYTES ? undefined : memory;
   const into = {

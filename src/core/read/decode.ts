@@ -12,13 +12,13 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { inputLength, type ModuleShape, parameterCount } from "../../model/adapter.ts";
+import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import type { Declared } from "../../model/declared.ts";
 import { type DecodeTarget, decodeFactor, type FactorJob, factorJobs } from "../codecs/decode.ts";
 import { DecodeKernel } from "../codecs/kernels/decode-kernel.ts";
 import { hasStart, type PackedFactors } from "../codecs/packed.ts";
 import { multiplyFactors } from "../codecs/product.ts";
-import { allocateBytes, CHUNK_BUDGET } from "./budget.ts";
+import { allocateBytes, assertSums, CHUNK_BUDGET } from "./budget.ts";
 import type { decodeChild, decodeWithStart } from "./decode-child.ts";
 
 /** Order of the weights in a decoded factor. */
@@ -62,10 +62,7 @@ export interface DecodeOptions<T extends WeightType = WeightType> {
   readonly layout?: FactorLayout;
   /** Default `f32`. */
   readonly type?: T;
-  /**
-   * Most bytes of new arrays; a file of a few hundred bytes may declare gigabytes of zeros. Default 1 GiB. Weights with a start or
-   * a parent take four bytes more each if the type is f16. Beside that, decoding takes at most 16 MiB.
-   */
+  /** Most bytes of new arrays, and of f32 sums that become f16; decoding takes at most 16 MiB more. Default 1 GiB. */
   readonly budgetBytes?: number;
   /** Arrays to decode into, of exactly the right length: `Float32Array` for f32, `Uint16Array` or `Float16Array` for f16. */
   readonly into?: FactorArrays<T>;
@@ -130,7 +127,7 @@ export function decodeModule<T extends WeightType = "f32">(
   if (start === undefined && hasStart(packed.bands))
     throw new RangeError(`${where}: expected the start that its bands imply, found none`);
   // Its sums are binary32 before they are rounded to binary16.
-  if (start !== undefined && options.type === "f16") assertSums(4 * rank * n, shape, options);
+  if (start !== undefined && options.type === "f16") assertSums(4 * rank * n, shape, options.budgetBytes);
   const jobs = factorJobs(shape, packed, orderOf(layout), multiplier ? shape.multiplier : 1);
   const { b, a, kernel, done } = targetsOf(shape, options, jobs.flat());
   jobs.forEach(([bJob, aJob], expert) => {
@@ -139,14 +136,6 @@ export function decodeModule<T extends WeightType = "f32">(
   });
   if (start !== undefined) loadedDecoders("a start", where).started(shape, packed, start, a.view, kernel);
   return done();
-}
-
-/** Checks that binary32 sums of `bytes` fit in the budget, with the binary16 arrays that they become. @throws LqaError BUDGET */
-export function assertSums(bytes: number, shape: ModuleShape, options: DecodeOptions): void {
-  const { budgetBytes: most = CHUNK_BUDGET } = options;
-  const actual = bytes + 2 * parameterCount(shape);
-  if (actual > most)
-    fail(KIND.BUDGET, { where: `module "${shape.name}"`, expected: `at most ${most} bytes`, actual });
 }
 
 /** The decoders of factors with a start and of those with a parent. */

@@ -11,10 +11,9 @@ export { ELEMENT_BYTES } from "../../model/adapter.ts";
 export { CRC_BYTES } from "../container/bytes.ts";
 export { checkLimit } from "../container/prologue.ts";
 export { allChunks, placeOf } from "../container/types.ts";
-export { ADAPTER_BUDGET, allocateBytes, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
+export { ADAPTER_BUDGET, allocateBytes, assertAdapter, assertSums, CHUNK_BUDGET } from "./budget.ts";
 export { readerValues, type ValueChecks } from "./chunks.ts";
 export {
-  assertSums,
   type DecodedModule,
   type DecodeOptions,
   decodeModule,

@@ -268,6 +268,9 @@ class Core:
             by_weight: B as [experts][n][rank] instead of [experts][rank][n], which A always is.
             multiplied: B times the multiplier, which rounds once more.
             fresh: whether the memory was never written.
+
+        Raises:
+            LqaError: PARENT_MISSING; NONFINITE_VALUE for a sum that is infinite in this type: do not use the memory then.
         """
         form = ffi.new("lqa_form *", {"element": element, "order": lib.LQA_BY_WEIGHT if by_weight else lib.LQA_BY_COMPONENT,
                                       "multiplied": multiplied})
@@ -278,8 +281,11 @@ class Core:
         if A in factors:
             self._keep_states()
         scratch = _memory.room(lib.lqa_python_scratch(records, count))
-        lib.lqa_python_decode(self._file, records, count, sum(1 << factor for factor in factors), form, ffi.cast("void *", address),
-                              fresh, scratch)
+        finite = lib.lqa_python_decode(self._file, records, count, sum(1 << factor for factor in factors), form,
+                                       ffi.cast("void *", address), fresh, scratch)
+        if finite < count:
+            raise LqaError("NONFINITE_VALUE", where=f"module {records[finite].number}",
+                           expected="sums with a start or a parent that fit in the type")
 
     def _missing(self) -> str | None:
         """The content id of the parent that is not there."""
