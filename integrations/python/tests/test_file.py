@@ -348,7 +348,7 @@ class Sources(unittest.TestCase):
             for path in ("/adapter.lqa", "/redirect"):
                 self.assertEqual(lqa.open(base + path).file_id, lqa.open(EXAMPLE).file_id)
             for use in (lqa.inspect, lqa.validate):
-                self.assertEqual((use(base + "/adapter.lqa").verified, use(EXAMPLE).verified), (False, True))
+                self.assertEqual((use(base + "/adapter.lqa").vouched_by, use(EXAMPLE).vouched_by), ("server", "bytes"))
             for path, kind in (("/absent", "NOT_FOUND"), ("/secret", "ACCESS_DENIED"), ("/loop", "HTTP_RESPONSE"), ("/file", "HTTP_RESPONSE"),
                                ("/short", "NETWORK"), ("/claims", "BUDGET"), ("/silent", "NETWORK")):
                 with self.subTest(path), self.assertRaises(lqa.LqaError) as caught:
@@ -444,13 +444,13 @@ class Ranges(unittest.TestCase):
     def test_the_file_id_pins_the_digests(self) -> None:
         """Without reading the whole file; without it, only the server says which file this is."""
         file_id = lqa.open(self.data).file_id
-        self.assertTrue(lqa.open(self.data).verified)
+        self.assertEqual(lqa.open(self.data).vouched_by, "bytes")
         pinned = lqa.open(self.address, file_id=file_id)
-        self.assertTrue(pinned.verified)
+        self.assertEqual(pinned.vouched_by, "fileId")
         self.assertLess(sum(size for _, size in self.server.seen), len(self.data) - (1 << 15))
         first = pinned.modules[0]
         self.assertEqual(pinned.decode(first).b.tobytes(), lqa.open(self.data).decode(first.name).b.tobytes())
-        self.assertFalse(lqa.open(self.address).verified)
+        self.assertEqual(lqa.open(self.address).vouched_by, "server")
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.open(self.address, file_id="0" * 64)
         self.assertEqual((caught.exception.kind, caught.exception.found), ("WRONG_FILE", file_id))

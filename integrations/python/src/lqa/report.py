@@ -11,7 +11,7 @@ from .core import LEVELS, Core
 from .errors import LqaError
 from .file import BUDGET_BYTES, LqaFile, Module, Tensor
 from .file import open_whole as open_file
-from .source import MAX_BYTES, Source, read_source
+from .source import MAX_BYTES, Source, VouchedBy, read_source
 
 Level = Literal["structure", "integrity", "values", "canonical"]
 
@@ -44,7 +44,7 @@ class Validation:
         byte_length: of the file.
         modules, tensors: how many the index has; None if it could not be read.
         file_id, content_id: of a valid file, from level `integrity` on.
-        verified: as of `LqaFile`: False if only the transport says that this is the file you meant.
+        vouched_by: who says that this is the file you meant, as of `LqaFile`.
     """
 
     valid: bool
@@ -58,7 +58,7 @@ class Validation:
     tensors: int | None
     file_id: str | None
     content_id: str | None
-    verified: bool = False
+    vouched_by: VouchedBy = "bytes"
 
 
 def validate(source: Source, *, level: Level = "values", all: bool = False, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
@@ -79,10 +79,10 @@ def validate(source: Source, *, level: Level = "values", all: bool = False, max_
     """
     if level not in LEVELS:
         raise ValueError(f"level is one of {', '.join(LEVELS)}, not {level!r}")
-    data, verified = read_source(source, max_bytes, timeout)
+    data, vouched_by = read_source(source, max_bytes, timeout)
     assert isinstance(data, bytes)
     found = _all_findings(data, level, budget_bytes, timeout) if all else _first_finding(data, level, budget_bytes)
-    return replace(found, verified=verified)
+    return replace(found, vouched_by=vouched_by)
 
 
 def _first_finding(data: bytes, level: Level, budget_bytes: int) -> Validation:
@@ -117,7 +117,7 @@ class Inspection:
         encodings: how many factors of bands have each encoding.
         modules, tensors: the records.
         meta, origin: what the file says of itself and where it came from.
-        verified: as of `LqaFile`: False if only the transport says that this is the file you meant.
+        vouched_by: who says that this is the file you meant, as of `LqaFile`.
     """
 
     byte_length: int
@@ -131,7 +131,7 @@ class Inspection:
     tensors: tuple[Tensor, ...] = field(repr=False)
     meta: Mapping[str, Any] = field(repr=False)
     origin: Mapping[str, Any] = field(repr=False)
-    verified: bool = False
+    vouched_by: VouchedBy = "bytes"
 
 
 def inspect(source: Source | LqaFile, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
@@ -150,7 +150,7 @@ def inspect(source: Source | LqaFile, *, max_bytes: int = MAX_BYTES, budget_byte
     encodings = Counter(label for m in file.modules for band in m.bands for label in (band.b, band.a))
     return Inspection(file.byte_length, file.alignment, file_id, content_id, parameters,
                       8 * file.byte_length / parameters if parameters else 0.0, dict(encodings.most_common()), file.modules, file.tensors,
-                      file.meta, file.origin, file.verified)
+                      file.meta, file.origin, file.vouched_by)
 
 
 def decode(source: Source | LqaFile, dtype: Any = "f32", *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from os import PathLike, fspath
-from typing import IO, Any, NamedTuple, Union
+from typing import IO, Any, Literal, NamedTuple, Union
 from urllib.parse import urlsplit
 
 from . import hub
@@ -18,6 +18,7 @@ from .web import is_address, open_address, read_address
 
 Source = Union[str, PathLike[str], bytes, bytearray, memoryview, IO[bytes]]
 
+VouchedBy = Literal["bytes", "fileId", "digest", "server"]
 MAX_BYTES = 1 << 30
 # In a directory, beside adapter_config.json: docs/layout.md.
 LAYOUT = "adapter_model.lqa"
@@ -34,30 +35,29 @@ def is_lqa(place: Any) -> bool:
 
 
 class Opened(NamedTuple):
-    """The bytes of a source, and whether more than the transport says that they are the file that was meant: it is local, or the hub's
-    list of files has its digest."""
+    """The bytes of a source, and who vouches that they are the file that was meant: see `LqaFile.vouched_by`."""
 
     data: bytes | RemoteBytes
-    verified: bool
+    vouched_by: VouchedBy
 
 
 def open_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> Opened:
     """As `read_source`; of a server that gives ranges, only the beginning."""
     path = fspath(source) if isinstance(source, (str, PathLike)) else None
     if isinstance(path, str) and is_address(path):
-        return Opened(open_address(path, max_bytes, timeout), False)
+        return Opened(open_address(path, max_bytes, timeout), "server")
     if isinstance(path, str) and hub.is_hub(path):
         found = hub.locate(path, max_bytes, timeout)
         if found.path is not None:
             return _of_the_hub(found, _read_path(found.path, max_bytes))
         data = open_address(found.address, max_bytes, timeout, None if found.token is None else f"Bearer {found.token}")
-        return Opened(data, False) if isinstance(data, RemoteBytes) else _of_the_hub(found, data)
+        return Opened(data, "server") if isinstance(data, RemoteBytes) else _of_the_hub(found, data)
     return read_source(source, max_bytes, timeout)
 
 
 def _of_the_hub(found: hub.OnHub, data: bytes) -> Opened:
     found.compare(data)
-    return Opened(data, bool(found.digest) or found.path is not None)
+    return Opened(data, "digest" if found.digest else "bytes")
 
 
 def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | None = None) -> Opened:
@@ -74,21 +74,21 @@ def read_source(source: Source, max_bytes: int = MAX_BYTES, timeout: float | Non
         TypeError: of another type of source.
     """
     if isinstance(source, bytes):
-        return Opened(_bounded(source, len(source), max_bytes, "the bytes"), True)
+        return Opened(_bounded(source, len(source), max_bytes, "the bytes"), "bytes")
     if isinstance(source, (bytearray, memoryview)):
         view = memoryview(source)
         _bounded(b"", view.nbytes, max_bytes, "the bytes")
-        return Opened(view.tobytes(), True)
+        return Opened(view.tobytes(), "bytes")
     if isinstance(source, (str, PathLike)):
         path = fspath(source)
         if isinstance(path, str) and is_address(path):
-            return Opened(read_address(path, max_bytes, timeout), False)
+            return Opened(read_address(path, max_bytes, timeout), "server")
         if isinstance(path, str) and hub.is_hub(path):
             found = hub.locate(path, max_bytes, timeout, whole=True)
             return _of_the_hub(found, _read_path(found.path, max_bytes))
-        return Opened(_read_path(path, max_bytes), True)
+        return Opened(_read_path(path, max_bytes), "bytes")
     if callable(getattr(source, "read", None)):
-        return Opened(_read_pieces(source, max_bytes, f'"{getattr(source, "name", "a file object")}"'), True)
+        return Opened(_read_pieces(source, max_bytes, f'"{getattr(source, "name", "a file object")}"'), "bytes")
     raise TypeError(f"a source is a path, an address, bytes or a file object, not {type(source).__name__}")
 
 
