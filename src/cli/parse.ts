@@ -148,6 +148,8 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
   }
   const expected = expectation(option);
   if (value === undefined || value === "") throw usage(`${rawName} has no value`, expected, command);
+  if (option.type !== "text" && /^-\.?\d/.test(value))
+    throw usage(`${rawName} cannot be ${value}`, `${expected}, not below 0`, command);
   if (token.inlineValue !== true && value.length > 1 && value.startsWith("-")) {
     const hint = `${expected}; write --${option.name}=${value} if the value begins with a dash`;
     throw usage(`${rawName} is followed by ${value}`, hint, command);
@@ -155,18 +157,18 @@ function optionValue(option: OptionSpec, token: OptionToken, command: CommandSpe
   if (option.values !== undefined && !option.values.includes(value)) {
     const meant = nearest(value, option.values);
     throw usage(
-      `${rawName} ${JSON.stringify(value)}`,
+      `${rawName} cannot be ${JSON.stringify(value)}`,
       expected,
       command,
       meant === undefined ? undefined : `Did you mean ${rawName} ${meant}?`,
     );
   }
   if (option.pattern !== undefined && !option.pattern.test(value)) {
-    throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
+    throw usage(`${rawName} cannot be ${JSON.stringify(value)}`, expected, command);
   }
   if (option.type === "text") return value;
   const parsed = NUMBERS[option.type](value);
-  if (parsed === undefined) throw usage(`${rawName} ${JSON.stringify(value)}`, expected, command);
+  if (parsed === undefined) throw usage(`${rawName} cannot be ${JSON.stringify(value)}`, expected, command);
   return parsed;
 }
 

@@ -9,6 +9,7 @@
 import { isLqaError, type LqaError } from "../errors.ts";
 import { jsonText, printable } from "./format.ts";
 import { type Fact, facts, hanging, type Paper, textRoom } from "./layout.ts";
+import { inWords, mistake } from "./mistake.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** An error in the output of `--json`. Unknown facts are null. */
@@ -68,17 +69,25 @@ export function errorJson(error: Described): ErrorJson {
 export function errorLines(error: Described, paper: Paper, more: readonly Fact[] = []): string[] {
   const text = (value: string | number | null | undefined): string | undefined =>
     value === undefined || value === null ? undefined : printable(String(value));
+  const own = mistake(error);
   const rows: Fact[] = [
-    ["found", text(error.actual)],
-    ["expected", text(error.expected)],
-    ["where", text(error.where)],
+    ["found", own === undefined ? text(error.actual) : undefined],
+    [
+      "expected",
+      text(own === undefined ? error.expected : error.expected && inWords(String(error.expected))),
+    ],
+    ["where", text(own === undefined ? error.where : own.where)],
     ["at byte", text(error.offset)],
     ["rule", error.clause === "-" ? undefined : `specification, clause ${error.clause}`],
     ["what to do", text(error.advice)],
     ...more,
   ];
   return [
-    ...hanging("lqa: ", `${paper.colors.red(error.code)} ${error.kind}: ${error.summary}`, textRoom(paper)),
+    ...hanging(
+      "lqa: ",
+      `${paper.colors.red(error.code)} ${error.kind}: ${own === undefined ? error.summary : printable(own.mistake)}`,
+      textRoom(paper),
+    ),
     ...facts(rows, paper),
   ];
 }

@@ -78,7 +78,9 @@ describe("comparing", () => {
     const least = low!.leastBits!;
     const { report } = await encodeAdapter(withTensor, { bits: least, floor: 1 });
     expect(report.bitsPerParameter).toBeLessThanOrEqual(least);
-    await expect(encodeAdapter(withTensor, { bits: least - 0.03, floor: 1 })).rejects.toThrow(/size goal/);
+    await expect(encodeAdapter(withTensor, { bits: least - 0.03, floor: 1 })).rejects.toThrow(
+      /size of the file/,
+    );
   });
 
   it("adds plain and text variants if all are wanted", async () => {

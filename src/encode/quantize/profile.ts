@@ -222,7 +222,7 @@ function resolveRd(options: RdOptions): QuantizeSettings {
   const fit = oneOf("fit", options.fit ?? "unbiased", ["unbiased", "least-squares"]);
   const choices = { floor, fit, ...(options.weighted === true && { weighted: true }) };
   if (another !== undefined)
-    fail(KIND.USAGE, { where: "rd", expected: "one goal", actual: `${goal} and ${another}` });
+    fail(KIND.USAGE, { expected: "one goal", actual: `two goals, ${goal} and ${another}` });
   if (goal === "quality") {
     const names = Object.keys(QUALITY_BITS) as QualityName[];
     return { profile: "rd", quality: oneOf("quality", options.quality ?? "balanced", names), ...choices };

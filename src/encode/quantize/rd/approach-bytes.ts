@@ -79,9 +79,9 @@ function chooseForBytes(
   const least = sizeOf(subjects, floors, fileLength);
   if (least <= maxBytes) return floors;
   return fail(KIND.USAGE, {
-    where: "the size goal",
-    expected: `at least ${least} bytes at this floor`,
+    where: "the size of the file",
+    expected: `at least ${least} bytes`,
     actual: maxBytes,
-    advice: "Allow more bytes, or choose a lower floor.",
+    advice: "Allow more bytes or bits, or choose a lower floor.",
   });
 }

@@ -321,7 +321,7 @@ async function approachError(
   return (
     best?.encoded ??
     fail(KIND.USAGE, {
-      where: "the error goal",
+      where: "maxError",
       expected: `at least ${least.toExponential(2)}`,
       actual: maxError,
       advice: "Allow more error, or use the profile raw.",
