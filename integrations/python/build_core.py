@@ -3,6 +3,7 @@
 cffi compiles the declarations below against lqa.h, so that one that differs from the header does not compile. The functions in
 PARTS take what Python would have to loop over.
 """
+import os
 from pathlib import Path
 
 from cffi import FFI
@@ -211,5 +212,6 @@ static size_t lqa_python_decode(const lqa_file *f, const lqa_packed *p, size_t c
 
 ffi = FFI()
 ffi.cdef(DECLARATIONS)
+# Another choice of flags is for fuzz/run, which builds with sanitizers.
 ffi.set_source("lqa._core", PARTS, sources=[f"{NATIVE}/{name}" for name in SOURCES], include_dirs=[NATIVE],
-               extra_compile_args=["-O3", "-g0"], py_limited_api=True)
+               extra_compile_args=os.environ.get("LQA_COMPILE", "-O3 -g0").split(), py_limited_api=True)
