@@ -1,0 +1,98 @@
+"""The adapters that are kept: python keep.py [NAME ...]
+
+`adapters/<name>.lqa` is an adapter as it was trained with a ten-thousandth of the energy of ΔW lost, and `<name>.json` says how it was
+trained. What the file decodes to is the **reference adapter**: every encoding is made from it and compared with it. Decoding is exact
+to the bit, so that the bench starts from the same weights on every machine; training again would give others, since
+floating-point sums depend on the processor.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import place
+from place import BenchError
+
+LOST = "1e-4"  # of the energy of ΔW
+WEIGHTS = "adapter_model.safetensors"
+# The lqa command. LQA_CLI names another build, so that a long run does not change with dist/.
+CLI = shlex.split(os.environ.get("LQA_CLI", f"node {shlex.quote(str(place.ROOT / 'dist/cli/main.js'))}"))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference adapter, as a PEFT directory.
+
+    Attributes:
+        name: of `plan.py`.
+        folder: the directory.
+        weights: what names its weights in results.
+    """
+
+    name: str
+    folder: Path
+    weights: str
+
+
+def lqa(*arguments: str) -> dict:
+    """Runs a command of the command line and returns its report."""
+    try:
+        run = subprocess.run([*CLI, *arguments, "--json"], capture_output=True, text=True)
+        report = json.loads(run.stdout)
+    except (OSError, ValueError) as error:
+        raise BenchError(f"lqa {shlex.join(arguments)} gives no report ({error}); build it with npm ci && npm run build") from error
+    if "error" in report:
+        raise BenchError(f"lqa {shlex.join(arguments)}: {report['error']['message']}")
+    return report
+
+
+def digest(folder: Path) -> str:
+    """Names the weights of a PEFT directory."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16]
+
+
+def names() -> list[str]:
+    """All adapters that are kept."""
+    return sorted(path.stem for path in place.ADAPTERS.glob("*.lqa"))
+
+
+def load(name: str) -> Reference:
+    """Decodes a kept adapter into the work folder."""
+    file = place.ADAPTERS / f"{name}.lqa"
+    if not file.is_file():
+        raise BenchError(f"{name} is not kept; train it with train.py, then run keep.py")
+    folder = place.WORK / "references" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lqa("decode", str(file), "-o", str(folder), "--force")
+    return Reference(name, folder, digest(folder))
+
+
+def keep(name: str) -> None:
+    folder = place.WORK / "trained" / name
+    if not folder.is_dir():
+        raise BenchError(f"{name} is not trained; run train.py {name}")
+    place.ADAPTERS.mkdir(parents=True, exist_ok=True)
+    target = place.ADAPTERS / f"{name}.lqa"
+    with place.whole(target) as partial:
+        lqa("encode", str(folder), "-o", str(partial), "--max-error", LOST)
+    shutil.copy(folder / "training.json", target.with_suffix(".json"))
+    print(f"{name}: {target.stat().st_size} bytes", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Keep trained adapters in the repository.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are trained and not yet kept, or these")
+    args = parser.parse_args()
+    trained = sorted(path.name for path in (place.WORK / "trained").glob("*") if path.is_dir() and path.suffix != ".partial")
+    for name in args.names or [one for one in trained if one not in names()]:
+        keep(name)
+
+
+if __name__ == "__main__":
+    place.main(main)
