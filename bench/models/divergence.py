@@ -9,7 +9,7 @@ import argparse
 import os
 
 import bases
-import encodings
+import methods
 import keep
 import place
 import plan
@@ -39,7 +39,7 @@ def run(name: str, count: int, wanted: list[str]) -> None:
     """Scores one adapter."""
     adapter, path = plan.ADAPTERS[name], place.RESULTS / f"{name}.jsonl"
     reference = keep.load(name)
-    made = [encodings.make(encoding, reference) for encoding in wanted]
+    made = [methods.make(encoding, reference) for encoding in wanted]
     lines = place.json_lines(path)
     for one in made:
         line = {"encoding": one.name, "of": reference.weights, "weights": one.weights, "bytes": one.size, "bits": one.bits}
@@ -80,9 +80,9 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100, help="the first N held-out items (default 100)")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="encodings whose names start so")
     args = parser.parse_args()
-    wanted = [one for one in encodings.names() if not args.only or any(one.startswith(text) for text in args.only)]
+    wanted = [one for one in methods.names() if not args.only or any(one.startswith(text) for text in args.only)]
     if not wanted:
-        raise BenchError(f"no encoding is called {' or '.join(args.only)}; choose from: {', '.join(encodings.names())}")
+        raise BenchError(f"no encoding is called {' or '.join(args.only)}; choose from: {', '.join(methods.names())}")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     for name in args.names:
         run(name, args.items, wanted)

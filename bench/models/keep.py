@@ -67,14 +67,14 @@ def load(name: str) -> Reference:
     file = place.ADAPTERS / f"{name}.lqa"
     if not file.is_file():
         raise BenchError(f"{name} is not kept; train it with train.py, then run keep.py")
-    folder = place.WORK / "references" / name
+    folder = place.STATE / "references" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     lqa("decode", str(file), "-o", str(folder), "--force")
     return Reference(name, folder, digest(folder))
 
 
 def keep(name: str) -> None:
-    folder = place.WORK / "trained" / name
+    folder = place.STATE / "trained" / name
     if not folder.is_dir():
         raise BenchError(f"{name} is not trained; run train.py {name}")
     place.ADAPTERS.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Keep trained adapters in the repository.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="all that are trained and not yet kept, or these")
     args = parser.parse_args()
-    trained = sorted(path.name for path in (place.WORK / "trained").glob("*") if path.is_dir() and path.suffix != ".partial")
+    trained = sorted(path.name for path in (place.STATE / "trained").glob("*") if path.is_dir() and path.suffix != ".partial")
     for name in args.names or [one for one in trained if one not in names()]:
         keep(name)
 

@@ -1,7 +1,7 @@
 """Where the bench keeps things, how files appear whole or not at all, and its one kind of error.
 
-`LQA_MODELS_WORK` names the work folder (packages, models, checkpoints, answers that are being made), `LQA_TASKS` the folder of the
-public tasks (`gsm8k/`, `mbpp/`).
+`LQA_MODELS_WORK` names the work folder (packages, models, checkpoints, encodings), `LQA_TASKS` the folder of the public tasks (`gsm8k/`,
+`mbpp/`). With `LQA_MODELS_OUTPUT` everything but packages and models goes to another folder: a run from nothing, whatever is committed.
 """
 
 import json
@@ -22,8 +22,11 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = Path(os.environ.get("LQA_MODELS_WORK", HERE / ".work")).resolve()
 TASKS = Path(os.environ.get("LQA_TASKS", ROOT.parent / "shared" / "tasks")).resolve()
-# What is committed: adapters and their raw results.
-ADAPTERS, RESULTS = HERE / "adapters", HERE / "results"
+OUTPUT = Path(os.environ.get("LQA_MODELS_OUTPUT", HERE)).resolve()
+# What is committed: adapters, their raw results, and the tables.
+ADAPTERS, RESULTS, TABLES = OUTPUT / "adapters", OUTPUT / "results", OUTPUT / "tables.md"
+# What is made on the way.
+STATE = WORK if OUTPUT == HERE else OUTPUT
 
 
 class BenchError(Exception):

@@ -11,6 +11,7 @@ This stops loops, forks, floods of files and output, and calls home. It is no de
 import math
 import os
 import resource
+import secrets
 import shutil
 import signal
 import subprocess
@@ -79,7 +80,9 @@ def require() -> None:
 
 
 def run(program: str, seconds: float = SECONDS) -> Outcome:
-    """Runs a program of Python for at most `seconds` of CPU time, and waits for its end."""
+    """Runs a program of Python for at most `seconds` of CPU time, and waits for its end. One that exits before its last line has failed."""
+    mark = secrets.token_hex(16)
+    program = f"{program}\n\nprint('\\n{mark}')\n"
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as said:
         source.write(program.encode("utf-8", "replace"))
         source.seek(0)
@@ -97,7 +100,10 @@ def run(program: str, seconds: float = SECONDS) -> Outcome:
             code = process.wait(PATIENCE * seconds)
             if code in (-signal.SIGXCPU, 128 + signal.SIGXCPU):
                 return Outcome(False, "time")
-            return Outcome(code == 0, "ok" if code == 0 else _last_line(said, code))
+            last = _last_line(said, code)
+            if code == 0:
+                return Outcome(last == mark, "ok" if last == mark else "ended before its last line")
+            return Outcome(False, last)
         except subprocess.TimeoutExpired:
             return Outcome(False, "time")
         finally:

@@ -6,7 +6,7 @@ Every figure has its 95 % interval from drawing the held-out items with replacem
 import argparse
 import sys
 
-import encodings
+import methods
 import place
 
 import numpy
@@ -38,7 +38,7 @@ def table(name: str, lines: list[dict]) -> list[str]:
     rows = [f"## {name}", "", f"{len(keys)} held-out items, {int(reference.tokens.sum())} tokens. Loss without the adapter {mean(base):.4f}, "
             f"with it {mean(reference):.4f} nats a token; exact answers {int(base.exact.sum())} and {int(reference.exact.sum())}.", "",
             HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
-    order = encodings.names()
+    order = methods.names()
     for line in sorted((one for one in newest.values() if one["of"] == of and one["encoding"] in order), key=lambda one: order.index(one["encoding"])):
         other = scores(lines, line["weights"], keys)
         if other is not None:
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make tables.md of the raw results.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if tables.md is not that of results/")
     args = parser.parse_args()
-    target = place.HERE / "tables.md"
+    target = place.TABLES
     if args.check:
         sys.exit(int(not target.is_file() or target.read_text(encoding="utf-8") != made()))
     with place.whole(target) as partial:

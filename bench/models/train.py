@@ -105,7 +105,7 @@ def prepared(adapter: plan.Adapter):
 
 def train(adapter: plan.Adapter) -> None:
     """Trains an adapter into the work folder, `trained/<name>`."""
-    out = place.WORK / "trained" / adapter.name
+    out = place.STATE / "trained" / adapter.name
     if out.is_dir():
         print(f"{adapter.name}: trained already", flush=True)
         return
@@ -117,7 +117,7 @@ def train(adapter: plan.Adapter) -> None:
     optimizer = torch.optim.AdamW(weights, lr=adapter.rate, weight_decay=0.0, fused=True)
     examples = texts(tokenizer, adapter, split.train)
     run = vars(adapter) | {"rate": adapter.rate, "items": len(examples), "tokens": digest(examples)}
-    checkpoint = place.WORK / "checkpoints" / f"{adapter.name}.pt"
+    checkpoint = place.STATE / "checkpoints" / f"{adapter.name}.pt"
     first, seconds, history = 0, 0.0, []
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
@@ -182,9 +182,9 @@ def main() -> None:
 
 
 def progress(name: str) -> str:
-    if (place.WORK / "trained" / name).is_dir():
+    if (place.STATE / "trained" / name).is_dir():
         return "trained"
-    checkpoint = place.WORK / "checkpoints" / f"{name}.pt"
+    checkpoint = place.STATE / "checkpoints" / f"{name}.pt"
     if not checkpoint.is_file():
         return "not started"
     return f"step {torch.load(checkpoint, weights_only=True)['step']} of {plan.ADAPTERS[name].steps}"

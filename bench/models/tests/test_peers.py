@@ -1,5 +1,6 @@
 """The formats of others, against the libraries that write them."""
 
+import hashlib
 import json
 import sys
 import tempfile
@@ -17,6 +18,8 @@ else:
     import torch
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
+
+WRITTEN = ["b7312b9dceaf8cc0", "9de47fc5b9b04edc"]
 
 
 @unittest.skipIf(REASON, REASON)
@@ -70,6 +73,14 @@ class Peers(unittest.TestCase):
         codes = stored["x.lora_A.weight"]
         values = peers.NF4[torch.stack([codes >> 4, codes & 15], 1).flatten().long()].view(-1, 64) * stored["x.lora_A.weight_absmax"][:, None]
         self.assertTrue(torch.equal(self.encode("nf4")[1].flatten(), values.flatten()))
+
+    def test_nf4_is_what_bitsandbytes_wrote(self) -> None:
+        """Codes and magnitudes of bitsandbytes 0.50.2 for weights that every machine computes alike."""
+        weight = ((torch.arange(48 * 64) * 7919 % 2003 - 1001) / 1024).view(48, 64) * 2.0 ** (torch.arange(48) % 7)[:, None]
+        stored, meant = peers.nf4(weight)
+        found = [hashlib.sha256(one.numpy().tobytes()).hexdigest()[:16] for one in (stored[""], stored["_absmax"])]
+        self.assertEqual(found, WRITTEN)
+        self.assertLess(float((meant - weight).norm() / weight.norm()), 0.12)
 
     @unittest.skipUnless(find_spec("bitsandbytes"), "bitsandbytes is not installed")
     def test_nf4_is_that_of_bitsandbytes(self) -> None:

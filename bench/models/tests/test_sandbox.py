@@ -28,6 +28,8 @@ class Sandbox(unittest.TestCase):
         self.refused("def f(x):\n    return x\nassert f(1) == 2, 'f(1)'", r"AssertionError: f\(1\)")
         self.refused("def f(x", "SyntaxError")
         self.refused("import sys; sys.exit(3)", "exit code 3")
+        self.refused("import os; os._exit(0)", "before its last line")
+        self.refused("raise SystemExit", "before its last line")
         self.refused("print('é' * 3, '\\ud800')", "UnicodeEncodeError")
 
     def test_loops_end(self) -> None:

@@ -46,7 +46,7 @@ def make(name: str, reference: keep.Reference) -> Encoded:
     """Makes an encoding in the work folder. One that is there from the same adapter is taken as it is."""
     if name not in _makers():
         raise BenchError(f"no encoding {name!r}; choose from: {', '.join(names())}")
-    folder = place.WORK / "encodings" / reference.name / name.replace(" ", "_").replace("'", "")
+    folder = place.STATE / "encodings" / reference.name / name.replace(" ", "_").replace("'", "")
     made = folder / "encoded.json"
     if made.is_file() and json.loads(made.read_text())["of"] == reference.weights:
         return Encoded(name, folder / "restored", **json.loads(made.read_text())["is"])
@@ -110,7 +110,7 @@ def _calibrated(*options: str) -> Maker:
 
 def _tuned(*options: str) -> Maker:
     def make(reference: keep.Reference, folder: Path) -> int:
-        state = place.WORK / "calibration" / f"{reference.name}-{reference.weights}.state"
+        state = place.STATE / "calibration" / f"{reference.name}-{reference.weights}.state"
         file = folder / "adapter.lqa"
         calibration = ("--calibration", str(_calibration(reference)), "--state", str(state))
         _with_model("tune", reference, TUNING, "-o", str(file), *calibration, *options)
@@ -121,7 +121,7 @@ def _tuned(*options: str) -> Maker:
 
 def _calibration(reference: keep.Reference) -> Path:
     """A file of `lqa calibrate`, made once for an adapter."""
-    file = place.WORK / "calibration" / f"{reference.name}-{reference.weights}.safetensors"
+    file = place.STATE / "calibration" / f"{reference.name}-{reference.weights}.safetensors"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         _with_model("calibrate", reference, CALIBRATION, "-o", str(file))
@@ -131,7 +131,7 @@ def _calibration(reference: keep.Reference) -> Path:
 def _with_model(command: str, reference: keep.Reference, count: int, *options: str) -> None:
     """Runs a command of the Python package on the first training items."""
     adapter = plan.ADAPTERS[reference.name]
-    texts = place.WORK / "calibration" / f"{reference.name}-{count}.jsonl"
+    texts = place.STATE / "calibration" / f"{reference.name}-{count}.jsonl"
     with place.whole(texts) as partial:
         lines = [json.dumps(problems.wrapped(adapter.base, item)) for item in problems.load(adapter.task).train[:count]]
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
