@@ -19,7 +19,7 @@ else:
     from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
-WRITTEN = ["b7312b9dceaf8cc0", "9de47fc5b9b04edc"]
+WRITTEN = ["35538e8c0b3ead72", "741b6358657fd970"]
 
 
 @unittest.skipIf(REASON, REASON)

@@ -1,6 +1,6 @@
 """`lqa score`: compares the answers of a model with two adapters, on texts of the task.
 
-Both adapters are loaded into one base model, which runs on each text with the first, with the second, and without any. So whoever
+Both adapters are loaded into one base model, which runs on each text with the first, with the second, and without any. So anyone who
 publishes or downloads an encoded adapter can check what it does, with the base model and texts of their own.
 """
 from __future__ import annotations
