@@ -77,7 +77,7 @@ def lqa(*arguments: str) -> dict:
             error = json.loads(run.stdout or run.stderr)["error"]
         except (ValueError, KeyError):
             error = {}
-        if error.get("where") == "the size goal":
+        if error.get("where") == "the size of the file":
             raise Refused(f"{error['code']}: {error['expected']}")
         raise RuntimeError(f"lqa {shlex.join(arguments)}: {run.stderr or run.stdout}")
     return json.loads(run.stdout)

@@ -211,7 +211,7 @@ async function componentsOf(
 }
 
 function isSizeGoal(error: unknown): error is LqaError {
-  return isLqaError(error, "USAGE") && error.where === "the size goal";
+  return isLqaError(error, "USAGE") && error.where === "the size of the file";
 }
 
 /**
