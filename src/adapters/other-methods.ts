@@ -15,11 +15,23 @@ interface Method {
   readonly peft?: string;
   /** Its tensors change the meaning of the factors of their module instead of adding a change of their own. */
   readonly inFactors?: true;
+  /** PEFT converts it to LoRA. */
+  readonly converted?: true;
 }
 
 const METHODS: readonly Method[] = [
-  { name: "LoKr (Kronecker products)", key: /(^|\.)lokr_(w1|w2|t2|w1_a|w1_b|w2_a|w2_b)\b/, peft: "LOKR" },
-  { name: "LoHa (Hadamard products)", key: /(^|\.)hada_(w1_a|w1_b|w2_a|w2_b|t1|t2)\b/, peft: "LOHA" },
+  {
+    name: "LoKr (Kronecker products)",
+    key: /(^|\.)lokr_(w1|w2|t2|w1_a|w1_b|w2_a|w2_b)\b/,
+    peft: "LOKR",
+    converted: true,
+  },
+  {
+    name: "LoHa (Hadamard products)",
+    key: /(^|\.)hada_(w1_a|w1_b|w2_a|w2_b|t1|t2)\b/,
+    peft: "LOHA",
+    converted: true,
+  },
   { name: "LoCon with a Tucker core (lora_mid)", key: /(^|\.)lora_mid\.weight$/, inFactors: true },
   { name: "OFT or BOFT (rotations of the weights)", key: /(^|\.)b?oft_(blocks|diag|[RS])\b/, peft: "OFT" },
   { name: "BOFT (rotations of the weights)", peft: "BOFT" },
@@ -85,10 +97,12 @@ export function refusePeftType(type: string): never {
 
 /** Refuses an adapter that has no LoRA factors. @throws LqaError UNSUPPORTED_ADAPTER_FEATURE */
 export function refuseMethod(method: string, where: string): never {
+  const converted = METHODS.some((one) => one.name === method && one.converted);
   return fail(KIND.UNSUPPORTED_ADAPTER_FEATURE, {
     summary: `This adapter is not LoRA but ${method}.`,
     where,
-    advice:
-      "Keep this adapter in its source format. Or merge it into its base model with the program that made it, and make a LoRA adapter of the change: lqa extract --base <base> --tuned <merged> -o <adapter>.",
+    advice: converted
+      ? 'If PEFT loads it, convert it with peft.save_as_lora("my-lora", model, rank=32), and encode the directory my-lora.'
+      : "Keep this adapter in its source format. Or merge it into its base model with the program that made it, and make a LoRA adapter of the change: lqa extract --base <base> --tuned <merged> -o <adapter>.",
   });
 }

@@ -18,7 +18,7 @@ describe("the multiplier", () => {
       "alpha/sqrt(r)",
       16,
     ],
-    ["the default alpha of 8", { lora_alpha: null }, 2, 4, "alpha/r", 8],
+    ["the default alpha of 8", '{"peft_type":"LORA","r":2}', 2, 4, "alpha/r", 8],
     ["an alpha of 0", { lora_alpha: 0 }, 2, 0, "alpha/r", 0],
     ["a negative alpha", { lora_alpha: -3 }, 2, -1.5, "alpha/r", -3],
     ["alpha by pattern", { alpha_pattern: { q_proj: 5 } }, 2, 2.5, "alpha/r", 5],
@@ -64,6 +64,7 @@ describe("the multiplier", () => {
     expect(() => first({ r: 3 })).toThrow(/SOURCE_SHAPE.*rank 3/);
     expect(() => first({ r: 2, rank_pattern: { q_proj: 1 } })).toThrow(/SOURCE_SHAPE/);
     expect(() => first({ lora_alpha: 1e39 })).toThrow(/SOURCE_CONFIG/);
+    expect(() => first({ lora_alpha: null })).toThrow(/SOURCE_CONFIG.*lora_alpha/);
   });
 });
 

@@ -148,6 +148,13 @@ describe("multipliers follow the dialect or must be given", () => {
 });
 
 describe("what is no LoRA is refused by name, or carried", () => {
+  it.each(["LOHA", "LOKR"])("%s names the converter of PEFT", (type) => {
+    const config = bytesOf(JSON.stringify({ peft_type: type, r: 2 }));
+    const adapter = file(mlx()).set("adapter_config.json", config);
+    const advice = { advice: expect.stringContaining("peft.save_as_lora") };
+    expect(() => readAdapter(adapter)).toThrow(expect.objectContaining(advice));
+  });
+
   const others: readonly (readonly [string, string, RegExp])[] = [
     ["lokr_w1", "lora_unet_x", /LoKr/],
     ["lokr_w2_a", "lora_unet_x", /LoKr/],

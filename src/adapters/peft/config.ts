@@ -82,7 +82,8 @@ export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig 
   checkFields(config);
   return {
     r: positiveInteger("r", config.get("r") ?? 8),
-    loraAlpha: number("lora_alpha", config.get("lora_alpha") ?? 8),
+    // Left out it is 8; PEFT itself fails on null.
+    loraAlpha: number("lora_alpha", config.has("lora_alpha") ? config.get("lora_alpha")! : 8),
     useRslora: flag(config, "use_rslora"),
     rankPattern: compilePatterns(table(config, "rank_pattern", positiveInteger), "rank_pattern", meter),
     alphaPattern: compilePatterns(table(config, "alpha_pattern", number), "alpha_pattern", meter),
