@@ -15,13 +15,15 @@ const ELSEWHERE =
   /mutations|tensor|section|dimensions|raw-payload|of-no-bytes|damaged-parent|draft|invalid\/order/;
 /** Limits are for readers: a decoder works as long as its caller lets it. */
 const LIMITS = new Set(["CORE_LIMIT", "HARD_LIMIT"]);
+/** Here files lie about their content id, which a decoder trusts. */
+const TRUSTED = "valid/parent/files-that-are-not-valid";
 /** What is compared of a module. */
 const MEMBERS = ["name", "out", "inp", "multiplier", "experts", "rank"];
 
 /** The cases of `loadCases` for decoders: each file once, without levels. */
 export function decoderCases(cases) {
   return cases
-    .filter(({ operation, runs }) => operation === "read" && !LIMITS.has(runs[0].expected.error?.name))
+    .filter(({ id, operation, runs }) => operation === "read" && id !== TRUSTED && !LIMITS.has(runs[0].expected.error?.name))
     .map((c) => ({
       ...c,
       operation: "decode",

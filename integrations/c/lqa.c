@@ -6,6 +6,7 @@
  * the bytes are there. Sums and products fit into 64 bits by the limits of clause 14; the two that could be larger,
  * in times kernel and the size of a tensor, saturate. */
 
+#define LQA_DECODE_IMPLEMENTATION
 #include "lqa.h"
 
 #include "lqa_bytes.h"
@@ -367,12 +368,6 @@ static void start_block(const lqa_module *m, lqa_planes *p) {
 
 static uint32_t last_factor(const lqa_module *m) { return m->started ? LQA_MIXTURE : LQA_A; }
 
-/* How a mixture is stored (8.8.2). */
-static lqa_encoding mixture_of(lqa_encoding a) {
-  const lqa_encoding stored = {LQA_AFFINE, 0, LQA_BF16, a.mixture, 0, 0, 0, 0}, none = {0, 0, 0, 0, 0, 0, 0, 0};
-  return a.mixture ? stored : none;
-}
-
 int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
   if (!p->next) {
     p->next = 1;
@@ -395,22 +390,12 @@ int lqa_next_planes(const lqa_file *f, const lqa_module *m, lqa_planes *p) {
   uint32_t encodings[2];
   lqa_get_band(f, m->first_band + p->band, &p->components, &encodings[0], &encodings[1]);
   const lqa_encoding own = lqa_get_encoding(f, encodings[p->factor != LQA_B]);
-  const lqa_encoding e = p->encoding = p->factor == LQA_MIXTURE ? mixture_of(own) : own;
+  const lqa_encoding e = p->encoding = p->factor == LQA_MIXTURE ? lqa_mixture_of(own) : own;
   const uint64_t n = p->n = m->vector_length[p->factor];
-  p->groups = p->zero_bits = p->code_bits = 0;
-  if (e.codec == LQA_RAW) {
-    p->code_bits = n * element_size(e.element) * 8;
-    p->codes = align_up(p->codes, element_size(e.element));
-  } else if (e.codec != LQA_ZERO) {
-    p->groups = e.group_exponent ? (n + (1u << e.group_exponent) - 1) >> e.group_exponent : 1;
-    if (e.codec == LQA_TRELLIS) {
-      const lqa_trellis *t = &lqa_trellis_tables[e.table - 1];
-      p->code_bits = (n + t->weights_per_step - 1) / t->weights_per_step * t->step_bits;
-    } else {
-      p->code_bits = e.codec == LQA_SIGN ? n : n * e.bits;
-      p->zero_bits = p->groups * e.bits; /* none but affine has bits */
-    }
-  }
+  p->groups = lqa_groups(e, n);
+  p->code_bits = lqa_code_bits(e, n);
+  p->zero_bits = e.codec == LQA_AFFINE ? p->groups * e.bits : 0;
+  if (e.codec == LQA_RAW) p->codes = align_up(p->codes, element_size(e.element));
   p->zero_bytes = (p->zero_bits + 7) / 8;
   p->code_bytes = (p->code_bits + 7) / 8;
   return 1;

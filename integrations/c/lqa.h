@@ -14,6 +14,8 @@
 #ifndef LQA_H
 #define LQA_H
 
+#include "lqa_decode.h" /* encodings, trellis tables, numbers */
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,14 +69,8 @@ int lqa_code_exit(lqa_code code);         /* exit code of its class: 0, 1, 3 or 
 
 /* ---- Records (clause 6) ---- */
 
-enum { LQA_ZERO, LQA_RAW, LQA_AFFINE, LQA_SIGN, LQA_TRELLIS };                        /* codecs */
-enum { LQA_F32 = 1, LQA_F16, LQA_BF16, LQA_F64, LQA_U32 = 11, LQA_BOOL = 13 };        /* element types (some) */
 enum { LQA_PLAIN, LQA_ZSTD_FRAMES, LQA_ZSTD_SHUFFLED, LQA_ZSTD_TEXT };                /* compressions */
 enum { LQA_REPLACE, LQA_BIAS, LQA_LORA_BIAS, LQA_MAGNITUDE, LQA_TOKEN_ROWS, LQA_TOKEN_INDICES, LQA_CARRIED };
-
-typedef struct lqa_encoding {
-  uint8_t codec, element, scale, bits, mixture, group_exponent, table, rotation; /* mixture: bits, of A' with a start (8.8) */
-} lqa_encoding;
 
 typedef struct lqa_chunk {
   uint64_t offset, raw_length; /* where it begins in the file; bytes of its payload when not compressed */
@@ -268,12 +264,6 @@ typedef struct lqa_token {
 size_t lqa_mp_token(const uint8_t *p, size_t size, lqa_token *token); /* bytes taken, 0 if not allowed here */
 int lqa_mp_check(const uint8_t *p, size_t size, size_t *wrong); /* 1 if it is one canonical map; else *wrong says where not */
 
-#define LQA_TRELLIS_TABLES 6
-typedef struct lqa_trellis {
-  uint8_t step_bits, weights_per_step; /* k and V of clause 8.6 */
-  int16_t entries[512];                /* T[w][v] is entry w V + v */
-} lqa_trellis;
-extern const lqa_trellis lqa_trellis_tables[LQA_TRELLIS_TABLES];
 extern const uint8_t lqa_text_dictionary[];
 extern const size_t lqa_text_dictionary_size;
 

@@ -10,7 +10,7 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 NATIVE = "gathered/native"  # copies of ../c, see setup.py
-SOURCES = ("lqa.c", "lqa_decode.c", "lqa_hash.c", "lqa_tables.c")
+SOURCES = ("lqa.c", "lqa_vectors.c", "lqa_hash.c", "lqa_tables.c")
 
 DECLARATIONS = """
 typedef enum { LQA_OK, LQA_BUDGET, ... } lqa_code;

@@ -99,7 +99,7 @@ export function findCompiler(): { readonly cc: string } | { readonly skipped: st
 export async function runC(cc: string, code: string, folder: string): Promise<string> {
   const library = join(root, "integrations/c");
   writeFileSync(join(folder, "block.c"), code);
-  const files = ["lqa.c", "lqa_decode.c", "lqa_hash.c", "lqa_tables.c"].map((name) => join(library, name));
+  const files = ["lqa.c", "lqa_vectors.c", "lqa_hash.c", "lqa_tables.c"].map((name) => join(library, name));
   const sources = ["block.c", ...files];
   await run(
     cc,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: CC0-1.0
  *
- * lqa_decode.c: whole factors as f32, f16 or bf16, bit for bit as clause 8.7 demands.
+ * lqa_vectors.c: whole factors as f32, f16 or bf16, bit for bit as clause 8.7 demands.
  *
  * Every codec but raw is integers times scales. A vector is decoded in pieces of up to 2048 weights that stay in the
  * first cache: first the integers (clause 8), as int16_t; then each times its scale, rounded to f32 and, if asked for, to
@@ -907,11 +907,7 @@ static uint32_t draw_of(uint32_t position) { return position & ((1u << LQA_STATE
 
 /* The state of a position, before its first draw. */
 static void begin(const lqa_file *f, uint32_t position, twister *t) {
-  const int seeded = f->start.count == 2;
-  const uint8_t *const at = f->start.at + 4 + (seeded ? 0 : (size_t)4 * LQA_STATE * (position >> LQA_STATE_DRAWS));
-  uint32_t *const w = t->words;
-  w[0] = lqa_get32(at);
-  for (uint32_t i = 1; i < LQA_STATE; i++) w[i] = seeded ? 1812433253u * (w[i - 1] ^ w[i - 1] >> 30) + i : lqa_get32(at + 4 * i);
+  lqa_seed(f->start.at, f->start.count, position, t->words);
   t->next = LQA_STATE;
 }
 
