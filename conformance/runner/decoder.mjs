@@ -23,7 +23,10 @@ const MEMBERS = ["name", "out", "inp", "multiplier", "experts", "rank"];
 /** The cases of `loadCases` for decoders: each file once, without levels. */
 export function decoderCases(cases) {
   return cases
-    .filter(({ id, operation, runs }) => operation === "read" && id !== TRUSTED && !LIMITS.has(runs[0].expected.error?.name))
+    .filter(
+      ({ id, operation, runs }) =>
+        operation === "read" && id !== TRUSTED && !LIMITS.has(runs[0].expected.error?.name),
+    )
     .map((c) => ({
       ...c,
       operation: "decode",
