@@ -91,6 +91,8 @@ export function starts(ofSuite, validating, decoding) {
     {
       name: "eight times rank 256",
       tries: "the same in 532 KB",
+      mib: 128,
+      above: "a module is decoded whole, and the next one before its memory is free",
       make: () =>
         bytesOf({
           modules: Array.from({ length: 8 }, (_, i) => started(`m${i}`, seed, 1, { in: 16000 }, 256)),
