@@ -207,9 +207,34 @@ describe("a pool", () => {
     const lying = memoryStore(new Map([...files, ["base", broken]]));
     for (const verify of [true, false]) {
       const pool = new AdapterPool({ budgetBytes, store: lying, verify, parents: ["base"] });
-      await expect(pool.acquire("user-0")).rejects.toMatchObject({ kind: /CHUNK_CRC|DIGEST|PADDING/ });
+      await expect(pool.acquire("user-0")).rejects.toMatchObject({ kind: "PARENT_MISSING" });
       expect(pool.statistics).toMatchObject({ usedBytes: 0, contents: 0 });
     }
+  });
+
+  it("passes over entries that lie about their content id, or are broken, and refuses infinite sums", async () => {
+    const bytesOf = (path: string) =>
+      new Uint8Array(readFileSync(new URL(`../../conformance/suite/${path}.lqa`, import.meta.url)));
+    const pool = new AdapterPool({
+      budgetBytes,
+      parents: ["liar", "cut", "root"],
+      store: memoryStore(
+        new Map([
+          ["liar", bytesOf("invalid/parent/false-content-id")],
+          ["cut", bytesOf("invalid/prologue/cut-after-32")],
+          ["root", suite("root")],
+          ["child", suite("child")],
+          ["root-huge", suite("root-huge")],
+          ["infinite", bytesOf("invalid/parent/infinite-in-a")],
+        ]),
+      ),
+    });
+    const lease = await pool.acquire("child");
+    expect([...lease.modules]).toHaveLength(1);
+    lease.release();
+    const huge = await pool.acquire("root-huge");
+    await expect(pool.acquire("infinite")).rejects.toThrow("NONFINITE_VALUE");
+    huge.release();
   });
 
   it("evicts children before their parent", async () => {
