@@ -20,7 +20,7 @@ import { checkLimit, type WatchOptions } from "./opened.ts";
 /**
  * Finds the parents of a file, the nearest first, up to the first that is missing.
  *
- * @param files open files that may be parents, and what stands for files that are not valid
+ * @param files open files that may be parents, and an {@link Invalid} for each file that is not valid
  * @throws LqaError PARENT_MISMATCH if none of the files is the parent, or if the parent's modules do not fit; HARD_LIMIT,
  *   CORE_LIMIT for too many generations; as {@link LqaFile.verify}
  */
@@ -77,7 +77,7 @@ async function fileWith(
   });
 }
 
-/** Stands for a file that is not valid among those that may be parents. */
+/** A file that is not valid, among those that may be parents. */
 export class Invalid {
   readonly message: string;
 

@@ -6,8 +6,8 @@
  * normalize the inputs of layers, hence an error E changes the outputs of a layer, about as many as the model is wide,
  * by about ‖E‖² / width in the mean square. The sum over all modules predicts the Kullback-Leibler divergence of next tokens
  * from the original adapter, up to one constant. That constant was fitted to adapters of one small language model
- * (`python bench/functional/estimate.py`), and is far off on others. So the figure orders encodings of one adapter, and people are
- * told a class ({@link outlookOf}).
+ * (`python bench/functional/estimate.py`), and is far off on others. So the figure orders encodings of one adapter, and reports
+ * print a class ({@link outlookOf}).
  *
  * @module
  */

@@ -45,7 +45,7 @@ export function stateCount({ state }: Start): number {
   return typeof state === "number" ? 1 : state.length / STATE_WORDS;
 }
 
-/** Operations that a draw counts as, beside the products with it. */
+/** Operations that a draw counts as, in addition to the products with it. */
 const DRAW_OPERATIONS = 8;
 
 /** Operations that decoding a module with a start takes (spec 8.8.1). Exact: below 2^42. */
