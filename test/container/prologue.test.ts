@@ -65,13 +65,15 @@ describe("the prologue", () => {
       crc(bytes, 60),
       crc(damaged, 60),
     ]);
-    expect(refusal(() => readPrologue(writePrologue({ ...prologue, required: 32 }), "core"))).toEqual([
-      "UNSUPPORTED_FEATURE",
-      undefined,
-      12,
-      "no bits beyond 0x0000029f",
-      "0x00000020",
-    ]);
+    // Bits 7 and 9 were START and PARENT in drafts.
+    for (const required of [128, 256, 512])
+      expect(refusal(() => readPrologue(writePrologue({ ...prologue, required }), "core"))).toEqual([
+        "UNSUPPORTED_FEATURE",
+        undefined,
+        12,
+        "no bits beyond 0x0000007f",
+        `0x00000${required.toString(16).padStart(3, "0")}`,
+      ]);
   });
 
   test.each([

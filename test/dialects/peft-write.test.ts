@@ -151,12 +151,18 @@ describe("an adapter that changed since it was read", () => {
     modules: [{ ...original.modules[0]!, ...module }],
   });
   it.each<[string, Partial<LoraModule>]>([
-    ["rank", { rank: 1, a: new Float32Array(6), b: new Float32Array(5) }],
+    ["rank", { rank: 3, a: new Float32Array(18), b: new Float32Array(15) }],
     ["multiplier", { multiplier: 3 }],
     ["base layout", { baseLayout: "in-out" }],
     ["experts", { experts: 2 }],
   ])("is refused: %s", (_name, module) => {
     expect(() => writeAdapter(changed(module), { factors: "source" })).toThrow(/UNSUPPORTED_DIALECT.*"q"/);
+  });
+
+  it("has a rank of its own where all ranks are below the configuration's", () => {
+    const lower = changed({ rank: 1, a: new Float32Array(6), b: new Float32Array(5) });
+    const { modules } = readAdapter(writeAdapter(lower, { factors: "source" }));
+    expect(modules).toMatchObject([{ name: "q", rank: 1, multiplier: original.modules[0]!.multiplier }]);
   });
 
   it("is refused: DoRA added or lost, token indices changed", () => {

@@ -47,7 +47,9 @@ describe("lqa encode --parent", () => {
     expect(parent.parent).toBeNull();
     expect(size("4.lqa")).toBeLessThan(0.6 * size("0.lqa"));
     const words = [path("step-4"), "-o", path("told.lqa"), "--max-error", "0.5%", "--parent", path("0.lqa")];
-    expect(lqa("encode", ...words).out).toContain(`content id ${parent.contentId}, for 3 of 3 modules`);
+    expect(lqa("encode", ...words, "--verbose").out).toContain(
+      `content id ${parent.contentId}, for 3 of 3 modules`,
+    );
     expect(lqa("inspect", path("4.lqa")).out).toContain(`${parent.contentId}, for 3 of 3 modules`);
     expect(lqa("inspect", path("4.lqa"), "--json").json()).toMatchObject({
       parent: { contentId: parent.contentId, modules: 3 },

@@ -16,11 +16,8 @@ import { sha256, toHex } from "../helpers/parts.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const suite = join(root, "conformance/suite");
 
-/** Hashes of decoded weights as the suite states them. */
-interface Hashes {
-  readonly f32: { readonly b: string; readonly a: string };
-  readonly f16: { readonly b: string; readonly a: string };
-}
+/** Hashes of decoded weights as the suite states them; null where a sum does not fit the type. */
+type Hashes = Record<"f32" | "f16", Record<"b" | "a", string | null>>;
 
 interface Case {
   readonly id: string;
@@ -88,6 +85,10 @@ describe("open", () => {
         // Of a child without its parent there are none.
         if (!hashes) continue;
         for (const type of ["f32", "f16"] as const) {
+          if (hashes[type].a === null || hashes[type].b === null) {
+            await expect(file.decode(name, { type }), `${one.id} ${type}`).rejects.toThrow(/NONFINITE_VALUE/);
+            continue;
+          }
           const { b, a } = await file.decode(name, { layout: "component", type });
           expect({ b: hash(b.data), a: hash(a.data) }, `${one.id} ${name} ${type}`).toEqual(hashes[type]);
         }

@@ -60,10 +60,7 @@ async function compare(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
   expect({
     major: p.major,
     minor: p.minor,
-    required:
-      bits(p.required, ["zstd", "trellis", "experts", "magnitude", "replacement"]) +
-      (started ? 128 : 0) +
-      (child ? 512 : 0),
+    required: bits(p.required, ["zstd", "trellis", "experts", "magnitude", "replacement", "start", "parent"]),
     readOnlyCompatible: p.readOnlyCompatible,
     compatible: p.compatible.unknown,
     fileLength: p.fileLength,

@@ -192,7 +192,10 @@ class Run {
                   this.#noncanonical.push(error);
               },
               enough: () => this.#findings.length + this.#noncanonical.length >= MOST_FINDINGS,
-              omit: () => void this.#omitted++,
+              omit: () => {
+                // Only codes that are not canonical come so far where one error is asked for: they wait.
+                if (this.#options.all === true) this.#omitted++;
+              },
             })
           : undefined;
       ids = yield* bodySteps(header, {
