@@ -50,7 +50,7 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
-import { startUsed, tunedResult, type UsedStart } from "./results.ts";
+import { refusedStarts, startUsed, tunedResult, type UsedStart } from "./results.ts";
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
@@ -259,25 +259,35 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
         const plan = planned(module, { bands: factors.bands, fromParent: fromParent === true });
         return [{ ...plan, ...factors, ...(start && { start }) }];
       });
-    const file = writer.prepare(packed("factors"), meta);
+    const modules = packed("factors");
+    const file = writer.prepare(modules, meta);
     const untuned = packed("untuned");
     const children = quantized.filter(({ fromParent = false }) => fromParent).length;
     const parent = children === 0 ? undefined : { contentId: parents!.id, modules: children };
     return {
       ...{ quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) },
-      start: startUsed(packed("factors")),
+      start: startUsed(modules),
+      refused: refusedStarts(modules),
       // The content id that the tuning was made for.
       untuned: untuned.length === 0 ? undefined : toHex(writer.prepare(untuned).contentId()),
     };
   };
   type Result = Awaited<ReturnType<typeof encodeWith>>;
-  const starts =
+  let starts =
     quantize.profile === "rd"
       ? startsOf(items, adapter.origin?.dialect, options.start ?? "none")
       : new Map<string, ModuleStart>();
   const results: [Result, ...Result[]] = [await encodeWith(new Map())];
   // The allocation does not price the state in the index, and its expected errors are not exact. So encode with and without.
-  if (starts.size > 0) results.push(await encodeWith(starts));
+  // A start that readers may refuse is left out, which changes the encoding of the others.
+  while (starts.size > 0) {
+    const result = await encodeWith(starts);
+    if (result.refused.size === 0) {
+      results.push(result);
+      break;
+    }
+    starts = new Map([...starts].filter(([name]) => !result.refused.has(name)));
+  }
   if (options.parent !== undefined)
     results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
   // Components of a parent have other losses than those of the module.

@@ -1,11 +1,15 @@
 /**
- * Of several encodings of an adapter: which one a tuning belongs to, and what start it uses.
+ * Of several encodings of an adapter: which one a tuning belongs to, what start it uses, and whether readers take it.
  *
  * @module
  */
+import { startOperations } from "../core/codecs/start/start.ts";
+import { CRC_BYTES } from "../core/container/bytes.ts";
+import { payloadLength } from "../core/container/layout.ts";
 import type { PackedModule } from "../core/write/write.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { START_WORK } from "../limits.ts";
 import type { Tuning } from "../model/calibration.ts";
 
 /** A known start in a report: its seed, if the file names it by one, and the number of modules that use it. */
@@ -40,4 +44,15 @@ export function startUsed(modules: readonly PackedModule[]): UsedStart | undefin
   if (started.length === 0) return undefined;
   const { state } = started[0]!.start;
   return { ...(typeof state === "number" && { seed: state }), modules: started.length };
+}
+
+/** Names of the modules whose start takes more operations for each byte of their chunk than every reader accepts (spec clause 14). */
+export function refusedStarts(modules: readonly PackedModule[]): ReadonlySet<string> {
+  const refused = modules.filter(
+    (module) =>
+      module.start !== undefined &&
+      startOperations(module, module.bands) >
+        START_WORK.core * (payloadLength(module, module.bands) + CRC_BYTES),
+  );
+  return new Set(refused.map(({ name }) => name));
 }

@@ -8,7 +8,7 @@ import { decodeModule, type LqaFile, open, validate } from "../../src/core/index
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { random } from "../container/fixtures.ts";
 import { crc32, readIndex, seedWords, writeIndex } from "../helpers/parts.ts";
-import { outputs, RANK, SEED, trained } from "./trained.ts";
+import { outputs, RANK, SEED, trained, untouched } from "./trained.ts";
 
 /** Draws, by another way than the reader's. */
 function drawsAfter(seed: number, from: number, count: number): number[] {
@@ -116,6 +116,18 @@ describe("an adapter whose start is found", () => {
     const auto = await encodeAdapter(trained(40), goal);
     expect(auto.bytes).toEqual((await encodeAdapter(trained(40), { ...goal, start: "none" })).bytes);
   });
+
+  it("leaves out the start of a module that takes more operations for its bytes than readers accept", async () => {
+    const long = untouched({ out: 4, in: 2 ** 18 });
+    for (const rest of [[], trained(0.05).modules]) {
+      const { bytes, report } = await encodeAdapter(
+        { modules: [...rest, long], tensors: [], origin: undefined, meta: {} },
+        { maxError: 0.02, start: SEED },
+      );
+      expect((await validate(bytes)).error).toBeUndefined();
+      expect(report.start?.modules ?? 0).toBe(rest.length);
+    }
+  }, 120_000);
 
   it("is valid and canonical, and needs the feature", async () => {
     const { error } = await validate(encoded.bytes, { level: "canonical" });

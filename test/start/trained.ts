@@ -45,3 +45,14 @@ export function trained(movement: number): Adapter {
   }
   return { modules, tensors: [], origin: undefined, meta: {} };
 }
+
+/** A module of rank 1 whose A has later draws, not trained at all: with its start, it stores next to nothing. */
+export function untouched(over: { readonly out: number; readonly in: number }): LoraModule {
+  const own = shape("long", { ...over, rank: 1 });
+  const bound = 1 / Math.sqrt(own.in);
+  return {
+    ...own,
+    a: Float32Array.from(uniforms(SEED, 200_000, own.in), (u) => bound * u),
+    b: new Float32Array(own.out).fill(1),
+  };
+}

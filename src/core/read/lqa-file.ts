@@ -109,7 +109,10 @@ export interface LqaFile {
    */
   packedAll(options?: ReadOptions): AsyncGenerator<PackedModule, void, undefined>;
   /**
-   * Decoded modules in file order, read as by {@link packedAll}. With `memory`, a module is valid until you request the next
+   * Decoded modules in file order, read as by {@link packedAll}. With opening, this checks every byte that weights depend on:
+   * prologue, index, and the CRC-32 of each module's chunk. {@link verify} also checks tensors, sections, digests and trailer.
+   *
+   * With `memory`, a module is valid until you request the next
    * one. New arrays for each module take three times as long as `memory`, because page-faulting fresh memory costs more than
    * decoding (docs/decoding.md).
    *
