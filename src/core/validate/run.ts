@@ -193,7 +193,7 @@ class Run {
               },
               enough: () => this.#findings.length + this.#noncanonical.length >= MOST_FINDINGS,
               omit: () => {
-                // Only codes that are not canonical come so far where one error is asked for: they wait.
+                // Only codes that are not canonical come so far where one error is requested: they wait.
                 if (this.#options.all === true) this.#omitted++;
               },
             })
