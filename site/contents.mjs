@@ -24,7 +24,6 @@ export const CONTENTS = [
       ["docs/guide/registries.md", "Registries and signatures"],
       ["docs/guide/ci.md", "Check files in CI"],
       ["docs/report.md", "Make a report"],
-      ["docs/guide/extract.md", "Extract from two models"],
       ["docs/implementers.md", "Write a reader"],
     ],
   },

@@ -148,8 +148,6 @@ export type ErrorName =
   | "SOURCE_RANGE"
   | "SOURCE_IMPORTANCE"
   | "SOURCE_SHARDS"
-  | "MODELS_DIFFER"
-  | "NOTHING_TO_EXTRACT"
   | "UNSAFE_PICKLE";
 
 // Every kind of error that this library raises is a constant of its own: a bundler keeps those that the code kept refers to.
@@ -864,22 +862,6 @@ export const SOURCE_SHARDS = {
   "clause": "-",
   "summary": "The index of a sharded model is broken, or does not say what its shards hold.",
   "advice": "Fetch the model again; its files do not belong together."
-} as const;
-
-export const MODELS_DIFFER = {
-  "kind": "MODELS_DIFFER",
-  "code": "LQA-S011",
-  "clause": "-",
-  "summary": "Two models do not have the same weights, so that there is no difference to take.",
-  "advice": "Check that one model was fine-tuned from the other."
-} as const;
-
-export const NOTHING_TO_EXTRACT = {
-  "kind": "NOTHING_TO_EXTRACT",
-  "code": "LQA-S012",
-  "clause": "-",
-  "summary": "Two models do not differ in any weight that an adapter could be extracted from.",
-  "advice": "Check that the paths are not those of the same model."
 } as const;
 
 export const UNSAFE_PICKLE = {

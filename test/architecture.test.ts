@@ -10,7 +10,6 @@ import { describe, expect, it } from "vitest";
 
 const CORE = ["core", "core/codecs", "core/container", "core/io", "core/read", "core/validate", "core/write"];
 const ENCODE = ["encode", "encode/quantize", "encode/linalg", "encode/start"];
-const MODELS = ["models", "models/extract", "models/merge"];
 const NODE = ["node", "node/files", "node/objects", "node/remote", "node/workers"];
 /**
  * Each room of src/, and the rooms whose values it may import: arrows down only. A room in a room (`core/read`) has an entry
@@ -45,11 +44,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
   adapters: ["core/codecs"],
 
-  // Two models through ranges, and the decomposition of their difference; an adapter added to its base model.
-  "models/extract": ["adapters", "encode/linalg", "core/container", "core/io"],
-  "models/merge": ["adapters", "models/extract", "core/read"],
-  models: MODELS,
-
   // Packed modules in memory, and on a graphics card.
   serve: ["core/read", "core/container", "core/codecs", "core/io", "core/wasm"],
   webgpu: ["serve", "core/container", "core/codecs"],
@@ -69,21 +63,20 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "core/read",
     "error-list.ts",
   ],
-  node: [...NODE, ...MODELS, ...ENCODE, ...CORE, "adapters", "serve"],
+  node: [...NODE, ...ENCODE, ...CORE, "adapters", "serve"],
   cli: ["*"],
 };
 const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "error-catalogue-later.ts", "limits.ts", "meter.ts"];
 /** Rooms with rooms. */
-const NESTED = ["core", "encode", "models", "node"];
+const NESTED = ["core", "encode", "node"];
 /** The doors: entries of the package. */
-const DOORS = ["core", "encode", "adapters", "models", "serve", "webgpu", "report", "node"];
+const DOORS = ["core", "encode", "adapters", "serve", "webgpu", "report", "node"];
 /** The names of codecs, and the one file outside of core/codecs that may have them: the encoder's table. */
 const CODECS = ["zero", "raw", "affine", "sign", "trellis"];
 const CODERS = "encode/quantize/coders.ts";
 /** What else is called so: the profiles `raw` and `sign`, where they are chosen, compared and drawn. */
 const OF_THAT_NAME = [
   "cli/encode-options.ts",
-  "cli/extract-spec.ts",
   "encode/quantize/profile.ts",
   "node/rebase-file.ts",
   "report/compare.ts",

@@ -9,7 +9,7 @@ export const OPERATIONS = ["read", "stream", "range"];
  * its entry (index.ts) and three functions of its inside, for what the public interface does not tell. The function takes the bytes
  * of the parents that are given, too.
  */
-export function readerOf(library, { readIndex, sha256, toHex, apply }) {
+export function readerOf(library, { readIndex, sha256, toHex }) {
   const { decodeModule, LqaDecoder, memorySource, open, validate } = library;
 
   /** As an application reads a file. Levels are a notion of the validator: at the level of a reader there is no validator here. */
@@ -229,15 +229,6 @@ export function readerOf(library, { readIndex, sha256, toHex, apply }) {
     return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, plain(member)]));
   }
 
-  /** The file applied to base tensors (apply.mjs), where there are files. */
-  async function applied(bytes, command) {
-    try {
-      return { exit: 0, document: await apply(bytes, command) };
-    } catch (error) {
-      return refusal(error);
-    }
-  }
-
-  const operations = { read, stream, range, apply: applied };
+  const operations = { read, stream, range };
   return (bytes, command, parents = []) => operations[command.operation ?? "read"](bytes, command, parents);
 }

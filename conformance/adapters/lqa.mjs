@@ -10,16 +10,9 @@ import { toHex } from "../../dist/core/container/bytes.js";
 import { readIndex } from "../../dist/core/container/index-read.js";
 import { sha256 } from "../../dist/core/container/sha256.js";
 import * as library from "../../dist/core/index.js";
-import { mergeFile } from "../../dist/node/index.js";
-import { applierOf } from "./apply.mjs";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 
-const answer = readerOf(library, {
-  readIndex,
-  sha256,
-  toHex,
-  apply: applierOf({ library, mergeFile, sha256, toHex }),
-});
+const answer = readerOf(library, { readIndex, sha256, toHex });
 
 const runtime = () => {
   if (globalThis.Deno !== undefined) return `Deno ${globalThis.Deno.version.deno}`;
@@ -57,7 +50,7 @@ async function lines() {
 async function reply(command) {
   const { cmd, seq, path, hex, parents = [] } = command;
   if (cmd === "start") return { protocol: 1, name: "lqa", version: library.VERSION, language: runtime() };
-  if (cmd === "caps") return { levels: LEVELS, operations: [...OPERATIONS, "apply"], without: {} };
+  if (cmd === "caps") return { levels: LEVELS, operations: OPERATIONS, without: {} };
   if (cmd !== "run") return { errored: `unknown command ${cmd}` };
   try {
     const bytes = hex === undefined ? read(path) : new Uint8Array(Buffer.from(hex, "hex"));

@@ -177,24 +177,6 @@ export const COMMANDS = [
     above: "two adapters are two objects for each of 65,536 modules",
   },
   {
-    ...most,
-    tries: "to add them to a model",
-    words: ["decode", "a.lqa", "-o", "out", "--merge", "model"],
-    file: "",
-    async make(folder) {
-      writeFileSync(join(folder, "a.lqa"), await experts());
-      mkdirSync(join(folder, "model"));
-      writeFileSync(
-        join(folder, "model/model.safetensors"),
-        writeSafetensors(new Map([["m0.weight", float(1, 2)]])),
-      );
-    },
-    first: "BASE_SHAPE",
-    code: 1,
-    mib: 160,
-    above: "an adapter is an object for each of 65,536 modules",
-  },
-  {
     ...CONFIGURATIONS[3],
     tries: "to convert it",
     words: ["convert", ADAPTER, "out"],
@@ -207,7 +189,7 @@ export const COMMANDS = [
   {
     name: "a MiB of lists in an index of shards",
     tries: "an array for every three bytes",
-    words: ["extract", "--base", "model", "--tuned", "model", "-o", "out"],
+    words: ["validate", "a.lqa", "--base", "model"],
     first: "BUDGET",
     code: 4,
     file: "model",

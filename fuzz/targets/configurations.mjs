@@ -3,7 +3,7 @@
 import { readAdapter, writeAdapter } from "../../dist/adapters/index.js";
 import { baseFromConfig } from "../../dist/adapters/naming/base-description.js";
 import { writeSafetensors } from "../../dist/adapters/safetensors.js";
-import { parseShardIndex } from "../../dist/models/extract/model.js";
+import { parseShardIndex } from "../../dist/node/stored-model.js";
 import { outcome, target } from "../contract.mjs";
 import { configuration } from "../grammar.mjs";
 

@@ -44,7 +44,7 @@ const UNPACK = "Unpack it, and give the directory or the file of weights that wa
 const DOWNLOAD =
   "Download the file again by the address of the file itself (on the Hugging Face hub /resolve/ rather than /blob/), signed in if it is private.";
 const EXTRACT =
-  "If it was fine-tuned from another model, make a LoRA adapter of the difference: lqa extract --base <model> --tuned <this> -o <adapter>.";
+  "If it was fine-tuned from another model, make a LoRA adapter of the difference: mergekit-extract-lora --model <this> --base-model <model> --out-path <adapter>.";
 const LAYERS = /\.(weight|bias|kernel|scale)$/;
 const ANY_ADAPTER = /lora|adapter|lokr|hada|oft|ia3|vera|prompt|[._](up|down)\b|\.alpha$|\.diff(_b)?$/i;
 

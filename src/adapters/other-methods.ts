@@ -103,6 +103,6 @@ export function refuseMethod(method: string, where: string): never {
     where,
     advice: converted
       ? 'If PEFT loads it, convert it with peft.save_as_lora("my-lora", model, rank=32), and encode the directory my-lora.'
-      : "Keep this adapter in its source format. Or merge it into its base model with the program that made it, and make a LoRA adapter of the change: lqa extract --base <base> --tuned <merged> -o <adapter>.",
+      : "Keep this adapter in its source format. Or merge it into its base model with the program that made it, and make a LoRA adapter of the change: mergekit-extract-lora --model <merged> --base-model <base> --out-path <adapter>.",
   });
 }

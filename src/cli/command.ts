@@ -29,8 +29,6 @@ export interface OptionSpec {
   readonly repeated?: boolean;
   /** The option names an output file and accepts `-` for standard output; the value is the usual file extension. */
   readonly standardOutput?: string;
-  /** The option names an adapter or model to read and accepts `-` for standard input. */
-  readonly standardInput?: boolean;
   /** Heading under which the help lists the option; the default is "Options". See {@link inSection}. */
   readonly section?: string;
   readonly help: string;

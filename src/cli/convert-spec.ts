@@ -47,7 +47,7 @@ const TARGET_OPTIONS: readonly OptionSpec[] = [
 /** The table entry of `lqa decode`. */
 export const DECODE: CommandSpec = {
   name: "decode",
-  summary: "Turn an .lqa file back into an adapter, or merge it.",
+  summary: "Turn an .lqa file back into an adapter.",
   details:
     "Writes the dialect that the adapter came from, with the source's file names, or another dialect. If the target cannot represent something, lqa merges it into the weights (and tells you if that rounds) or refuses.",
   positional: {
@@ -75,17 +75,6 @@ export const DECODE: CommandSpec = {
     },
     DTYPE_OPTION,
     ...TARGET_OPTIONS,
-    {
-      name: "merge",
-      type: "text",
-      placeholder: "<model>",
-      help: "Instead of an adapter, write this base model (a safetensors file, shards or their directory) with the adapter added. For the directory of a diffusion pipeline, only the components that change are written.",
-    },
-    {
-      name: "any-base",
-      type: "flag",
-      help: "--merge: accept a base model whose weights do not match the digest in the file.",
-    },
     PARENT_OPTION,
     REPLACE_OPTION,
     TIMEOUT_OPTION,
@@ -95,7 +84,6 @@ export const DECODE: CommandSpec = {
     "decode my-adapter.lqa -o restored",
     "decode my-adapter.lqa -o restored --dtype f16",
     "decode my-adapter.lqa -o my-adapter.gguf --base base-model/config.json",
-    "decode my-adapter.lqa -o merged --merge base-model",
     "decode step-600.lqa -o restored --parent step-500.lqa",
   ],
   load: () => import("./commands/decode.ts"),

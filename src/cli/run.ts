@@ -65,7 +65,7 @@ async function runCommand(command: CommandSpec, args: Arguments, terminal: Termi
 function refuseNameless({ name, options }: CommandSpec, { positionals, values }: Arguments): void {
   const output = options.find((option) => option.name === "output");
   const named = output?.defaultText === undefined || values.has("output") || values.has("out-dir");
-  if (named || values.has("merge") || !positionals.includes(STANDARD_STREAM)) return;
+  if (named || !positionals.includes(STANDARD_STREAM)) return;
   fail(KIND.USAGE, {
     where: `lqa ${name}`,
     expected: "--output as well",

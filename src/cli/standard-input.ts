@@ -1,5 +1,5 @@
 /**
- * Handles `-` for commands that read an adapter or a model in another format. Such formats need random access, so the bytes
+ * Handles `-` for commands that read an adapter in another format. Such formats need random access, so the bytes
  * go to a file in a temporary directory. Reports and errors name standard input.
  *
  * @module
@@ -11,23 +11,12 @@ import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts"
 import { renamed } from "./standard-output.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** The replacements for arguments that are `-`, by option name and by index of the positional argument. */
-interface Places {
-  readonly options: readonly string[];
-  readonly positionals: readonly number[];
-}
-
-/** Finds the place where the command line names standard input as an adapter or model; undefined if there is none. */
-export function standardInputs({ positional, options }: CommandSpec, args: Arguments): Places | undefined {
-  const places = {
-    options: options.flatMap(({ name, standardInput }) =>
-      standardInput === true && args.values.get(name) === STANDARD_STREAM ? [name] : [],
-    ),
-    positionals: args.positionals.flatMap((word, i) =>
-      word === STANDARD_STREAM && (positional?.standardInput?.(i) ?? false) ? [i] : [],
-    ),
-  };
-  return places.options.length + places.positionals.length === 0 ? undefined : places;
+/** Finds where the command line names standard input as an adapter: indices of positional arguments; undefined if nowhere. */
+export function standardInputs({ positional }: CommandSpec, args: Arguments): readonly number[] | undefined {
+  const places = args.positionals.flatMap((word, i) =>
+    word === STANDARD_STREAM && (positional?.standardInput?.(i) ?? false) ? [i] : [],
+  );
+  return places.length === 0 ? undefined : places;
 }
 
 /**
@@ -36,20 +25,17 @@ export function standardInputs({ positional, options }: CommandSpec, args: Argum
  * @throws LqaError as the command; USAGE if `-` is given twice
  */
 export async function withStandardInput(
-  { options, positionals }: Places,
+  places: readonly number[],
   args: Arguments,
   terminal: Terminal,
   run: (args: Arguments, terminal: Terminal) => Promise<number>,
 ): Promise<number> {
-  if (options.length + positionals.length > 1)
-    fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once" });
+  if (places.length > 1) fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once" });
   return await withTemporaryDirectory("lqa-", async (folder) => {
     const path = await kept(folder);
-    const values = new Map(args.values);
-    for (const name of options) values.set(name, path);
-    const words = args.positionals.map((word, i) => (positionals.includes(i) ? path : word));
+    const words = args.positionals.map((word, i) => (places.includes(i) ? path : word));
     return await renamed(path, "standard input", terminal, (to) =>
-      run({ positionals: words as [string, ...string[]], values }, to),
+      run({ ...args, positionals: words as [string, ...string[]] }, to),
     );
   });
 }

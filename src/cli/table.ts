@@ -9,7 +9,6 @@
 import { type CommandSpec, inSection, type OptionSpec, type ProgramTable } from "./command.ts";
 import { CONVERT, DECODE } from "./convert-spec.ts";
 import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
-import { EXTRACT } from "./extract-spec.ts";
 import { DIFF, VALIDATE } from "./file-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { REBASE } from "./rebase-spec.ts";
@@ -83,7 +82,7 @@ const ENCODE: CommandSpec = {
         name: "base",
         type: "text",
         placeholder: "<model>",
-        help: "The base model: a safetensors file, shards or their directory; a path, a URL or hf://owner/name, of which only the weights that the adapter changes are fetched. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base and lqa decode --merge detect a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
+        help: "The base model: a safetensors file, shards or their directory; a path, a URL or hf://owner/name, of which only the weights that the adapter changes are fetched. The file then holds a digest of the weights that the adapter changes, so that lqa validate --base detects a different model with the same shapes. For DoRA, the report has the error of the changed weights.",
       },
       {
         ...PARENT_OPTION,
@@ -226,7 +225,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   DIFF,
   REBASE,
   COMPARE,
-  EXTRACT,
   PUSH,
   EXPLAIN,
   COMPLETION,

@@ -1,7 +1,7 @@
 /**
  * LQA: the `.lqa` file format for quantized LoRA adapters. This entry opens, checks and decodes files, in every JavaScript
  * runtime, browsers included. Each other part of the package has its own entry: `lqa/encode`, `lqa/adapters`,
- * `lqa/models`, `lqa/serve`, `lqa/webgpu`, `lqa/report`, `lqa/node`.
+ * `lqa/serve`, `lqa/webgpu`, `lqa/report`, `lqa/node`.
  *
  * ```ts
  * import { open } from "lqa";

@@ -17,12 +17,12 @@ import { fail, isLqaError } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { baseFinder, COMPONENT, checkBaseShape } from "../model/base-shape.ts";
 import { equalBytes } from "../model/bytes.ts";
-import { type Model, readModel, type StoredTensor } from "../models/extract/model.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { quotePath } from "./files/os-error.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";
 import { type OpenModel, openModelIn } from "./open-model.ts";
 import { shownLocation } from "./remote/location.ts";
+import { type Model, readModel, type StoredTensor } from "./stored-model.ts";
 
 /** First bytes of the digest's input, so that no other SHA-256 of the format can collide with it. */
 const DOMAIN: Uint8Array = new TextEncoder().encode("LQA base 1\n");

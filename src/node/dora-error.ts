@@ -1,15 +1,18 @@
 /**
  * Measures how the encoding of a DoRA adapter changes the weights of its base model (Node only).
  *
+ * A DoRA module replaces its base weight W by W' = m (W + ΔW) / ‖W + ΔW‖, so its change is W' − W and not ΔW. The error is
+ * W' − Ŵ', where Ŵ' comes from the decoded factors and magnitude. `adaptWeight` computes both weights.
+ *
  * @module
  */
 import { isFactorElement, toFloat32 } from "../adapters/elements.ts";
 import { quoteName } from "../adapters/json.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { type Adapter, type PlainTensor, withFactors } from "../model/adapter.ts";
-import type { StoredTensor } from "../models/extract/model.ts";
-import { changeError } from "../models/merge/change.ts";
+import { type Adapter, type LoraModule, type PlainTensor, withFactors } from "../model/adapter.ts";
+import { adaptWeight } from "./adapt-weight.ts";
+import type { StoredTensor } from "./stored-model.ts";
 
 /** The error of the change that DoRA modules make to the base weights. */
 export interface DoraError {
@@ -66,6 +69,38 @@ export async function doraError(
     if (relativeError >= worst.relativeError) worst = { name, relativeError };
   }
   return { modules: modules.length, relativeError: share(total.errorEnergy, total.energy), worst };
+}
+
+/** A module with its magnitude. */
+interface DoraModule {
+  readonly module: LoraModule;
+  readonly magnitude: PlainTensor;
+}
+
+/**
+ * Computes `energy` = ‖W' − W‖² and `errorEnergy` = ‖W' − Ŵ'‖².
+ *
+ * @param weight W in the base's layout (spec clause 9.2); stays as it is
+ * @param original makes W'
+ * @param decoded makes Ŵ'; has the shape of `original`
+ * @param where names the weight in errors
+ * @throws LqaError SOURCE_NONFINITE as `adaptWeight`
+ */
+function changeError(
+  weight: Float32Array,
+  original: DoraModule,
+  decoded: DoraModule,
+  where: string,
+): { readonly energy: number; readonly errorEnergy: number } {
+  const adapted = weight.slice();
+  adaptWeight(adapted, original.module, original.magnitude, where);
+  let energy = 0;
+  for (let i = 0; i < weight.length; i++) energy += (adapted[i]! - weight[i]!) ** 2;
+  const again = weight.slice();
+  adaptWeight(again, decoded.module, decoded.magnitude, where);
+  let errorEnergy = 0;
+  for (let i = 0; i < weight.length; i++) errorEnergy += (adapted[i]! - again[i]!) ** 2;
+  return { energy, errorEnergy };
 }
 
 function share(errorEnergy: number, energy: number): number {

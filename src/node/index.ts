@@ -25,7 +25,6 @@ export {
   encodeFile,
 } from "./encode-file.ts";
 export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
-export { type ExtractedFile, type ExtractFileOptions, extractFile } from "./extract-file.ts";
 export {
   type FileReader,
   type FileSource,
@@ -35,7 +34,6 @@ export {
 } from "./files/file.ts";
 export { writeDirectoryAtomic } from "./files/write-directory.ts";
 export { type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
-export { type MergedModel, type MergeFileOptions, mergeFile } from "./merge-file.ts";
 export type { StoreOptions } from "./objects/open-store.ts";
 export type { S3Options } from "./objects/s3-objects.ts";
 export { openAdapters } from "./open-adapters.ts";

@@ -7,9 +7,9 @@
  */
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { parseShardIndex, type ShardedModel } from "../models/extract/model.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { type ModelFile, type ModelFolder, openModelFolder } from "./model-folder.ts";
+import { parseShardIndex, type ShardedModel } from "./stored-model.ts";
 
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";

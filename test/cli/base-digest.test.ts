@@ -1,4 +1,4 @@
-/** The digest of the base model's weights (spec clause 10.6): written by encode, compared by validate and decode --merge. */
+/** The digest of the base model's weights (spec clause 10.6): written by encode, compared by validate. */
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -165,19 +165,6 @@ describe("validate --base", () => {
       );
       expect(validate("form.lqa", "base")).toMatchObject({ code: 1, kinds: ["META_ENCODING"] });
     }
-  });
-});
-
-describe("decode --merge", () => {
-  it("refuses another model of the same shapes and writes nothing, unless --any-base allows it", () => {
-    const merge = (base: string, ...words: string[]) =>
-      lqa("decode", path("a.lqa"), "-o", path("merged"), "--merge", path(base), ...words);
-    const refused = merge("other");
-    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("BASE_WEIGHTS")]);
-    expect(listing(place)).not.toContain("merged");
-    expect(merge("other", "--any-base").code).toBe(0);
-    expect(lqa("decode", path("a.lqa"), "-o", path("fitting"), "--merge", path("base")).code).toBe(0);
-    expect(lqa("decode", path("a.lqa"), "-o", path("d"), "--any-base").err).toContain("USAGE");
   });
 });
 

@@ -1,4 +1,4 @@
-/** Dialects on the command line: encode --from, decode --to and --merge, convert. */
+/** Dialects on the command line: encode --from, decode --to, convert. */
 
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,9 +8,8 @@ import { floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "../dialects/small.ts";
 import { lqa } from "../helpers/cli.ts";
-import { baseModel, writeModel } from "../helpers/models.ts";
 import { readSafetensors, writeSafetensors } from "../helpers/parts.ts";
-import { type testTensors, writePeftDirectory } from "../helpers/peft.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();
@@ -215,35 +214,5 @@ describe("lqa convert", () => {
     expect(lqa("convert", "a").code).toBe(2);
     expect(lqa("convert", "a", "b", "c").err).toMatch(/USAGE.*two paths/s);
     expect(lqa("convert", place(), place()).err).toMatch(/NOT_FOUND/);
-  });
-});
-
-describe("lqa decode --merge", () => {
-  const model = baseModel();
-  const change = (tensors: ReturnType<typeof testTensors>): void => {
-    tensors.clear();
-    const values = (n: number, seed: number): Float32Array =>
-      Float32Array.from({ length: n }, (_, i) => Math.sin(i + seed));
-    tensors.set("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", {
-      shape: [4, 24],
-      values: values(96, 1),
-    });
-    tensors.set("base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight", {
-      shape: [32, 4],
-      values: values(128, 2),
-    });
-  };
-  const source = writePeftDirectory(place(), { change });
-  const file = place(".lqa");
-
-  it("writes the model, shards and all", () => {
-    expect(lqa("encode", source, "-o", file, "--profile", "raw").code).toBe(0);
-    const [base, out] = [writeModel(place(), model, 2), place()];
-    const report = lqa("decode", file, "-o", out, "--merge", base, "--json").json<Record<string, unknown>>();
-    expect(report).toMatchObject({ changed: 1, tensors: model.size });
-    expect(listing(out)).toEqual(listing(base));
-    expect(lqa("decode", file, "-o", out, "--merge", base).err).toMatch(/OUTPUT_EXISTS/);
-    expect(lqa("decode", file, "-o", place(), "--merge", base, "--to", "mlx").err).toMatch(/USAGE/);
-    expect(lqa("decode", file, "-o", place(), "--merge", place()).err).toMatch(/NOT_FOUND/);
   });
 });

@@ -134,35 +134,49 @@ const ADAPTERS: readonly (readonly [string, string, RegExp, RegExp])[] = [
     /^This is one shard \(2-of-3\)/,
     /directory that holds all shards/,
   ],
-  ["a whole model", file("model.safetensors", model), /^This is a whole model/, /lqa extract --base/],
+  ["a whole model", file("model.safetensors", model), /^This is a whole model/, /mergekit-extract-lora/],
   [
     "a whole model beside a LoRA configuration",
     put({ "adapter_config.json": '{"peft_type":"LORA"}', "adapter_model.safetensors": model }),
     /^This is a whole model/,
-    /lqa extract/,
+    /mergekit-extract-lora/,
   ],
   [
     "a whole model in GGUF",
     file("model.gguf", gguf({ metadata: [["general.architecture", [8, "llama"]]] })),
     /^This is a whole model in GGUF/,
-    /lqa extract/,
+    /mergekit-extract-lora/,
   ],
   ["a LoRA-ViT file", file("a.safetensors", keys("w_a_000", "w_b_000")), /^This is a LoRA-ViT file/, /PEFT/],
 ];
 
-/** Adapters of other methods: flags do not change that nothing here is LoRA. */
-const METHODS: readonly (readonly [string, string, RegExp])[] = [
-  ["AdaLoRA", peft({ peft_type: "ADALORA" }, "x.lora_A", "x.lora_B", "x.lora_E"), /AdaLoRA/],
-  ["LoHa", peft({ peft_type: "LOHA" }, "x.hada_w1_a"), /LoHa/],
-  ["LoKr", peft({ peft_type: "LOKR" }, "x.lokr_w1"), /LoKr/],
-  ["OFT", peft({ peft_type: "OFT" }, "x.oft_R"), /OFT/],
-  ["BOFT", peft({ peft_type: "BOFT" }, "x.boft_R"), /BOFT/],
-  ["IA³", peft({ peft_type: "IA3" }, "x.ia3_l"), /IA³/],
-  ["VeRA", peft({ peft_type: "VERA" }, "x.vera_lambda_b"), /VeRA/],
-  ["HRA", peft({ peft_type: "HRA" }, "x.hra_u"), /HRA/],
-  ["prompt tuning", peft({ peft_type: "PROMPT_TUNING" }, "prompt_embeddings"), /prompt tuning/],
-  ["a method of tomorrow", peft({ peft_type: "NEWLORA" }, "x.lora_A.weight"), /PEFT's method "NEWLORA"/],
-  ["LoKr of LyCORIS", file("a.safetensors", keys("lora_unet_x.lokr_w1", "lora_unet_x.lokr_w2")), /LoKr/],
+/** What to do with an adapter of a method that PEFT converts, and with the others. */
+const CONVERT = /peft\.save_as_lora/;
+const EXTRACT = /mergekit-extract-lora/;
+
+/** Adapters of other methods: flags do not change that nothing here is LoRA. Files; what happened; what to do. */
+const METHODS: readonly (readonly [string, string, RegExp, RegExp])[] = [
+  ["AdaLoRA", peft({ peft_type: "ADALORA" }, "x.lora_A", "x.lora_B", "x.lora_E"), /AdaLoRA/, EXTRACT],
+  ["LoHa", peft({ peft_type: "LOHA" }, "x.hada_w1_a"), /LoHa/, CONVERT],
+  ["LoKr", peft({ peft_type: "LOKR" }, "x.lokr_w1"), /LoKr/, CONVERT],
+  ["OFT", peft({ peft_type: "OFT" }, "x.oft_R"), /OFT/, EXTRACT],
+  ["BOFT", peft({ peft_type: "BOFT" }, "x.boft_R"), /BOFT/, EXTRACT],
+  ["IA³", peft({ peft_type: "IA3" }, "x.ia3_l"), /IA³/, EXTRACT],
+  ["VeRA", peft({ peft_type: "VERA" }, "x.vera_lambda_b"), /VeRA/, EXTRACT],
+  ["HRA", peft({ peft_type: "HRA" }, "x.hra_u"), /HRA/, EXTRACT],
+  ["prompt tuning", peft({ peft_type: "PROMPT_TUNING" }, "prompt_embeddings"), /prompt tuning/, EXTRACT],
+  [
+    "a method of tomorrow",
+    peft({ peft_type: "NEWLORA" }, "x.lora_A.weight"),
+    /PEFT's method "NEWLORA"/,
+    EXTRACT,
+  ],
+  [
+    "LoKr of LyCORIS",
+    file("a.safetensors", keys("lora_unet_x.lokr_w1", "lora_unet_x.lokr_w2")),
+    /LoKr/,
+    CONVERT,
+  ],
   [
     "LoKr of LyCORIS with alphas",
     file(
@@ -175,6 +189,7 @@ const METHODS: readonly (readonly [string, string, RegExp])[] = [
       ),
     ),
     /LoKr/,
+    CONVERT,
   ],
 ];
 
@@ -231,14 +246,14 @@ describe("lqa encode", () => {
     expect(lines[0]).toMatch(/^lqa: LQA-U008 UNSUPPORTED_DIALECT: This is a Git LFS pointer/);
     expect(lines.slice(1, 3).map((line) => line.trim().split(/ {2,}/)[0])).toEqual(["where", "what to do"]);
   });
-  it.each(METHODS)("%s", (_name, path, method) => {
+  it.each(METHODS)("%s", (_name, path, method, advice) => {
     for (const words of [[], ["--keep-unsupported"], ["--from", "loralib", "--alpha", "1"]]) {
       const run = lqa("encode", path, "-o", join(folder, "x.lqa"), "--json", ...words);
       const { error } = run.json<Failure>();
       expect([run.code, error.kind]).toEqual([3, "UNSUPPORTED_ADAPTER_FEATURE"]);
       expect(happened(error)).toMatch(/^This adapter is not LoRA but /);
       expect(happened(error)).toMatch(method);
-      expect(error.advice).toMatch(/lqa extract/);
+      expect(error.advice).toMatch(advice);
       expect(error.advice).not.toMatch(/--keep-unsupported/);
     }
   });

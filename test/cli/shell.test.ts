@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { progressPace } from "../../src/cli/terminal.ts";
 import { COMMANDS, lqaIn } from "../helpers/cli.ts";
-import { safetensors, writePeftDirectory } from "../helpers/peft.ts";
+import { writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();
@@ -160,27 +160,6 @@ describe("a dash for an adapter", () => {
       /^standard input: /,
     );
     expect(listing(temporary)).toEqual([]);
-  });
-
-  it("is standard input for a model", () => {
-    const layer = (change: number): Buffer =>
-      Buffer.from(
-        safetensors(
-          new Map([
-            [
-              "layer.weight",
-              { shape: [32, 32], values: Float32Array.from({ length: 1024 }, (_, i) => change * (i % 7)) },
-            ],
-          ]),
-        ),
-      );
-    writeFileSync(join(folder, "base.safetensors"), layer(0));
-    const { status, stdout, stderr } = piped(
-      layer(1),
-      ...["extract", "--base", "base.safetensors", "--tuned", "-", "-o", "-", "--rank", "2"],
-    );
-    expect({ status, told: stderr.toString() }).toMatchObject({ status: 0 });
-    expect(stdout.subarray(1, 4).toString()).toBe("LQA");
   });
 
   it("is one only, and errors are about standard input", () => {

@@ -10,15 +10,12 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 // The readers' side of the suite is plain JavaScript, without types.
 // @ts-expect-error
-import { applierOf } from "../../conformance/adapters/apply.mjs";
-// @ts-expect-error
 import { readerOf } from "../../conformance/adapters/lqa-document.mjs";
 // @ts-expect-error
 import { loadCases } from "../../conformance/runner/cases.mjs";
 // @ts-expect-error
 import { judge } from "../../conformance/runner/compare.mjs";
 import * as library from "../../src/core/index.ts";
-import { mergeFile } from "../../src/node/index.ts";
 import { readIndex, sha256, toHex } from "../helpers/parts.ts";
 
 const root = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
@@ -69,20 +66,18 @@ interface Run {
   readonly path?: string;
   readonly hex?: string;
   readonly parents?: readonly string[];
+  readonly operation?: string;
 }
 
 describe("this library as a reader of the suite", () => {
-  const answer = readerOf(library, {
-    readIndex,
-    sha256,
-    toHex,
-    apply: applierOf({ library, mergeFile, sha256, toHex }),
-  });
+  const answer = readerOf(library, { readIndex, sha256, toHex });
   const cases: { id: string; group: string; runs: Run[] }[] = loadCases(root);
   it.each([...new Set(cases.map(({ group }) => group))])("answers as %s expects", async (group) => {
     const wrong: string[] = [];
     for (const { id, runs } of cases.filter((c) => c.group === group)) {
       for (const run of runs) {
+        // Applying a file to a base model is of the other readers.
+        if (run.operation === "apply") continue;
         const bytes = run.path === undefined ? Buffer.from(run.hex!, "hex") : readFileSync(run.path);
         const parents = run.parents?.map((path) => new Uint8Array(readFileSync(path)));
         const { status, detail } = judge(run, await answer(new Uint8Array(bytes), run, parents));

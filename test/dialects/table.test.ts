@@ -236,7 +236,7 @@ ${real}
 ## Loaded in
 
 \`test/interop/programs/check.py\` adapts small random models, sends the adapter through \`.lqa\` files, and compares the outputs with the
-adapter as each program loads it with the outputs of the weights that \`decode --merge\` wrote. They agree to 1e-5 of the largest output.
+adapter as each program loads it with the outputs of the weights that clause 9.6 makes of it. They agree to 1e-5 of the largest output.
 
 ${table(["dialect", "program", "what"], loaded)}
 

@@ -149,14 +149,6 @@ describe("the commands of the documentation", { timeout: 300_000 }, () => {
     );
   });
 
-  it("do what the page about extracting says", () => {
-    const [block, ...others] = commands("docs/guide/extract.md");
-    expect(others).toEqual([]);
-    const folder = prepared();
-    runCommands(block!, folder);
-    expect(listing(folder)).toEqual(expect.arrayContaining(["extracted", "extracted.lqa", "most"]));
-  });
-
   it("do what the page about reports says", () => {
     const [block, ...others] = commands("docs/report.md");
     expect(others).toEqual([]);

@@ -71,24 +71,15 @@ const COMMANDS: readonly (readonly [name: string, words: readonly string[]])[] =
   ["encode", ["encode", path("adapter"), "--profile", "raw"]],
   ["decode", ["decode", path("a.lqa")]],
   ["convert", ["convert", "--to", "loralib", path("adapter")]],
-  [
-    "extract",
-    ["extract", "--base", path("base.safetensors"), "--tuned", path("tuned.safetensors"), "--rank", "2"],
-  ],
 ];
 
 beforeAll(() => {
   // Rank 8: every output is larger than the one page that the full disk still has.
   writePeftDirectory(path("adapter"), { layers: 1, rank: 8 });
   expect(run(["encode", path("adapter"), "-o", path("a.lqa"), "--profile", "raw"]).code).toBe(0);
-  for (const [name, seed] of [
-    ["base", 1],
-    ["tuned", 2],
-  ] as const) {
-    writePeftDirectory(path(name), { layers: 1, seed });
-    // Any tensors will do for a model; only those of two dimensions are taken apart.
-    cpSync(join(path(name), "adapter_model.safetensors"), path(`${name}.safetensors`));
-  }
+  writeFileSync(path("cut.lqa"), readFileSync(path("a.lqa")).subarray(0, -10));
+  writePeftDirectory(path("base"), { layers: 1, seed: 1 });
+  cpSync(join(path("base"), "adapter_model.safetensors"), path("base.safetensors"));
 });
 
 describe.skipIf(!LINUX)("a process that is killed", () => {
@@ -238,13 +229,13 @@ describe("input that cannot be read", () => {
       expect(code, words.join(" ")).toBe(2);
       expect(err).toMatch(/EIO|IO/);
     }
-    const done = run(["repair", "/proc/self/mem", "-o", path("none.lqa")]);
+    const done = run(["decode", "/proc/self/mem", "-o", path("none.lqa")]);
     expect(done.code).toBe(2);
     expect(existsSync(path("none.lqa"))).toBe(false);
   });
 
-  it("a directory and an absent file are I/O", () => {
-    expect(run(["validate", place]).code).toBe(2);
+  it("a directory without .lqa files and an absent file are I/O", () => {
+    expect(run(["validate", path("adapter")]).code).toBe(2);
     expect(run(["validate", path("nothing.lqa")]).code).toBe(2);
   });
 

@@ -1,16 +1,9 @@
 /** Base models on servers: `--base` takes the locations that files have, and fetches only what is needed. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { open } from "../../src/core/index.ts";
-import {
-  baseDigest,
-  encodeFile,
-  extractFile,
-  mergeFile,
-  openModel,
-  readBaseDescription,
-} from "../../src/node/index.ts";
+import { baseDigest, encodeFile, openModel, readBaseDescription } from "../../src/node/index.ts";
 import { lqaApart } from "../helpers/cli.ts";
 import { serveHub, type TestHub } from "../helpers/hub.ts";
 import { noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
@@ -138,15 +131,5 @@ describe("a base model on a server", () => {
     ).rejects.toMatchObject({
       kind: "BUDGET",
     });
-  });
-
-  test("that would be read whole is refused before a request, with advice", async () => {
-    hub.commit("me/model", filesOf("base"));
-    const before = hub.hub.requests.length;
-    const refused = { kind: "USAGE", advice: expect.stringContaining("hf download") };
-    await expect(mergeFile(adapter, "hf://me/model", path("merged"))).rejects.toMatchObject(refused);
-    await expect(extractFile(path("base"), "hf://me/model", path("x.lqa"))).rejects.toMatchObject(refused);
-    expect(hub.hub.requests.length).toBe(before);
-    expect(existsSync(path("merged")) || existsSync(path("x.lqa"))).toBe(false);
   });
 });

@@ -80,7 +80,7 @@ function checkType({ metadata }: Gguf): void {
       ...(model && {
         summary: "This is a whole model in GGUF, not an adapter.",
         advice:
-          "Give the adapter itself. To make one of a fine-tuned model, give lqa extract the model in safetensors.",
+          "Give the adapter itself. To make one of a fine-tuned model, give the model in safetensors to mergekit-extract-lora.",
       }),
       where: "the GGUF file",
       expected: "an adapter of type lora",

@@ -85,7 +85,7 @@ function unsayable(name: string, expected: string): never {
     where: `module ${quoteName(name)}`,
     expected,
     actual: "another one",
-    advice: "Merge the adapter into its base model instead (--merge).",
+    advice: "Merge the adapter into its base model instead: merge_and_unload of PEFT.",
   });
 }
 

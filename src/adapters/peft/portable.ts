@@ -35,6 +35,7 @@ function refuse(where: string, actual: string): never {
     where,
     expected: "only what every server computes: factors of linear layers and embeddings",
     actual,
-    advice: "Leave --portable out if the server in question can do this, or merge the adapter (--merge).",
+    advice:
+      "Leave --portable out if the server in question can do this, or merge the adapter with PEFT: merge_and_unload.",
   });
 }

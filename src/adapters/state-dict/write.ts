@@ -183,7 +183,7 @@ export function sayableTensors(
       where: `tensor ${quoteName(name)}`,
       expected: `nothing that ${dialect} has no place for`,
       actual: `a ${role} tensor`,
-      advice: "Write a PEFT directory, or merge the adapter into its base model (--merge).",
+      advice: "Write a PEFT directory, or merge the adapter into its base model with PEFT: merge_and_unload.",
     });
   }
   return sayable;

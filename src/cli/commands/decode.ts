@@ -6,8 +6,7 @@
 import { basename } from "node:path";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type DecodeFileOptions, decodeFile, mergeFile, readBaseDescription } from "../../node/index.ts";
-import { readValidAdapter } from "../../node/read-valid.ts";
+import { type DecodeFileOptions, decodeFile, readBaseDescription } from "../../node/index.ts";
 import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
@@ -25,14 +24,6 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const name = textOption(args, "dtype") ?? "source";
   const dtype = (name === "source" ? name : name.toUpperCase()) as DecodeFileOptions["dtype"];
   const source = input === STANDARD_INPUT ? await readInput(input, remote) : input;
-  const model = textOption(args, "merge");
-  if (model !== undefined) return await merge(args, source, model, output, terminal);
-  if (args.values.has("any-base"))
-    throw new LqaError(KIND.USAGE, {
-      where: "lqa decode",
-      expected: "--merge <model>",
-      actual: "--any-base without it",
-    });
   const base = textOption(args, "base");
   const result = await decodeFile(source, output, {
     dtype,
@@ -100,51 +91,4 @@ function defaultOutput(input: string): string {
     expected: "--output, where the input is no file that ends in .lqa",
     actual: "no --output",
   });
-}
-
-/** Options that apply to adapters and not to merged models. */
-const NOT_MERGED = ["to", "base", "portable", "keep-config", "force"];
-
-async function merge(
-  args: Arguments,
-  source: string | Uint8Array,
-  model: string,
-  output: string,
-  terminal: Terminal,
-): Promise<number> {
-  const other = NOT_MERGED.find((name) => args.values.has(name));
-  if (other !== undefined || textOption(args, "dtype") !== "source") {
-    throw new LqaError(KIND.USAGE, {
-      where: "lqa decode --merge",
-      expected: "the element types of the base model, in a new directory",
-      actual: `--${other ?? "dtype"}`,
-    });
-  }
-  const remote = remoteOptions(args);
-  const { adapter } = await readValidAdapter(source, { remote, parents: await parentsOf(args, remote) });
-  const result = await mergeFile(adapter, model, output, {
-    anyBase: args.values.has("any-base"),
-    onProgress: terminal.progress,
-  });
-  terminal.endProgress();
-  const { written, changed, tensors, seconds } = result;
-  if (args.values.has("json")) {
-    const files = [...written].map(([name, size]) => ({ name, bytes: size }));
-    const document = { base: model, changed, tensors, files, seconds: Number(seconds.toFixed(3)) };
-    terminal.out(jsonText(document));
-    return 0;
-  }
-  const lines = [
-    ...title(printable(output), `merged from ${printable(model)}`, terminal),
-    ...facts(
-      [
-        ["changed", `${changed} of ${counted(tensors, "tensor")}`],
-        ...fileFacts(written),
-        ["time", duration(seconds)],
-      ],
-      terminal,
-    ),
-  ];
-  terminal.out(`${lines.join("\n")}\n`);
-  return 0;
 }

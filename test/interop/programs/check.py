@@ -3,7 +3,7 @@
     python check.py [--write] [--counts FILE]
 
 For each program a small random model is adapted, the adapter goes through .lqa files and into other dialects, and the outputs
-with the adapter as the program itself loads it are compared with those of the weights that `lqa decode --merge` wrote. What was
+with the adapter as the program itself loads it are compared with those of the weights that clause 9.6 makes of it. What was
 loaded by what is compared with programs.json, of which docs/dialects.md is made; `--write` writes it. `--counts` receives
 {"passed", "failed"}. A program that is not installed is skipped, with the reason.
 

@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "conformance" / "readers" / "python"))
+import lqa_reader  # noqa: E402
+
 HOST = ROOT / "test" / "helpers" / "cli-host.mjs"
 
 # Adapter and merged weights add the same products in another order, and the merged weights are rounded to float32 once
@@ -33,6 +37,53 @@ def lqa(*words) -> dict:
     if answer["code"]:
         raise RuntimeError(f"lqa {words[0]}: {document.get('error', {}).get('message') or answer['err']}")
     return document
+
+
+def adapt(m, weight: list, b: list, a: list, axis: int, magnitude: list) -> list:
+    """As `adapt` of the reader (clause 9.6), by numpy: in Python alone the models here would take minutes."""
+    out, n, turned = m.type.out, m.type.a_length(), m.type.base_layout == 1
+    base = np.array(weight, dtype=np.float64).reshape((n, out) if turned else (out, n))
+    delta = m.type.multiplier * (np.array(b).reshape(m.rank, out).T @ np.array(a).reshape(m.rank, n))
+    made = (base.T if turned else base) + delta
+    if magnitude:
+        of_rows = axis == m.type.base_layout
+        parts = made if of_rows else made.reshape(out, m.type.inp, -1).transpose(1, 0, 2).reshape(m.type.inp, -1)
+        scales = np.array(magnitude) / np.sqrt((parts * parts).sum(axis=1))
+        made = made * (scales[:, None] if of_rows else np.repeat(scales, n // m.type.inp)[None, :])
+    return (made.T if turned else made).astype(np.float32).ravel().tolist()
+
+
+lqa_reader.adapt = adapt
+
+
+def applied(file: Path, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a base model with the adapter of an .lqa file added, as the reader in Python adds it (clause 9.6).
+
+    Args:
+        base: float32 tensors by the names that the modules of the file have, which are changed to those of the file's one prefix.
+    """
+    payloads = {}
+
+    def keep(_, item, data: bytes) -> None:
+        payloads[item.name if isinstance(item, lqa_reader.Module) else item] = data
+
+    with open(file, "rb") as stream:
+        adapter = lqa_reader.read(stream, "values", 1 << 29, payloads=keep)
+    modules = [module.name for module in adapter.modules]
+
+    def found(names: dict[str, str]) -> int:
+        return sum(f"{name}.weight" in names or name in names for name in modules)
+
+    # transformers 5 has dropped a prefix of CLIP, and an adapter may name the component that a model is.
+    changes = [lambda name: name, lambda name: name.replace(".", ".text_model.", 1), lambda name: f"transformer.{name}",
+               lambda name: f"model.{name}", lambda name: name.removeprefix("model.")]
+    names = {}
+    for component in sorted({name.split(".")[0] for name in base}):
+        own = [name for name in base if name.split(".")[0] == component]
+        names |= max(({change(name): name for name in own} for change in changes), key=found)
+    lists = {name: (base[own].shape, base[own].astype(np.float32).ravel().tolist()) for name, own in names.items()}
+    result = lqa_reader.apply(adapter, payloads, lists)
+    return {own: np.array(result[name][1], dtype=np.float32).reshape(base[own].shape) for name, own in names.items()}
 
 
 def version(package: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from common import Checks, lqa, version
+from common import Checks, applied, lqa, version
 
 # What differs between versions is the loader, not the models: random ones are made anew in each run.
 TEXT = dict(hidden_size=32, intermediate_size=37, num_attention_heads=4, num_hidden_layers=3, vocab_size=100,
@@ -64,15 +64,11 @@ def output(pipeline) -> np.ndarray:
 
 
 class Pipeline:
-    """A pipeline, as often as it is needed, and the folder that diffusers saves it to, as far as `--merge` reads it."""
+    """A pipeline, as often as it is needed."""
 
     def __init__(self, folder: Path, xl: bool = False) -> None:
         self.folder, self.xl = folder, xl
         pipeline = self.new()
-        self.base = self.fresh()
-        for name, model in components(pipeline).items():
-            model.save_pretrained(self.base / name)
-        (self.base / "model_index.json").write_text(json.dumps({"_class_name": type(pipeline).__name__}))
         self.plain = output(pipeline)
 
     def new(self):
@@ -94,14 +90,15 @@ class Pipeline:
         return place / next(each["name"] for each in names if each["name"].endswith(".safetensors"))
 
     def merged(self, file: Path) -> np.ndarray:
-        """Output with the weights that `lqa decode --merge` wrote."""
-        place = self.fresh()
-        lqa("decode", file, "-o", place, "--merge", self.base)
+        """Output with the weights that the specification makes of the file."""
         pipeline = self.new()
-        for name, model in components(pipeline).items():
-            if (place / name).is_dir():  # only those that change
-                (weights,) = (place / name).iterdir()
-                model.load_state_dict(load_file(weights))
+        models = components(pipeline)
+        base = {f"{name}.{key}": value.numpy() for name, model in models.items() for key, value in model.state_dict().items()
+                if value.is_floating_point()}
+        made = applied(file, base)
+        for name, model in models.items():
+            own = {key[len(name) + 1:]: torch.from_numpy(value) for key, value in made.items() if key.startswith(f"{name}.")}
+            model.load_state_dict(own, strict=False)
         return output(pipeline)
 
     def loaded(self, weights: Path) -> np.ndarray:
@@ -352,18 +349,16 @@ def transformer(checks: Checks, folder: Path, what: str, made, inputs, generator
     randomize(model)
     place = folder / what.split(",")[0].replace(" ", "-")
     place.mkdir()
-    weights, file, again, merged = (place / name for name in ("lora.safetensors", "lora.lqa", "again", "merged"))
+    weights, file, again = (place / name for name in ("lora.safetensors", "lora.lqa", "again"))
     state = get_peft_model_state_dict(model)
     # No alpha in the file: the multiplier is 1 then.
     save_file({f"transformer.{key}": value.contiguous() for key, value in state.items()}, weights)
     lqa("encode", weights, "-o", file, "--profile", "raw")
     lqa("decode", file, "-o", again)
-    base = place / "base.safetensors"
-    save_file({key: value.clone() for key, value in new().state_dict().items()}, base)
-    lqa("decode", file, "-o", merged, "--merge", base)
     with_adapter, with_weights = new(), new()
     with_adapter.load_lora_adapter(str(again), prefix="transformer", weight_name=weights.name)
-    with_weights.load_state_dict(load_file(merged / base.name))
+    adapted = applied(file, {f"transformer.{key}": value.numpy() for key, value in with_weights.state_dict().items()})
+    with_weights.load_state_dict({key.removeprefix("transformer."): torch.from_numpy(value) for key, value in adapted.items()})
     checks.same("diffusers", version("diffusers"), what, run(with_adapter), run(with_weights), run(new()))
 
 

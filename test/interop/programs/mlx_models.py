@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import Checks, lqa, version
+from common import Checks, applied, lqa, version
 
 LLAMA = dict(model_type="llama", hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              rms_norm_eps=1e-5, vocab_size=100, tie_word_embeddings=False, rope_theta=10000.0, architectures=["LlamaForCausalLM"])
@@ -65,6 +65,15 @@ def trained(place: Path, base: Path, keys: list[str] | None, dora: bool = False)
     mx.save_safetensors(str(place / "adapters.safetensors"), weights)
 
 
+def write_merged(place: Path, file: Path, base: Path) -> None:
+    """A model with the adapter of a file added."""
+    from safetensors.numpy import load_file, save_file
+
+    place.mkdir()
+    save_file(applied(file, load_file(base / "model.safetensors")), place / "model.safetensors")
+    (place / "config.json").write_bytes((base / "config.json").read_bytes())
+
+
 def trip(checks: Checks, folder: Path, name: str, what: str, base: Path, merge: bool, **options) -> None:
     """An adapter of mlx-lm into an .lqa file and back."""
     program = version("mlx-lm")
@@ -77,8 +86,7 @@ def trip(checks: Checks, folder: Path, name: str, what: str, base: Path, merge: 
         checks.that(same or (each != "adapter_config.json" and tensors(made / each) == tensors(again / each)), f"mlx, {what}: another {each}")
     plain = output(base)
     if merge:
-        lqa("decode", file, "-o", folder / f"{name}-merged", "--merge", base / "model.safetensors")
-        (folder / f"{name}-merged" / "config.json").write_bytes((base / "config.json").read_bytes())
+        write_merged(folder / f"{name}-merged", file, base)
         checks.same("mlx", program, what, output(base, again), output(folder / f"{name}-merged"), plain)
     else:
         # How a model stores its experts is its own affair: here mlx-lm merges.
@@ -119,7 +127,6 @@ def check(checks: Checks, folder: Path) -> None:
     model.save_pretrained(folder / "peft")
     lqa("encode", folder / "peft", "-o", folder / "peft.lqa", "--bits", "3")
     lqa("decode", folder / "peft.lqa", "-o", folder / "from-peft", "--to", "mlx")
-    lqa("decode", folder / "peft.lqa", "-o", folder / "peft-merged", "--merge", llama / "model.safetensors")
-    (folder / "peft-merged" / "config.json").write_bytes((llama / "config.json").read_bytes())
+    write_merged(folder / "peft-merged", folder / "peft.lqa", llama)
     checks.same("mlx", program, "from PEFT, two ranks and alphas, 3 bits", output(llama, folder / "from-peft"), output(folder / "peft-merged"),
                 output(llama))

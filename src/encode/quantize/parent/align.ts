@@ -14,7 +14,7 @@
  * @module
  */
 import type { LoraModule } from "../../../model/adapter.ts";
-import { combine } from "../../linalg/basis.ts";
+import { combine } from "../../linalg/combine.ts";
 import { gram } from "../../linalg/gram.ts";
 import { jacobiSvd, type Svd } from "../../linalg/svd.ts";
 import { dot } from "../../linalg/vectors.ts";

@@ -1,19 +1,19 @@
 /**
- * The places of all tensors of a model: in one safetensors file, or in shards with or without an index.
+ * The places of all tensors of a model (Node only): in one safetensors file, or in shards with or without an index.
  *
  * The reader reads only headers. It makes one table of names from any number of shards, so that no later step can depend on
  * how the model was sharded. Index and shards must agree in every tensor.
  *
  * @module
  */
-import { parseJson, quoteName } from "../../adapters/json.ts";
-import { checkEntries } from "../../adapters/safetensors.ts";
-import { headerBytes, readHeader } from "../../adapters/safetensors-header.ts";
-import type { ByteSource } from "../../core/io/source.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError, LqaError } from "../../errors.ts";
-import { type WorkLimits, workMeter } from "../../meter.ts";
-import type { ElementType } from "../../model/adapter.ts";
+import { parseJson, quoteName } from "../adapters/json.ts";
+import { checkEntries } from "../adapters/safetensors.ts";
+import { headerBytes, readHeader } from "../adapters/safetensors-header.ts";
+import type { ByteSource } from "../core/io/source.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail, isLqaError, LqaError } from "../errors.ts";
+import { type WorkLimits, workMeter } from "../meter.ts";
+import type { ElementType } from "../model/adapter.ts";
 
 /** A model in several files. */
 export interface ShardedModel {

@@ -7,10 +7,10 @@
  *
  * @module
  */
-import { toFloat64 } from "../../adapters/elements.ts";
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import { inputLength, type LoraModule, type PlainTensor } from "../../model/adapter.ts";
+import { toFloat64 } from "../adapters/elements.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
+import { inputLength, type LoraModule, type PlainTensor } from "../model/adapter.ts";
 
 /**
  * Adapts `weight` in place.
@@ -72,15 +72,6 @@ export function adaptWeight(
         if (!Number.isFinite(weight[to])) notFinite(where, weight[to]!);
       }
     }
-  }
-}
-
-/** Adds multiplier · `added` to a bias in place. @throws LqaError SOURCE_NONFINITE if a result is Inf or NaN */
-export function adaptBias(bias: Float32Array, added: PlainTensor, multiplier: number, where: string): void {
-  const values = toFloat64(added, where);
-  for (let i = 0; i < bias.length; i++) {
-    bias[i] = bias[i]! + multiplier * values[i]!;
-    if (!Number.isFinite(bias[i])) notFinite(where, bias[i]!);
   }
 }
 
