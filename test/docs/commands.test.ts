@@ -103,7 +103,6 @@ describe("the commands of the documentation", { timeout: 300_000 }, () => {
     runCommands(`lqa encode my-adapter -o my-adapter.lqa\n${block!}`, folder);
     const made = [
       "curve.svg",
-      "merged",
       "my-adapter.gguf",
       "out",
       "peft-adapter",
