@@ -140,8 +140,8 @@ async function suiteTests() {
   const read = (path) => new Uint8Array(readFileSync(path));
   const answer = readerOf(await load("src/core/index.js"), { readIndex, sha256, toHex });
   const places = JSON.parse(readFileSync("test/conformance/places.json", "utf8"));
-  // Files pushed in pieces and changes of single bytes take half of the time and find nothing that the others do not; what
-  // applies a file (src/models/merge) is not mutated.
+  // Files pushed in pieces and changes of single bytes take half of the time and find nothing that the others do not; the
+  // library does not apply files.
   const cases = loadCases(resolve("conformance/suite"), { mutations: "none" });
   return cases
     .filter(({ operation }) => operation === "read" || operation === "range")
