@@ -8,6 +8,7 @@ right to use it nothing runs: `require` says so.
 This stops loops, forks, floods of files and output, and calls home. It is no defence against somebody who attacks the kernel.
 """
 
+import contextlib
 import math
 import os
 import resource
@@ -44,8 +45,9 @@ cd "$1"
 mkdir python
 mount --bind "$9" python
 mount -o remount,bind,ro python
-exec setpriv --reuid=$3 --regid=$3 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
-  prlimit --nproc=$4 --as=$5 --fsize=$6 --nofile=$7 --core=0 --cpu=$8 "python/${10}" -I -S program.py </dev/null
+# Not with exec: the kernel does not end the first process of a namespace at its limit of CPU time.
+setpriv --reuid=$3 --regid=$3 --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all \
+  prlimit --nproc=$4 --as=$5 --fsize=$6 --nofile=$7 --core=0 --cpu=$8 "python/${10}" -I -S program.py </dev/null || exit
 """
 
 
@@ -107,10 +109,17 @@ def run(program: str, seconds: float = SECONDS) -> Outcome:
         except subprocess.TimeoutExpired:
             return Outcome(False, "time")
         finally:
-            # The first process of a PID namespace takes all others with it.
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends `unshare` and everything in its namespaces, and waits for that. The first process of a PID namespace takes all others with
+    it and ends after them, and `unshare` ends after the first process: if `unshare` were killed itself, nothing would wait for the others."""
+    if process.poll() is None:
+        first = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(int(first[0]) if first else process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def interpreter() -> str:

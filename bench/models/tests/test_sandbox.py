@@ -67,7 +67,7 @@ class Sandbox(unittest.TestCase):
         port = listener.getsockname()[1]
         self.refused(f"import socket; socket.create_connection(('127.0.0.1', {port}), 1)", "unreachable|refused|timed out")
         self.refused("import os; assert os.getuid() == 0", "AssertionError")
-        self.assertTrue(sandbox.run("import os; assert [p for p in os.listdir('/proc') if p.isdigit()] == ['1']").passed)
+        self.assertTrue(sandbox.run("import os; assert [p for p in os.listdir('/proc') if p.isdigit()] == ['1', str(os.getpid())]").passed)
         self.refused("import subprocess; subprocess.run(['mount', '-o', 'remount,rw', '/'], check=True)", "CalledProcessError")
         os.environ["LQA_SECRET"] = "secret"
         self.addCleanup(os.environ.pop, "LQA_SECRET")
