@@ -8,7 +8,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EXAMPLE = REPOSITORY / "spec" / "example.lqa"
-SOUND = [*sorted(REPOSITORY.glob("conformance/gold/**/*.lqa")), EXAMPLE]
+GOLD = REPOSITORY / "conformance" / "gold" / "v1.0"
+SOUND = [*sorted(GOLD.glob("**/*.lqa")), EXAMPLE]
 
 
 def _load_reader():

@@ -7,10 +7,9 @@ decoded 2,496 for each of those.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, compress
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
 import zstandard
 
@@ -18,6 +17,7 @@ from ._core import ffi, lib
 from .errors import LqaError
 from .ranges import RemoteBytes
 
+T = TypeVar("T")
 LEVELS = {"structure": lib.LQA_STRUCTURE, "integrity": lib.LQA_INTEGRITY, "values": lib.LQA_VALUES, "canonical": lib.LQA_CANONICAL}
 F32, F16, BF16 = lib.LQA_F32, lib.LQA_F16, lib.LQA_BF16
 B, A = 0, 1
@@ -74,21 +74,38 @@ def name_of(record: Any) -> str:
     return str(ffi.buffer(record.name.bytes, record.name.length)[:], "utf-8")
 
 
-@contextmanager
-def of_a_parent() -> Iterator[None]:
-    """What is wrong with a file that is given as a parent is an error of the child."""
+class Invalid(NamedTuple):
+    """A file that is not valid, among those that may be parents."""
+
+    message: str
+
+
+def as_parent(work: Callable[[], T]) -> T | Invalid:
+    """Does work on a file that may be a parent.
+
+    Raises:
+        LqaError: errors that are not of the file: of the source, and of the budget.
+    """
     try:
-        yield
+        return work()
     except LqaError as error:
         if error.code[4] in "XL":
             raise
-        raise LqaError("PARENT_MISMATCH", where="parent", expected="a valid file", found=error.code) from error
+        return Invalid(f"a file that is not valid ({error.code} {error.kind})")
 
 
-def _content_id(core: Core) -> str:
-    """Of a file that is verified, once."""
-    with of_a_parent():
-        return (core.ids or core.verify())[1]
+def _with_content_id(wanted: str, given: Sequence[Core | Invalid]) -> tuple[Core | None, list[str]]:
+    """The file with a content id, verified, and what the files before it are. Passes over files that are not valid."""
+    others = []
+    for core in given:
+        ids = core if isinstance(core, Invalid) else as_parent(core.verified_ids)
+        if isinstance(ids, Invalid):
+            others.append(ids.message)
+        elif ids[1] == wanted:
+            return cast(Core, core), others
+        else:
+            others.append(ids[1])
+    return None, others
 
 
 class Core:
@@ -137,28 +154,31 @@ class Core:
         f = self._file
         return bytes(ffi.buffer(f.parent.at, 32)).hex() if f.parent.count else None
 
-    def find_parents(self, given: Sequence[Core]) -> None:
-        """Takes the parents of this file, one behind the other, from verified files, as far as they are among them.
+    def verified_ids(self) -> tuple[str, str]:
+        """As `verify`, which it calls the first time."""
+        return self.ids or self.verify()
+
+    def find_parents(self, given: Sequence[Core | Invalid]) -> None:
+        """Takes the parents of this file, one behind the other, from the files given, as far as they are among them. Verifies them.
 
         Raises:
-            LqaError: PARENT_MISMATCH if none of them is the parent, or one is broken, or has not the modules; HARD_LIMIT, CORE_LIMIT.
+            LqaError: PARENT_MISMATCH if none of them is the parent, or the parent has not the modules; HARD_LIMIT, CORE_LIMIT.
         """
         chain_: list[Core] = [self]
         while given and chain_[-1].parent is None and (wanted := chain_[-1].parent_id) is not None:
-            found = next((core for core in given if _content_id(core) == wanted), None)
+            found, others = _with_content_id(wanted, given)
             if found is not None:
                 chain_.append(found)
             elif len(chain_) > 1:
                 break
             else:
-                ids = ", ".join(_content_id(core) for core in given)
-                raise LqaError("PARENT_MISMATCH", where="parent", expected=f"content id {wanted}", found=ids)
+                raise LqaError("PARENT_MISMATCH", where="parent", expected=f"a valid file with content id {wanted}", found=", ".join(others))
         for child, parent in reversed(list(zip(chain_, chain_[1:]))):
             child._set_parent(parent)
 
     def _set_parent(self, parent: Core) -> None:
         places, ids = _room(lib.lqa_places_size(parent._file)), ffi.new("lqa_ids *")
-        ids.content_id = bytes.fromhex(_content_id(parent))
+        ids.content_id = bytes.fromhex(parent.verified_ids()[1])
         with self._lock:
             self._check(lib.lqa_set_parent(self._file, parent._file, ids, places))
             self._places, self.parent = places, parent

@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -131,7 +131,6 @@ class LqaFile:
     def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES, vouched_by: VouchedBy = "bytes") -> None:
         self._vouched_by: VouchedBy = vouched_by
         self._core = Core(data, budget_bytes)
-        self._core.verify("structure")  # the length of the file
         self._budget = budget_bytes
         self._once = threading.Lock()
         self._checked: set[int] = set()
@@ -382,7 +381,7 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
             the digests that every part is proven against.
         timeout: seconds that reading from an address may take.
         parents: of a file that holds what differs from another one: that file, and those behind it, open or what this function takes.
-            They are verified. Ignored for other files.
+            They are verified; one that is not valid is passed over. Ignored for other files.
 
     Raises:
         LqaError: the first fault; PARENT_MISMATCH; WRONG_FILE; NOT_FOUND, IO, NETWORK, HTTP_RESPONSE, BUDGET.
@@ -394,10 +393,11 @@ def _open(opened: Opened, max_bytes: int, budget_bytes: int, file_id: str | None
           parents: Iterable[LqaFile | Source]) -> LqaFile:
     file = LqaFile(opened.data, budget_bytes, opened.vouched_by if file_id is None else "fileId")
     if file.parent_id is not None:
-        with core.of_a_parent():
-            family = [one if isinstance(one, LqaFile) else open(one, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout)
-                      for one in parents]
-        file._core.find_parents([one._core for one in family])
+        def core_of(one: LqaFile | Source) -> core.Core:
+            return (one if isinstance(one, LqaFile) else open(one, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout))._core
+
+        file._core.find_parents([core.as_parent(partial(core_of, one)) for one in parents])
+    file._core.verify("structure")  # the length of the file
     if file_id is not None:
         found = opened.data.root_digest() if isinstance(opened.data, RemoteBytes) else file.file_id
         if found != file_id.lower():

@@ -20,7 +20,7 @@ Source = Union[str, PathLike[str], bytes, bytearray, memoryview, IO[bytes]]
 
 VouchedBy = Literal["bytes", "fileId", "digest", "server"]
 MAX_BYTES = 1 << 30
-# In a directory, beside adapter_config.json: docs/layout.md.
+# The file that is read if a path is a directory, as PEFT reads adapter_model.safetensors there.
 LAYOUT = "adapter_model.lqa"
 PIECE = 1 << 20
 
