@@ -20,7 +20,7 @@ import {
   readRegularFile,
 } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
-import { isRemote, shownLocation } from "./remote/location.ts";
+import { isRemote } from "./remote/location.ts";
 import type { RemoteFolder } from "./remote/remote-file.ts";
 
 /** A file of a model. */
@@ -62,21 +62,6 @@ export async function openModelFolder(
       : localFolder(dirname(location), basename(location), signal);
   const { openRemote } = await import("./remote/remote-file.ts");
   return remoteFolder(await openRemote(location, { ...remote, signal }), signal);
-}
-
-/**
- * Refuses a model on a server, for functions that would read all of it.
- *
- * @throws LqaError USAGE
- */
-export function assertLocalModel(location: string, where: string): void {
-  if (!isRemote(location)) return;
-  fail(KIND.USAGE, {
-    where,
-    expected: "a model on this machine: every weight of it is read",
-    actual: shownLocation(location),
-    advice: "Download the model first, for example with hf download owner/name, and give the path.",
-  });
 }
 
 function localFolder(path: string, file: string | undefined, signal: AbortSignal | undefined): ModelFolder {
