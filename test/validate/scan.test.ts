@@ -113,6 +113,18 @@ describe("a large chunk", () => {
     expect(omitted).toBeGreaterThan(0);
   });
 
+  it("shows a scale that is not finite behind thousands of codes that are not canonical", async () => {
+    const bytes = file.slice();
+    const planes = extents.filter(({ plane }) => plane === "scales");
+    for (const { offset, length } of planes)
+      bytes.fill(0, chunk.offset + offset, chunk.offset + offset + length);
+    const last = planes.at(-1)!;
+    bytes.fill(0xff, chunk.offset + last.offset, chunk.offset + last.offset + last.length);
+    const { findings } = await agree(await sealChunks(bytes));
+    expect(findings.some(({ kind }) => kind === "SCALE_VALUE")).toBe(true);
+    expect((await validate(bytes, { level: "canonical" })).error?.kind).toBe("SCALE_VALUE");
+  });
+
   it("shows elements of plain tensors", async () => {
     const data = new Uint8Array(5 * 2 ** 20).fill(1);
     const bytes = await fileBytes({

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { ErrorName } from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import type { usedGroups } from "../codecs/canonical.ts";
 import { checkPlane, type PlaneReport } from "../codecs/check.ts";
@@ -111,9 +112,12 @@ export interface ValueOptions {
   readonly canonical?: typeof usedGroups | undefined;
   /** Receives each finding. May throw. */
   readonly report: (error: LqaError) => void;
-  /** True if the receiver keeps no more findings: half a billion of them would take an hour. Called before each. */
-  readonly enough: () => boolean;
-  /** Called once for each plane that has more findings than the receiver keeps. */
+  /**
+   * True if the receiver keeps no more findings of this kind: half a billion of them would take an hour. Called before each. Codes that
+   * are not canonical are counted for themselves, because only a valid file has them: they hide no error behind them.
+   */
+  readonly enough: (kind: ErrorName) => boolean;
+  /** Called for what the receiver does not keep: once for each plane, and for each group whose codes are not canonical. */
   readonly omit: () => void;
 }
 
@@ -186,9 +190,9 @@ export class ValueChecks {
   ): PlaneReport {
     const { report, enough, omit } = this.options;
     return (kind, plane, offset, finding) => {
-      if (enough()) {
+      if (enough(kind.kind)) {
         omit();
-        return true;
+        return kind.kind !== "NONCANONICAL_CODES";
       }
       const which = record.experts > 1 ? `expert ${expert}, ` : "";
       const group = finding.group === undefined ? "" : `, group ${finding.group}`;

@@ -188,10 +188,12 @@ class Run {
               // Only a valid file is not canonical: such findings wait for the end.
               report: (error) => {
                 if (error.kind !== "NONCANONICAL_CODES") report(error);
-                else if (this.#options.all === true || this.#noncanonical.length === 0)
-                  this.#noncanonical.push(error);
+                else this.#noncanonical.push(error);
               },
-              enough: () => this.#findings.length + this.#noncanonical.length >= MOST_FINDINGS,
+              enough: (kind) =>
+                kind === "NONCANONICAL_CODES"
+                  ? this.#noncanonical.length >= (this.#options.all === true ? MOST_FINDINGS : 1)
+                  : this.#findings.length >= MOST_FINDINGS,
               omit: () => {
                 // Only codes that are not canonical come so far where one error is requested: they wait.
                 if (this.#options.all === true) this.#omitted++;

@@ -10,6 +10,7 @@
  * @module
  */
 
+import type { ErrorName } from "../../error-catalogue.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { caught, LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
@@ -44,6 +45,8 @@ const MANY_STRETCHES = 4096;
 interface Waiting {
   readonly values: ValueChecks;
   readonly found: LqaError[];
+  /** Whether it keeps no more errors. Codes that are not canonical are counted for themselves. */
+  readonly full: () => boolean;
   /** Whether there were more findings than it keeps. */
   more: boolean;
 }
@@ -86,16 +89,24 @@ export function scanOf(
 
 function delayed(values: ValueChecks): Waiting {
   const found: LqaError[] = [];
+  let noncanonical = 0;
+  const enough = (kind: ErrorName): boolean =>
+    (kind === "NONCANONICAL_CODES" ? noncanonical : found.length - noncanonical) >= MOST_FINDINGS ||
+    values.options.enough(kind);
   const waiting: Waiting = {
     values: new ValueChecks({
       ...values.options,
-      report: (error) => void found.push(error),
-      enough: () => found.length >= MOST_FINDINGS || values.options.enough(),
+      report: (error) => {
+        found.push(error);
+        if (error.kind === "NONCANONICAL_CODES") noncanonical++;
+      },
+      enough,
       omit: () => {
         waiting.more = true;
       },
     }),
     found,
+    full: () => found.length - noncanonical >= MOST_FINDINGS,
     more: false,
   };
   return waiting;
@@ -201,7 +212,7 @@ function moduleScan(
         expected: 0,
         actual: piece[unused],
       });
-    if (waiting === undefined || waiting.found.length >= MOST_FINDINGS) return;
+    if (waiting === undefined || waiting.full()) return;
     const row = current.length / components;
     const at = offset - current.offset;
     if (element !== undefined) {
