@@ -76,7 +76,7 @@ describe("lqa encode --tensors", () => {
   });
 
   it("is in the report", () => {
-    const { out } = lqa("encode", source, "-o", join(folder, "people.lqa"), "--tensors", "f16");
+    const { out } = lqa("encode", source, "-o", join(folder, "people.lqa"), "--tensors", "f16", "--verbose");
     expect(out).toMatch(/\n {2}tensors +5, [\d.]+ KiB; 5 rounded to F16, [\d.e-]+ % of their energy lost, /);
   });
 
