@@ -66,7 +66,6 @@ export const CONTENTS = [
     title: "Project",
     pages: [
       ["CHANGELOG.md", "Changes"],
-      ["docs/changes-before-1.0.md", "Changes before 1.0"],
       ["docs/releasing.md", "Releases and versions"],
       ["CONTRIBUTING.md", "Contributing"],
       ["SECURITY.md", "Security"],

@@ -1,4 +1,4 @@
-// invalid/draft: what drafts before 1.0 allowed and 1.0 does not (docs/changes-before-1.0.md). A file of a draft is refused by
+// invalid/draft: what drafts before 1.0 allowed and 1.0 does not. A file of a draft is refused by
 // the identifier of its index; the other cases have the new one, and a feature that is no longer there.
 import { concat, patched, text, u32 } from "./bytes.mjs";
 import { affine, raw, sign, trellis } from "./codecs.mjs";
