@@ -8,7 +8,7 @@
  */
 
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { ADAPTER_BUDGET, assertAdapter } from "../core/read/budget.ts";
+import { assertAdapter, decodedBudgets } from "../core/read/budget.ts";
 import { chunkOf, moduleFactors } from "../core/read/chunks.ts";
 import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
 import { openVerified } from "../core/read/file.ts";
@@ -117,7 +117,8 @@ export async function readValidAdapter(
   const { bytes, ids } = await readValid(input, options);
   const { parents = [] } = options;
   const file = await openVerified(bytes, ids, parents.length === 0 ? {} : { parents });
-  assertAdapter(file.modules);
+  const budgets = decodedBudgets(bytes.length + storedBytes(parents));
+  assertAdapter(file.modules, budgets.adapter);
   type ModuleRecord = LqaFile["modules"][number];
   // Fetches the parents' packed factors (views on their bytes) now, because decoding below is synchronous.
   const packedParents = new Map<ModuleRecord, PackedFactors["parent"]>();
@@ -128,7 +129,7 @@ export async function readValidAdapter(
     if (held?.record === record) return held.decoded;
     const own = moduleFactors(chunkOf(bytes, record), record, undefined);
     const packed = { ...own, parent: packedParents.get(record) ?? own.parent };
-    const decoded = decodeModule(record, packed, { budgetBytes: ADAPTER_BUDGET });
+    const decoded = decodeModule(record, packed, { budgetBytes: budgets.module });
     held = { record, decoded };
     return decoded;
   };
@@ -142,4 +143,12 @@ export async function readValidAdapter(
   const tensors = await Promise.all(file.tensors.map((record) => file.tensor(record)));
   const [meta, origin] = [await file.meta(), await file.origin()];
   return { bytes, ids, file, adapter: { modules, tensors, meta, origin } };
+}
+
+/** Bytes of all modules of the files. */
+function storedBytes(files: readonly LqaFile[]): number {
+  return files.reduce(
+    (sum, { modules }) => sum + modules.reduce((bytes, { chunk }) => bytes + chunk.length, 0),
+    0,
+  );
 }

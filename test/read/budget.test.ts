@@ -2,7 +2,13 @@
 
 import { expect, it } from "vitest";
 import { type ChunkRecord, isLqaError, open } from "../../src/core/index.ts";
-import { ADAPTER_BUDGET, assertRoom, CHUNK_BUDGET, inflateCount } from "../../src/core/read/budget.ts";
+import {
+  ADAPTER_BUDGET,
+  assertRoom,
+  CHUNK_BUDGET,
+  decodedBudgets,
+  inflateCount,
+} from "../../src/core/read/budget.ts";
 import { fileBytes, tensor } from "../container/fixtures.ts";
 
 const MIB = 2 ** 20;
@@ -74,4 +80,11 @@ it("an open file inflates nothing above its budget", async () => {
   // Element by element a megabyte takes seconds on a busy machine.
   expect(Buffer.compare((await rich.tensor(record!)).data, data)).toBe(0);
   await rich.verify();
+});
+
+it("commands decode 128 MiB, or 256 times what is stored and 64 times for a module, up to 4 GiB", () => {
+  expect(decodedBudgets(364)).toEqual({ adapter: 128 * MIB, module: 128 * MIB });
+  expect(decodedBudgets(MIB)).toEqual({ adapter: 256 * MIB, module: 128 * MIB });
+  expect(decodedBudgets(4 * MIB)).toEqual({ adapter: 1024 * MIB, module: 256 * MIB });
+  expect(decodedBudgets(1024 * MIB)).toEqual({ adapter: ADAPTER_BUDGET, module: ADAPTER_BUDGET });
 });

@@ -16,6 +16,24 @@ export const CHUNK_BUDGET: number = 2 ** 30;
 /** Bytes of the decoded arrays of a whole adapter: 6 times those of rank 64 for all linear layers of a 7B model. */
 export const ADAPTER_BUDGET: number = 4 * 2 ** 30;
 
+/** However small a file is, its adapter, or one module of it, may decode to this much: 32 million weights. */
+const DECODED_BYTES = 2 ** 27;
+/** Weights of an eighth of a bit take this many times their bytes as f32. No encoding that keeps an adapter's effect is as small. */
+const DECODED_TIMES = 256;
+/** The same for one module: comparing two takes up to seven times the memory of its factors. */
+const MODULE_TIMES = 64;
+
+/**
+ * Most bytes of decoded weights (f32) for commands that read whole files: codec `zero` declares gigabytes in a few hundred bytes, so the
+ * limits grow with what is stored.
+ *
+ * @param stored bytes of the file, and of its parents
+ */
+export function decodedBudgets(stored: number): { readonly adapter: number; readonly module: number } {
+  const most = (times: number): number => Math.min(ADAPTER_BUDGET, Math.max(DECODED_BYTES, times * stored));
+  return { adapter: most(DECODED_TIMES), module: most(MODULE_TIMES) };
+}
+
 /**
  * Most pieces of a whole adapter. Each band of each expert is one; it takes microseconds to decode and to compare, even if it
  * is empty. A mixture of 256 experts in 58 layers has 200,000. Stops 65,536 modules of 1,024 empty experts, in 1 MB.
