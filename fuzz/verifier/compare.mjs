@@ -70,10 +70,28 @@ function mutant() {
   }
 }
 
+/**
+ * The optional vectors of a buffer that passed without them. Ours looks at those of the file's features, the official verifier at all that
+ * are there.
+ */
+function present(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const root = view.getUint32(0, true);
+  const vtable = root - view.getInt32(root, true);
+  const size = view.getUint16(vtable, true);
+  return SCHEMA.vectors
+    .filter(({ optional }, slot) => {
+      const entry = 4 + 2 * slot;
+      return optional && entry < size && view.getUint16(vtable + entry, true) !== 0;
+    })
+    .map(({ name }) => name);
+}
+
 /** undefined if ours accepts; else the rule, without the numbers, and the part of the buffer. */
 function refusal(bytes) {
   try {
     verifyIndex(bytes, SCHEMA);
+    verifyIndex(bytes, SCHEMA, 0, present(bytes));
     return undefined;
   } catch (error) {
     if (!isLqaError(error)) throw error;
@@ -90,7 +108,7 @@ function partAt(bytes, at) {
   if (root + 4 <= bytes.length) {
     const vtable = root - view.getInt32(root, true);
     if (at === vtable + 2) return "table size";
-    if (at >= vtable && at < vtable + 4 + 2 * 9) return "vtable";
+    if (at >= vtable && at < vtable + 4 + 2 * SCHEMA.vectors.length) return "vtable";
   }
   return at > root && at < root + 64 ? "offset to a vector" : "vector";
 }

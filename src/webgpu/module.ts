@@ -37,6 +37,9 @@ export interface ModuleBindings {
   readonly 2: GpuBufferBinding;
 }
 
+type Largest = Readonly<Record<"b" | "a", number>>;
+const NO_SUMS: Largest = { b: 0, a: 0 };
+
 /** A packed module in memory of a device. {@link uploadModule} makes it. */
 export class GpuModule {
   readonly shape: ModuleShape;
@@ -44,14 +47,23 @@ export class GpuModule {
   readonly state: DeviceState;
   /** @internal */
   readonly program: GpuProgram;
+  /** The largest magnitude of each factor that a start or a parent adds to; 0 for others. @internal */
+  readonly largest: Largest;
   readonly #buffer: GpuBuffer;
   #destroyed = false;
 
   /** @internal */
-  constructor(state: DeviceState, shape: ModuleShape, program: GpuProgram, buffer: GpuBuffer) {
+  constructor(
+    state: DeviceState,
+    shape: ModuleShape,
+    program: GpuProgram,
+    largest: Largest,
+    buffer: GpuBuffer,
+  ) {
     this.state = state;
     this.shape = shape;
     this.program = program;
+    this.largest = largest;
     this.#buffer = buffer;
   }
 
@@ -96,7 +108,8 @@ export class GpuModule {
    * Prepares decoding to buffers of the caller.
    *
    * @throws LqaError TARGET_SIZE if a buffer does not have the size or usage; GPU_LIMIT if a factor is larger than a binding
-   *   may be; GPU_DEVICE if the device refuses, or is lost; USAGE if the module was destroyed
+   *   may be; GPU_DEVICE if the device refuses, or is lost; USAGE if the module was destroyed; NONFINITE_VALUE for f16, if a start
+   *   or a parent makes a weight of 65520 or more
    */
   prepareDecode(targets: GpuDecodeTargets, options: GpuDecodeOptions = {}): Promise<GpuTask> {
     return prepareDecode(this, targets, options);
@@ -127,14 +140,41 @@ const payloadPlace = ({ words }: GpuProgram): number =>
   Math.ceil(words.byteLength / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
 
 /** Bands and payload to upload: the planes as stored, except that A' with a start, and both factors of a child, are decoded. */
-async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "bands" | "payload">> {
+async function storedOf(
+  module: PackedModule,
+): Promise<Pick<ResidentModule, "bands" | "payload"> & { readonly largest: Largest }> {
   const { shape } = module;
   const { start, parent } = "payload" in module ? module : module.factors;
   const isWhole = start === undefined && parent === undefined;
-  if ("payload" in module && isWhole) return module;
+  if ("payload" in module && isWhole) return { ...module, largest: NO_SUMS };
   let factors = "payload" in module ? factorsOf(module) : module.factors;
   if (!isWhole) factors = (await import("../core/codecs/start/materialize.ts")).materialize(shape, factors);
-  return { bands: factors.bands, payload: assemblePayload(shape, factors) };
+  const largest = isWhole
+    ? NO_SUMS
+    : {
+        b: parent === undefined ? 0 : largestOf(factors, "b", shape),
+        a: largestOf(factors, "a", shape),
+      };
+  return { bands: factors.bands, payload: assemblePayload(shape, factors), largest };
+}
+
+/** The largest magnitude of a factor of raw f32. @throws LqaError NONFINITE_VALUE */
+function largestOf({ planes }: PackedFactors, factor: "b" | "a", { name }: ModuleShape): number {
+  let most = 0;
+  for (const { codes } of planes.flatMap((expert) => expert.map((band) => band[factor]))) {
+    const view = new DataView(codes.buffer, codes.byteOffset, codes.byteLength);
+    for (let at = 0; at < codes.length; at += 4) {
+      const magnitude = Math.abs(view.getFloat32(at, true));
+      if (!Number.isFinite(magnitude))
+        fail(KIND.NONFINITE_VALUE, {
+          where: `${factor.toUpperCase()}' of module "${name}"`,
+          expected: "finite sums",
+          actual: "one that overflows binary32",
+        });
+      if (magnitude > most) most = magnitude;
+    }
+  }
+  return most;
 }
 
 /**
@@ -143,13 +183,13 @@ async function storedOf(module: PackedModule): Promise<Pick<ResidentModule, "ban
  *
  * @throws LqaError GPU_LIMIT if it is larger than a buffer or a binding of the device may be, or there is no memory left;
  *   GPU_DEVICE if the device refuses, or is lost; UNSUPPORTED_CODEC for an unknown trellis table; CANNOT_APPLY for a module with
- *   a bias, which would be lost
+ *   a bias, which would be lost; NONFINITE_VALUE for a sum with a parent that overflows
  * @throws RangeError if planes do not fit the shape
  */
 export async function uploadModule(device: GpuDevice, module: PackedModule): Promise<GpuModule> {
   const { shape } = module;
   const where = `module "${shape.name}"`;
-  const { bands, payload } = await storedOf(module);
+  const { bands, payload, largest } = await storedOf(module);
   if ("payload" in module && module.bias !== undefined)
     fail(KIND.CANNOT_APPLY, {
       where,
@@ -176,5 +216,5 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
       new Uint8Array(range, place, bytes).set(payload);
     }),
   );
-  return new GpuModule(state, shape, program, buffer);
+  return new GpuModule(state, shape, program, largest, buffer);
 }

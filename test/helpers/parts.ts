@@ -105,6 +105,4 @@ export {
 } from "../../src/core/write/write.ts";
 export { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
 export { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
-export { findAdapters } from "../../src/node/objects/find-adapters.ts";
-export { openObjects } from "../../src/node/objects/open-store.ts";
 export { allTables, programOf } from "../../src/webgpu/program.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { findAdapters, openObjects } from "../helpers/parts.ts";
+import { findAdapters, openObjects } from "../helpers/node-parts.ts";
 import { findS3, startS3 } from "../helpers/servers.ts";
 
 const program = findS3();
