@@ -305,7 +305,7 @@ if (options.python === undefined) {
       mkdirSync(decoded);
       const read = (file) => [file, new Uint8Array(readFileSync(join(adapter, file)))];
       const meant = readAdapter(new Map(["adapter_config.json", "adapter_model.safetensors"].map(read)));
-      for (const [file, bytes] of writeAdapter(meant, { factors: "source" }))
+      for (const [file, bytes] of writeAdapter(meant, { factors: "source", keepConfig: true }))
         writeFileSync(join(decoded, file), bytes);
       cases.push({ name: `${name}, loaded by PEFT`, triple: [adapter, decoded, dumpFactors(meant)] });
     });
@@ -318,7 +318,7 @@ if (options.python === undefined) {
       try {
         const { file } = encode(adapter, words);
         validate(file);
-        const directory = decode(file, words[1] === "raw" ? [] : ["--dtype", "f32"]);
+        const directory = decode(file, ["--keep-config", ...(words[1] === "raw" ? [] : ["--dtype", "f32"])]);
         cases.push({
           name: `${label}, loaded by PEFT`,
           triple: [adapter, directory, dumpFactors(await meaning(file))],
