@@ -188,17 +188,19 @@ describe("the package", () => {
     // npm links the pages of a list only, and passes over a lone path.
     expect(manifest.man).toEqual(["./dist/cli/lqa.1"]);
     expect(manifest.publishConfig).toEqual({ access: "public", provenance: true });
-    const { status, stderr } = spawnSync(process.execPath, [".ci/ready-to-publish.mjs"], {
-      cwd: root,
-      encoding: "utf8",
-    });
+    const check = (...options: string[]) =>
+      spawnSync(process.execPath, [".ci/release-check.mjs", ...options], { cwd: root, encoding: "utf8" });
+    const { status, stderr } = check("--publish");
     // A working tree is no release.
     expect(status).toBe(1);
     expect(stderr).toMatch(/CHANGELOG\.md|tag/);
     // The first release freezes the format.
-    expect(stderr.includes("frozen.json is missing")).toBe(
-      !existsSync(join(root, "conformance/frozen.json")),
-    );
+    const frozen = existsSync(join(root, "conformance/frozen.json"));
+    expect(stderr.includes("frozen.json is missing")).toBe(!frozen);
+    const list = check().stdout;
+    expect(list).toMatch(/^ok {7}one version$/m);
+    expect(list).toMatch(frozen ? /^ok {7}frozen format$/m : /^missing {2}frozen format: /m);
+    expect(list).toMatch(/^\d of 8 missing\.$/m);
   });
 
   it("installs into an empty directory and works there", { timeout: 300_000 }, (context) => {

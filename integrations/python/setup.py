@@ -2,10 +2,11 @@
 
 - `gathered/native/`: the C library, which setuptools compiles;
 - `gathered/data/`: the catalogue of errors;
+- `gathered/repository`: the address of the repository, from `package.json`, if it has one;
 - `gathered/command/`: the command line in JavaScript, with the packages it needs, if `npm ci && npm run build` was run. Without
   it everything except `lqa.encode` and the command works, and those say how to get it.
 
-A source distribution contains all three, so that it builds without the repository.
+A source distribution contains all of them, so that it builds without the repository.
 """
 import json
 import os
@@ -57,7 +58,17 @@ def gather() -> None:
     copy(REPOSITORY / "spec" / "errors.json", GATHERED / "data" / "errors.json")
     for name in ("LICENSE", "THIRD-PARTY-NOTICES.txt"):
         copy(REPOSITORY / name, GATHERED / name)
+    address = json.loads((REPOSITORY / "package.json").read_text()).get("repository", {}).get("url", "")
+    (GATHERED / "repository").write_text(address.removeprefix("git+").removesuffix(".git"))
     gather_command()
+
+
+def addresses() -> dict[str, str]:
+    """Links of the package's page on PyPI."""
+    repository = (GATHERED / "repository").read_text()
+    if not repository:
+        return {}
+    return {"Source": repository, "Changes": f"{repository}/blob/main/CHANGELOG.md", "Issues": f"{repository}/issues"}
 
 
 class BuildExt(build_ext):
@@ -69,5 +80,5 @@ class BuildExt(build_ext):
 
 os.chdir(HERE)
 gather()
-setup(cffi_modules=["build_core.py:ffi"], cmdclass={"build_ext": BuildExt},
+setup(cffi_modules=["build_core.py:ffi"], cmdclass={"build_ext": BuildExt}, project_urls=addresses(),
       options={"bdist_wheel": {"py_limited_api": "cp311"}})

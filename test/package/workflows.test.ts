@@ -15,7 +15,7 @@ const problems = (text: string, name: string): string[] =>
 
 describe("workflows", () => {
   it("are looked at", () => {
-    expect(files).toEqual([`${folder}/release.yml`]);
+    expect(files).toEqual(["release.yml", "site.yml"].map((name) => `${folder}/${name}`));
     expect(problems("on: push\njobs:\n  a:\n    steps: []\n", "broken.yml")).not.toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 // The site as VitePress builds it: static, nothing from another server, search in the page. `site/build.mjs` stages the pages
 // and sets the two variables.
+import { repositoryAddress } from "../../../.ci/repository-address.mjs";
 import { CONTENTS, pageOf } from "../../contents.mjs";
 
 const link = (file) => (file.startsWith("/") ? file : `/${pageOf(file)}`);
@@ -10,6 +11,7 @@ const item = ([file, text]) => ({
   ...(file.startsWith("/") ? { target: "_self" } : {}),
 });
 const pages = process.env.LQA_SITE_PAGES === "1";
+const repository = repositoryAddress();
 
 export default {
   title: "LQA",
@@ -40,6 +42,7 @@ export default {
             { text: "Try it", link: "/chat/index.html", target: "_self" },
           ]
         : []),
+      ...(repository === undefined ? [] : [{ text: "Source", link: repository }]),
     ],
     sidebar: CONTENTS.map(({ title, pages }) => ({ text: title, items: pages.map(item) })),
   },
