@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import MarkdownIt from "markdown-it";
 import type { BuildEnvironmentOptions, Plugin, UserConfig } from "vite";
+import { readAdapter } from "../../src/adapters/index.ts";
+import { encodeAdapter } from "../../src/encode/index.ts";
 import { STYLE } from "../../src/report/page/style.ts";
 import { zstdWithoutEval } from "./zstd-without-eval.ts";
 
@@ -41,11 +43,21 @@ const plugins = (): Plugin[] => [
   zstdWithoutEval(),
   made("virtual:clauses", clauses),
   made("virtual:report.css", () => STYLE),
-  made(
-    "virtual:example",
-    () => `export const EXAMPLE = "${readFileSync(here("../../spec/example.lqa"), "base64")}";`,
-  ),
 ];
+
+/** The example of the page: a trained adapter (examples/number-words) and the file that `encode` makes of it. */
+const example: Plugin = {
+  name: "lqa:example",
+  async generateBundle() {
+    const names = ["adapter_config.json", "adapter_model.safetensors"];
+    const files = new Map(
+      names.map((name) => [name, readFileSync(here(`../../examples/number-words/adapter/${name}`))]),
+    );
+    const { bytes } = await encodeAdapter(readAdapter(files));
+    for (const [name, source] of [...files, ["number-words.lqa", bytes] as const])
+      this.emitFile({ type: "asset", fileName: `example/${name}`, source });
+  },
+};
 
 /** How a page is built: static files for any server and any path. */
 export const buildTo = (outDir: string): BuildEnvironmentOptions => ({
@@ -63,7 +75,7 @@ export const buildTo = (outDir: string): BuildEnvironmentOptions => ({
 const config: UserConfig = {
   root: here("."),
   base: "./",
-  plugins: plugins(),
+  plugins: [...plugins(), example],
   worker: { format: "es", plugins },
   build: buildTo(here("../dist/inspector")),
 };

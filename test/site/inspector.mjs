@@ -264,10 +264,17 @@ try {
     { noisy: true },
   );
 
-  await check("opens the example, looks at its bytes and clauses", async (page) => {
+  await check("opens the example, a trained adapter, beside its source", async (page) => {
     await page.click("#open-example");
     await complete(page);
-    expectText("head", await page.locator("#head").textContent(), "Valid");
+    const head = await page.locator("#head").textContent();
+    expectText("head", head, "Valid");
+    expectText("head", head, "measured against the source");
+  });
+
+  await check("looks at bytes and clauses", async (page) => {
+    await choose(page, join(root, "spec/example.lqa"));
+    await complete(page);
     await page.click("#tab-bytes");
     await page.click('#regions button:has-text("index")');
     await page.waitForSelector('#fields button:has-text("encodings[0].codec")');

@@ -7,10 +7,6 @@ declare module "*?worker&url" {
   const address: string;
   export default address;
 }
-declare module "virtual:example" {
-  /** spec/example.lqa in base64. */
-  export const EXAMPLE: string;
-}
 declare module "markdown-it" {
   /** What the build uses of it. */
   export default class MarkdownIt {

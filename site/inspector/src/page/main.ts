@@ -204,8 +204,8 @@ for (const chooser of [files, folder])
     chooser.value = "";
   };
 byId("open-example").onclick = async () => {
-  const { exampleFile } = await import("./example.ts");
-  openFiles([{ path: "example.lqa", file: exampleFile() }]);
+  const { exampleFiles } = await import("./example.ts");
+  openFiles(await exampleFiles());
 };
 byId<HTMLFormElement>("address-form").onsubmit = (event) => {
   event.preventDefault();
