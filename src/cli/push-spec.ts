@@ -34,6 +34,12 @@ export const PUSH: CommandSpec = {
       defaultText: "the name of the repository",
       help: "Heading of the card.",
     },
+    {
+      name: "card",
+      type: "text",
+      placeholder: "<path>",
+      help: "A card that lqa card wrote, instead of one without measurements.",
+    },
     { name: "no-card", type: "flag", help: "Write no README.md." },
     {
       name: "replace-card",

@@ -234,6 +234,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 /** Commands that run a base model, so that only the Python package has them. */
 export const PYTHON_COMMANDS: readonly (readonly [name: string, summary: string])[] = [
   ["calibrate", "Measure which components of an adapter matter to its answers."],
+  ["card", "Write a model card that says what an adapter does to answers."],
   ["score", "Compare the answers of a model with two adapters."],
   ["tune", "Encode an adapter and train the codes and scales of the file."],
 ];

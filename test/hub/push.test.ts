@@ -78,6 +78,19 @@ describe("a push", () => {
     expect(out).toMatch(/^model\.layers\.0\.self_attn\.q_proj 2 \[ 64, 4 \] \[ 4, 64 \]/m);
   });
 
+  test("takes the card that lqa card wrote of this file, and no other", async () => {
+    const { fileId } = JSON.parse((await run("inspect", path, "--json")).out);
+    const measured = join(place, "README.md");
+    writeFileSync(measured, `# Measured\n\n| file id | \`${fileId}\` |\n`);
+    expect(await run("push", path, "hf://me/new", "--card", measured)).toMatchObject({ code: 0, err: "" });
+    expect(card("me/new")).toMatch(/^# Measured\n/);
+    expect(await run("push", other, "hf://me/other", "--card", measured)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("a card of another file"),
+    });
+    expect(posts().filter((url) => url.includes("me/other"))).toEqual([]);
+  });
+
   test("of what is there already does nothing", async () => {
     await run("push", path, "hf://me/new");
     const before = posts().length;

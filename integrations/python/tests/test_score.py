@@ -143,11 +143,14 @@ class Scoring(unittest.TestCase):
     def test_the_commands_of_the_guide(self) -> None:
         page = (REPOSITORY / "docs" / "guide" / "scoring.md").read_text(encoding="utf-8")
         commands = [shlex.split(line) for line in re.findall(r"^lqa (.*)$", page, re.MULTILINE)]
-        self.assertEqual([words[0] for words in commands], ["encode", "score"])
+        self.assertEqual([words[0] for words in commands], ["encode", "score", "card", "push"])
         self.enterContext(contextlib.chdir(self.folder))
         node.run(*commands[0])
         code, said = self.run_score(*commands[1][1:])
         self.assertEqual(code, 0)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(node._in_python("card", commands[2][1:]), 0)
+        self.assertIn("## Measured", (self.folder / "card.md").read_text())
         # The page shows the same rows.
         shown = page.split("```")[3].split("\n")
         names = [re.split(r" {2,}", line)[0] for line in shown if re.search(r" {2,}", line)]

@@ -5,9 +5,10 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { readRegularFile } from "../../node/files/file.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
 import { openPush, pushTarget } from "../../node/remote/hub-push.ts";
-import type { PushPlan } from "../../node/remote/push-plan.ts";
+import { MOST_CARD, type PushPlan } from "../../node/remote/push-plan.ts";
 import { diffAdapters } from "../../report/diff.ts";
 import { modelCard } from "../../report/model-card.ts";
 import { type Arguments, textOption } from "../command.ts";
@@ -38,14 +39,17 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     from === undefined
       ? undefined
       : await openAdapter(from, { ...sourceSettings(args), scaleIfMissing: true }, remote, parents);
+  const given = textOption(args, "card");
   const card = args.values.has("no-card")
     ? undefined
-    : await modelCard(file, {
-        ...target,
-        title: heading(textOption(args, "title") ?? target.name),
-        fileId: ids.fileId,
-        relativeError: source && diffAdapters(source, adapter).relativeError,
-      });
+    : given !== undefined
+      ? await readCard(given, ids.fileId)
+      : await modelCard(file, {
+          ...target,
+          title: heading(textOption(args, "title") ?? target.name),
+          fileId: ids.fileId,
+          relativeError: source && diffAdapters(source, adapter).relativeError,
+        });
   const plan = await openPush(path, location, bytes, card, {
     force: args.values.has("force"),
     replaceCard: args.values.has("replace-card"),
@@ -72,6 +76,19 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   terminal.out(`${lines(plan, dry, commit, terminal).join("\n")}\n`);
   if (dry && card !== undefined) terminal.out(`\n${card.split("\n").map(printable).join("\n")}`);
   return 0;
+}
+
+/** Reads a card that `lqa card` wrote. Refuses one of another file: each card states the file id. */
+async function readCard(path: string, fileId: string): Promise<string> {
+  const text = new TextDecoder().decode(await readRegularFile(path, MOST_CARD));
+  if (!text.includes(fileId))
+    fail(KIND.USAGE, {
+      where: `--card ${printable(path)}`,
+      expected: `a card that states the file id ${fileId}`,
+      actual: "a card of another file",
+      advice: "Run lqa card on this file.",
+    });
+  return text;
 }
 
 /** One line of text. */

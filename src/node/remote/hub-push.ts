@@ -21,10 +21,9 @@ import { blobOf, sha256Of } from "./listed-file.ts";
 import { type HubLocation, parseHub } from "./location.ts";
 import { optional } from "./optional.ts";
 import { pushFetch } from "./push-fetch.ts";
-import { CARD, type PushOptions, type PushPlan, type PushTarget, pushPath } from "./push-plan.ts";
+import { CARD, MOST_CARD, type PushOptions, type PushPlan, type PushTarget, pushPath } from "./push-plan.ts";
 import { openRemoteFile, readRemote } from "./remote-file.ts";
 
-const MOST_CARD = 2 ** 20;
 const MARK = /\n<!-- Written by lqa push; sha256:([0-9a-f]{64}) -->\n$/;
 
 /**

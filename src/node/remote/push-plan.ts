@@ -48,6 +48,8 @@ export interface PushPlan {
 
 /** Name of the model card. */
 export const CARD = "README.md";
+/** Most bytes of a model card. */
+export const MOST_CARD: number = 2 ** 20;
 
 /**
  * The path of a file in a repository.

@@ -223,8 +223,8 @@ def _program() -> list[str]:
         return [found, str(MAIN)]
 
 
-# Commands that run the model, so in Python: the module of each.
-IN_PYTHON = ("calibrate", "score", "tune")
+# Commands that run a model, so in Python: the module of each.
+IN_PYTHON = ("calibrate", "card", "score", "tune")
 
 
 def main() -> None:
