@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parameterCount } from "../dist/core/index.js";
 import { encodeAdapter } from "../dist/encode/index.js";
+import { encodeLoraQuant } from "./loraquant/encode.mjs";
 import { adapterFolders, readRealAdapter } from "./real-adapters.mjs";
 
 const VARIANTS = ["2@0.8", "2@0.9", "3@0.9"];
@@ -21,7 +22,7 @@ for (const [name, path] of adapterFolders()) {
   const adapter = { ...whole, tensors: [] };
   const parameters = adapter.modules.reduce((sum, m) => sum + parameterCount(m), 0);
   for (const variant of VARIANTS) {
-    const other = (await encodeAdapter(adapter, { profile: "loraquant", variant })).report;
+    const other = (await encodeLoraQuant(adapter, { variant })).report;
     const maxBytes = Math.floor((other.averageBits * parameters) / 8);
     const own = (await encodeAdapter(adapter, { maxBytes, fit })).report;
     rows.push({

@@ -11,6 +11,7 @@ import { isLqaError, parameterCount } from "../dist/core/index.js";
 import { encodeAdapter } from "../dist/encode/index.js";
 import { boundComponents, relativeBound } from "../dist/encode/quantize/bound.js";
 import { reparameterize } from "../dist/encode/quantize/reparameterize.js";
+import { encodeLoraQuant } from "./loraquant/encode.mjs";
 import { adapterFolders, readRealAdapter, VARIANTS } from "./real-adapters.mjs";
 
 const floorAt = process.argv.indexOf("--floor");
@@ -25,8 +26,8 @@ for (const [name, path] of adapterFolders()) {
   const spectrum = spectrumOf(adapter.modules);
   const bound = relativeBound(adapter.modules.flatMap(boundComponents));
   for (const variant of VARIANTS) {
-    const refined = (await encodeAdapter(adapter, { profile: "loraquant", variant })).report;
-    const plain = (await encodeAdapter(adapter, { profile: "loraquant", variant, refine: "none" })).report;
+    const refined = (await encodeLoraQuant(adapter, { variant })).report;
+    const plain = (await encodeLoraQuant(adapter, { variant, refine: "none" })).report;
     const counted = refined.averageBits * parameters;
     const start = performance.now();
     const row = {

@@ -1,6 +1,6 @@
 /**
  * Time and memory of `lqa encode` over sizes: adapters shaped like LLaMA-2-7B's (rank 16, all seven linear layers) with 1 to 32
- * layers, 1.25 to 40 million parameters, profiles `rd` and `loraquant`, one process each.
+ * layers, 1.25 to 40 million parameters, one process each.
  *
  * Build first (`npm run build`), then `node bench/scale.mjs [--write]`. `--write` draws docs/encode-time.svg and puts
  * the table into docs/fidelity.md. Factors are seeded normal numbers, component k of A scaled by 0.75^k, in F32.
@@ -20,10 +20,7 @@ const SHAPES = [
   ["mlp.up_proj", 11008, 4096],
   ["mlp.down_proj", 4096, 11008],
 ];
-const PROFILES = [
-  ["rd", ["--bits", "1.5"]],
-  ["loraquant", ["--profile", "loraquant", "--variant", "2@0.8"]],
-];
+const OPTIONS = ["--bits", "1.5"];
 const cli = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "lqa-scale-"));
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));
@@ -85,26 +82,20 @@ function encode(options) {
 const rows = [];
 for (const layers of LAYERS) {
   const input = makeAdapter(layers);
-  for (const [profile, options] of PROFILES) {
-    const row = { layers, profile, input, ...encode(options) };
-    rows.push(row);
-    console.error(
-      `${layers} layers, ${profile}: ${row.seconds.toFixed(2)} s, ${(row.peak / 1e6).toFixed(0)} MB`,
-    );
-  }
+  const row = { layers, input, ...encode(OPTIONS) };
+  rows.push(row);
+  console.error(`${layers} layers: ${row.seconds.toFixed(2)} s, ${(row.peak / 1e6).toFixed(0)} MB`);
 }
 const machine = `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores of ${cpus()[0].model.trim()}, Node ${process.version}`;
 const table = [
   `Measured ${machine}: \`node bench/scale.mjs\`. Seconds and peak memory of the whole command, \`lqa encode\`.`,
   "",
-  "| parameters | input | rd | ns a parameter | peak memory | loraquant | ns a parameter | peak memory |",
-  "|---|---|---|---|---|---|---|---|",
-  ...LAYERS.map((layers) => {
-    const [rd, paper] = PROFILES.map(([name]) => rows.find((r) => r.layers === layers && r.profile === name));
-    const cells = ({ seconds, parameters, peak }) =>
-      `${seconds.toFixed(2)} s | ${((seconds / parameters) * 1e9).toFixed(0)} | ${(peak / 1e6).toFixed(0)} MB`;
-    return `| ${(rd.parameters / 1e6).toFixed(2)} M | ${(rd.input / 1e6).toFixed(0)} MB | ${cells(rd)} | ${cells(paper)} |`;
-  }),
+  "| parameters | input | time | ns per parameter | peak memory |",
+  "|---|---|---|---|---|",
+  ...rows.map(
+    ({ parameters, input, seconds, peak }) =>
+      `| ${(parameters / 1e6).toFixed(2)} M | ${(input / 1e6).toFixed(0)} MB | ${seconds.toFixed(2)} s | ${((seconds / parameters) * 1e9).toFixed(0)} | ${(peak / 1e6).toFixed(0)} MB |`,
+  ),
 ].join("\n");
 console.log(table);
 
@@ -125,19 +116,15 @@ function drawing() {
     const { parameters } = rows.find((r) => r.layers === layers);
     return `<text x="${x(Math.log10(parameters)).toFixed(1)}" y="${height - margin + 20}" text-anchor="middle">${(parameters / 1e6).toFixed(1)} M</text>`;
   });
-  const curves = PROFILES.map(([profile], i) => {
-    const own = rows.filter((r) => r.profile === profile);
-    const points = own.map(
-      (r) => `${x(Math.log10(r.parameters)).toFixed(1)},${y(Math.log10(r.seconds)).toFixed(1)}`,
-    );
-    const [tx, ty] = points.at(-1).split(",");
-    return `<g class="c${i}"><polyline points="${points.join(" ")}"/>${points.map((p) => `<circle cx="${p.split(",")[0]}" cy="${p.split(",")[1]}" r="3.5"/>`).join("")}<text x="${Number(tx) - 6}" y="${Number(ty) - 12}" text-anchor="end">${profile}</text></g>`;
-  });
+  const points = rows.map(
+    (r) => `${x(Math.log10(r.parameters)).toFixed(1)},${y(Math.log10(r.seconds)).toFixed(1)}`,
+  );
+  const curve = `<g class="c0"><polyline points="${points.join(" ")}"/>${points.map((p) => `<circle cx="${p.split(",")[0]}" cy="${p.split(",")[1]}" r="3.5"/>`).join("")}</g>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="t d">
 <title id="t">Encoding time over adapter size</title>
-<desc id="d">Seconds of lqa encode for 1.25 to 40 million parameters, both axes logarithmic, for the profiles rd and loraquant; ${machine}.</desc>
-<style>text{font:13px system-ui,sans-serif;fill:#333}.grid{stroke:#8884}polyline{fill:none;stroke-width:2}.c0 polyline{stroke:#0b6bcb}.c0 circle,.c0 text{fill:#0b6bcb}.c1 polyline{stroke:#b54708}.c1 circle,.c1 text{fill:#b54708}@media(prefers-color-scheme:dark){text{fill:#ccc}.c0 polyline{stroke:#6cb2f5}.c0 circle,.c0 text{fill:#6cb2f5}.c1 polyline{stroke:#f0a35e}.c1 circle,.c1 text{fill:#f0a35e}}</style>
-${[...grid, ...marks, ...curves].join("\n")}
+<desc id="d">Seconds of lqa encode for 1.25 to 40 million parameters, both axes logarithmic; ${machine}.</desc>
+<style>text{font:13px system-ui,sans-serif;fill:#333}.grid{stroke:#8884}polyline{fill:none;stroke-width:2}.c0 polyline{stroke:#0b6bcb}.c0 circle{fill:#0b6bcb}@media(prefers-color-scheme:dark){text{fill:#ccc}.c0 polyline{stroke:#6cb2f5}.c0 circle{fill:#6cb2f5}}</style>
+${[...grid, ...marks, curve].join("\n")}
 </svg>
 `;
 }

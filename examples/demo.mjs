@@ -15,8 +15,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist", "cli", "main.js");
 const adapter = join(root, "examples", "number-words", "adapter");
 const RUNS = [
-  ["2@0.8", "--profile", "loraquant", "--variant", "2@0.8"],
-  ["3@0.9", "--profile", "loraquant", "--variant", "3@0.9"],
+  ["rtn-2", "--profile", "rtn", "--code-bits", "2"],
+  ["rtn-3", "--profile", "rtn", "--code-bits", "3"],
   ["rd-1.0", "--bits", "1.0"],
   ["rd-1.5", "--bits", "1.5"],
 ];
@@ -120,7 +120,7 @@ table([
   ]),
 ]);
 console.log(
-  "  bits: per parameter, as the LoRAQuant paper counts, and of the whole file. error: energy of ΔW lost.",
+  "  bits: per parameter, of codes, scales and zero points, and of the whole file. error: energy of ΔW lost.",
 );
 
 const [before, ...decoded] = [adapter, ...reports.map(({ name }) => join(work, `restored-${name}`))];

@@ -86,7 +86,6 @@ const ADAPTERS = {
 };
 const ENCODINGS = {
   rd: { profile: "rd" },
-  loraquant: { profile: "loraquant", group: 16 },
   rtn: { profile: "rtn", codeBits: 3, group: 16 },
   sign: { profile: "sign", group: 0 },
   raw: { profile: "raw" },
@@ -119,7 +118,7 @@ for (const [name, [json, weights]] of Object.entries(ADAPTERS)) {
     for (const [dialect, input, variant] of dialectSeeds(adapter))
       seed(["dialects"], dialect, input, variant);
   for (const [profile, options] of Object.entries(ENCODINGS)) {
-    if (name !== "plain" && profile !== "rd" && !(name === "conv" && profile === "loraquant")) continue;
+    if (name !== "plain" && profile !== "rd" && !(name === "conv" && profile === "rtn")) continue;
     const { bytes } = await encodeAdapter(adapter, { ...options, workers: 1 });
     seed(["lqa"], `${name}-${profile}`, bytes, 2);
     seed(["index"], `${name}-${profile}`, indexOf(bytes));

@@ -184,7 +184,7 @@ def diffusers(work: Path, names: list[str]) -> dict:
         diffusion.random_adapter(made, dict(r=4, lora_alpha=5, target_modules=[*diffusion.ATTENTION, "proj_in", "conv1"]),
                                  dict(r=4, lora_alpha=7, target_modules=["q_proj", "v_proj", "out_proj"]))
         lqa_command("encode", diffusion.save(made, work / "pipelines" / f"{name}-made"), "-o", work / "pipelines" / f"{name}.lqa", "--profile",
-                    "loraquant")
+                    "rtn")
         lqa_command("decode", work / "pipelines" / f"{name}.lqa", "-o", work / "pipelines" / name)
     pipe = diffusion.small_pipeline(False)
 

@@ -57,14 +57,14 @@ describe("encoding", () => {
   });
 
   test("what comes out is valid, canonical, and carries everything", async () => {
-    const { bytes, report } = await encodeAdapter(whole, { profile: "loraquant", variant: "3@0.9" });
+    const { bytes, report } = await encodeAdapter(whole, { profile: "rtn", codeBits: 3 });
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     const file = await open(bytes);
     expect(file.modules.map((m) => m.name)).toEqual(["layers.1.q", "layers.2.conv", "layers.10.q"]);
     expect(await file.origin()).toEqual(whole.origin);
     expect(await file.meta()).toEqual({
       base_model: "some/base",
-      encoder: `lqa/${VERSION} profile=loraquant variant=3@0.9 hRule=code refine=search group=128`,
+      encoder: `lqa/${VERSION} profile=rtn codeBits=3 group=128`,
       relative_error: report.relativeError,
     });
     const back = await file.adapter();

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The lqa command. LQA_CLI names another build, so that a long run does not change with dist/.
 CLI = shlex.split(os.environ.get("LQA_CLI", f"node {shlex.quote(str(ROOT / 'dist/cli/main.js'))}"))
+LORAQUANT = ("node", str(ROOT / "bench/loraquant/encode.mjs"))
 
 REFERENCE = "f16"  # what everything else is compared with
 MOMENTS = "{moments}"  # stands for the file of second moments among the options
@@ -70,8 +71,9 @@ class Refused(Exception):
 
 
 def lqa(*arguments: str) -> dict:
-    """Runs the command with --json. A refused goal is an answer, anything else an error."""
-    run = subprocess.run([*CLI, *arguments, "--json"], capture_output=True, text=True)
+    """Runs the command with --json. A refused goal is an answer, anything else an error. LoRAQuant has a program of its own."""
+    program = LORAQUANT if "loraquant" in arguments else CLI
+    run = subprocess.run([*program, *arguments, "--json"], capture_output=True, text=True)
     if run.returncode:
         try:
             error = json.loads(run.stdout or run.stderr)["error"]

@@ -23,6 +23,7 @@ LOST = "1e-4"  # of the energy of ΔW
 WEIGHTS = "adapter_model.safetensors"
 # The lqa command. LQA_CLI names another build, so that a long run does not change with dist/.
 CLI = shlex.split(os.environ.get("LQA_CLI", f"node {shlex.quote(str(place.ROOT / 'dist/cli/main.js'))}"))
+LORAQUANT = ("node", str(place.ROOT / "bench/loraquant/encode.mjs"))
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Reference:
 
 
 def lqa(*arguments: str) -> dict:
-    """Runs a command of the command line and returns its report."""
+    """Runs a command of the command line and returns its report. LoRAQuant has a program of its own."""
     try:
-        run = subprocess.run([*CLI, *arguments, "--json"], capture_output=True, text=True)
+        run = subprocess.run([*(LORAQUANT if "loraquant" in arguments else CLI), *arguments, "--json"], capture_output=True, text=True)
         report = json.loads(run.stdout)
     except (OSError, ValueError) as error:
         raise BenchError(f"lqa {shlex.join(arguments)} gives no report ({error}); build it with npm ci && npm run build") from error

@@ -101,17 +101,14 @@ const OPTIONS = {
   "rd-1-bit": { bits: 1 },
   "rd-error": { maxError: 0.01 },
   "rd-floor-least-squares": { bits: 2, floor: 1, fit: "least-squares" },
-  "loraquant-2@0.8": { profile: "loraquant", variant: "2@0.8" },
-  "loraquant-3@0.9-text-plain": { profile: "loraquant", variant: "3@0.9", hRule: "text", refine: "none" },
   "rtn-2": { profile: "rtn", codeBits: 2 },
   "rtn-5-vector": { profile: "rtn", codeBits: 5, group: 0 },
   sign: { profile: "sign" },
   "raw-bf16": { profile: "raw", element: "bf16" },
 };
 
-/** Of the mixed adapter alone: slow profiles, plain tensors, moments. */
+/** Of the mixed adapter alone: plain tensors, moments. */
 const MORE = {
-  "loraquant-2@0.8-sgd": { profile: "loraquant", variant: "2@0.8", refine: "sgd" },
   "raw-f32-tensors-zstd": { profile: "raw", tensors: "zstd" },
   "raw-f16-tensors-keep": { profile: "raw", element: "f16", tensors: "keep" },
   "raw-f32-tensors-f16": { profile: "raw", tensors: "f16", alignment: 64 },

@@ -16,9 +16,6 @@ const NO_SETTINGS = {
   floor: null,
   fit: null,
   weighted: null,
-  variant: null,
-  hRule: null,
-  refine: null,
   group: null,
   element: null,
 };

@@ -109,7 +109,6 @@ const ENCODE: CommandSpec = {
     "encode my-adapter -o my-adapter.lqa --max-bytes 500KB",
     "encode my-adapter -o my-adapter.lqa --calibration imatrix.gguf",
     "encode my-adapter -o my-adapter.lqa --base base-model",
-    "encode my-adapter -o my-adapter.lqa --profile loraquant --variant 3@0.9",
     "encode my-adapter --profile rtn --code-bits 4 --tensors f16",
     "encode step-600 -o step-600.lqa --parent step-500.lqa --max-error 2%",
     "encode --out-dir users 'users/*' --parent common.lqa --max-error 2%",
@@ -175,7 +174,7 @@ const COMPARE: CommandSpec = {
   name: "compare",
   summary: "Encode an adapter with every method and compare.",
   details:
-    "Encodes in memory with signs, plain rounding, LoRAQuant and rd, then decodes and measures each result. Writes no .lqa file. If --floor makes a goal impossible, its row says so.",
+    "Encodes in memory with signs, plain rounding and rd, then decodes and measures each result. Writes no .lqa file. If --floor makes a goal impossible, its row says so.",
   positional: {
     placeholder: "<dir|file>",
     many: false,
@@ -194,11 +193,6 @@ const COMPARE: CommandSpec = {
       help: "rd: bits per weight on disk, one row for each.",
     },
     FLOOR_OPTION,
-    {
-      name: "all",
-      type: "flag",
-      help: "Also run LoRAQuant with plain rounding, and with the split of the paper's text.",
-    },
     {
       name: "svg",
       type: "text",

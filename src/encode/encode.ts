@@ -110,7 +110,7 @@ export interface EncodeReport {
   /** Parameters of all factors: Σ rank · (out + in · kernel), without plain tensors. */
   readonly parameters: number;
   readonly outputBytes: number;
-  /** The paper's count: codes, scales and zero points (LoRAQuant §4), averaged over parameters. */
+  /** Codes, scales and zero points, averaged over parameters: how papers count (arXiv 2510.26690, §4). */
   readonly averageBits: number;
   /** 8 · (outputBytes − plain tensor bytes) / parameters: everything else counts, including index and metadata. */
   readonly bitsPerParameter: number;

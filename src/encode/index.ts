@@ -32,10 +32,8 @@ export {
 export type { Svd } from "./linalg/svd.ts";
 export type { Outlook } from "./quantize/answers.ts";
 export type { Coded } from "./quantize/coders.ts";
-export type { Refine } from "./quantize/loraquant.ts";
 export type { ParentFactors } from "./quantize/parent/align.ts";
 export {
-  type LoraQuantOptions,
   QUALITY_BITS,
   type QualityName,
   type QuantizedModule,
@@ -65,6 +63,5 @@ export {
   type TaskOutput,
 } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
-export type { HRule } from "./quantize/variant.ts";
 export type { UsedStart } from "./results.ts";
 export type { StartChoice } from "./start/starts.ts";

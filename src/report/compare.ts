@@ -2,7 +2,7 @@
  * Encodes one adapter with every method and compares cost and error with the rate-distortion bound.
  *
  * The comparison encodes a whole file for each method, measures it, and discards it before the next. It gives bits twice: as
- * the LoRAQuant paper counts them, and on disk. The distance to the bound uses the bits on disk, of which index and metadata
+ * papers count them (codes, scales and zero points), and on disk. The distance to the bound uses the bits on disk, of which index and metadata
  * are a large part if the adapter is small.
  *
  * @module
@@ -26,8 +26,6 @@ export interface CompareOptions extends Omit<EncodeControls, "calibration"> {
   readonly bits?: readonly number[];
   /** Floor of `rd`: 0, 0.5 or 1. Default as in `encodeAdapter`. */
   readonly floor?: number;
-  /** Also run LoRAQuant unrefined, and with the split of the paper's text. */
-  readonly all?: boolean;
 }
 
 /** Figures of one encoding. */
@@ -53,7 +51,7 @@ export interface Measured
 
 /** One row of the comparison. */
 export interface ComparedMethod {
-  /** Such as `rtn 2`, `loraquant 3@0.9`, `rd 1.25`. */
+  /** Such as `rtn 2`, `rd 1.25`. */
   readonly method: string;
   /** The options in force. */
   readonly settings: QuantizeSettings;
@@ -63,11 +61,11 @@ export interface ComparedMethod {
   readonly leastBits: number | undefined;
 }
 
-/** The bits that `rd` needs for the error of a LoRAQuant variant, with the same aim: `fit: "least-squares"`. */
+/** The bits that `rd` needs for the error of plain rounding to 3 bits, with the same aim: `fit: "least-squares"`. */
 export interface Match {
   readonly method: string;
   readonly relativeError: number;
-  /** Bits per weight on disk of that variant. */
+  /** Bits per weight on disk of that method. */
   readonly bits: number;
   /** Bits per weight on disk of `rd`. */
   readonly rdBits: number;
@@ -90,9 +88,8 @@ export interface Comparison {
 
 const DEFAULT_BITS = [1, 1.25, 1.5, 2, 3];
 const RTN_BITS = [1, 2, 3, 4];
-/** The published variants of LoRAQuant. `rd` has to match the last one. */
-const VARIANTS = ["2@0.8", "2@0.9", "3@0.8", "3@0.9"];
-const MATCHED = `loraquant ${VARIANTS[VARIANTS.length - 1]}`;
+/** The method whose error `rd` has to match. */
+const MATCHED = "rtn 3";
 /** Bytes by which the text of a goal in the metadata may grow. */
 const GOAL_DIGITS = 8;
 /** Number of segments of the drawn bound. */
@@ -106,7 +103,7 @@ interface Method {
 }
 
 /**
- * Encodes an adapter in memory with `sign`, `rtn`, LoRAQuant and `rd`.
+ * Encodes an adapter in memory with `sign`, `rtn` and `rd`.
  *
  * `onProgress` counts methods, and names the current method and module. If the floor rules out a goal of `rd`, the goal
  * becomes a row without figures.
@@ -114,13 +111,12 @@ interface Method {
  * @throws LqaError USAGE for an adapter without modules or an option outside its domain; otherwise as `encodeAdapter`
  */
 export async function compareAdapter(adapter: Adapter, options: CompareOptions = {}): Promise<Comparison> {
-  const { bits, floor: asked, all = false, onProgress, ...surroundings } = options;
+  const { bits, floor: asked, onProgress, ...surroundings } = options;
   const resolved = resolveOptions({ floor: asked });
   const floor = resolved.profile === "rd" ? resolved.floor : 0;
   const methods = methodsOf(
     [...new Set(bits ?? DEFAULT_BITS)].sort((x, y) => x - y),
     floor,
-    all,
   );
   // Report wrong options before computing anything.
   const settings = methods.map((method) => resolveOptions(method.options));
@@ -172,26 +168,10 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
   return { parameters, floor, rows, match, bound: curve };
 }
 
-function methodsOf(bits: readonly number[], floor: number, all: boolean): Method[] {
-  const loraquant = VARIANTS.flatMap((variant): Method[] => [
-    { method: `loraquant ${variant}`, options: { profile: "loraquant", variant } },
-    ...(all
-      ? [
-          {
-            method: `loraquant ${variant} plain`,
-            options: { profile: "loraquant", variant, refine: "none" },
-          } satisfies Method,
-          {
-            method: `loraquant ${variant} text`,
-            options: { profile: "loraquant", variant, hRule: "text" },
-          } satisfies Method,
-        ]
-      : []),
-  ]);
+function methodsOf(bits: readonly number[], floor: number): Method[] {
   return [
     { method: "sign", options: { profile: "sign" } },
     ...RTN_BITS.map((b): Method => ({ method: `rtn ${b}`, options: { profile: "rtn", codeBits: b } })),
-    ...loraquant,
     ...bits.map((b): Method => ({ method: `rd ${b}`, bits: b, options: { profile: "rd", bits: b, floor } })),
   ];
 }
@@ -233,7 +213,7 @@ async function matchOf(
 ): Promise<Match | undefined> {
   const target = rows.find(({ method }) => method === MATCHED)?.measured;
   if (target === undefined || !(target.relativeError > 0 && target.relativeError <= 1)) return undefined;
-  // LoRAQuant minimises the squared error, so rd does the same here.
+  // Rounding to nearest does not stretch what it codes, so rd does not here.
   const options = { profile: "rd", maxError: target.relativeError, floor, fit: "least-squares" } as const;
   try {
     const rd = await measure({ method: `rd for ${MATCHED}`, options });
@@ -263,8 +243,7 @@ export function comparisonCurve({ rows, bound }: Comparison, title: string): RdC
   return { title, rd, bound, methods };
 }
 
-/** The label of a method's point: `3@0.9`, `2-bit RTN`, `sign`. */
+/** The label of a method's point: `2-bit RTN`, `sign`. */
 function labelOf(method: string): string {
-  if (method.startsWith("rtn ")) return `${method.slice(4)}-bit RTN`;
-  return method.replace(/^loraquant /, "");
+  return method.startsWith("rtn ") ? `${method.slice(4)}-bit RTN` : method;
 }

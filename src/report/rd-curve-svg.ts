@@ -22,7 +22,7 @@ export interface RdPoint {
 /** A method that has one point and not a curve. */
 export interface RdMethod extends RdPoint {
   readonly label: string;
-  readonly family: "file" | "loraquant" | "rtn" | "sign";
+  readonly family: "file" | "rtn" | "sign";
 }
 
 /** The data to draw. */
@@ -44,7 +44,6 @@ const FAMILIES = {
   file: "this file",
   rd: "rd",
   bound: "Gaussian bound",
-  loraquant: "LoRAQuant",
   rtn: "RTN",
   sign: "sign",
 } as const;
@@ -63,12 +62,11 @@ export const RD_CURVE_STYLE: string = [
   "path.lqa-bound{stroke-dasharray:5 4;stroke-width:1.6}",
   ".lqa-rd{fill:#0072b2;stroke:#0072b2}",
   ".lqa-file{fill:#111}",
-  ".lqa-loraquant{fill:#d55e00}",
   ".lqa-rtn{fill:#009e73}",
   ".lqa-sign{fill:#b0578d}",
   // The rules above would fill the lines.
   ".lqa-curve path.lqa-line{fill:none}",
-  "@media(prefers-color-scheme:dark){.lqa-ground{fill:#16181d}.lqa-curve text{fill:#e6e6e6}.lqa-curve .lqa-faint{fill:#aaa}.lqa-bound{fill:#aaa;stroke:#aaa}.lqa-rd{fill:#56b4e9;stroke:#56b4e9}.lqa-file{fill:#fff}.lqa-loraquant{fill:#ff9248}.lqa-rtn{fill:#3fd0a4}.lqa-sign{fill:#e08fc0}}",
+  "@media(prefers-color-scheme:dark){.lqa-ground{fill:#16181d}.lqa-curve text{fill:#e6e6e6}.lqa-curve .lqa-faint{fill:#aaa}.lqa-bound{fill:#aaa;stroke:#aaa}.lqa-rd{fill:#56b4e9;stroke:#56b4e9}.lqa-file{fill:#fff}.lqa-rtn{fill:#3fd0a4}.lqa-sign{fill:#e08fc0}}",
 ].join("");
 
 /** Draws a curve. @returns an SVG document */
@@ -182,12 +180,11 @@ function legend(drawn: Pick<RdCurve, "rd" | "bound" | "methods">): string[] {
   return parts;
 }
 
-/** A family's mark: star, circle, square, triangle or diamond. */
+/** A family's mark: star, circle, triangle or diamond. */
 function mark(family: Exclude<keyof typeof FAMILIES, "bound">, { x, y }: Place, title?: string): string {
   const shapes = {
     file: "m0 -8l2.4 5.2l5.6 .6l-4.2 3.8l1.2 5.6l-5 -2.9l-5 2.9l1.2 -5.6l-4.2 -3.8l5.6 -.6z",
     rd: "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0",
-    loraquant: "m-4.5 -4.5h9v9h-9z",
     rtn: "m0 -5.5l5.5 9.5h-11z",
     sign: "m0 -6l6 6l-6 6l-6 -6z",
   };

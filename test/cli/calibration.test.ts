@@ -61,7 +61,7 @@ describe("lqa encode --calibration", () => {
   });
 
   it("says so in words", () => {
-    const words = ["encode", adapter, "-o", place("b.lqa"), "--profile", "loraquant", "--variant", "2@0.8"];
+    const words = ["encode", adapter, "-o", place("b.lqa"), "--profile", "rtn"];
     const run = lqa(...words, "--calibration", moments, "--verbose");
     expect(run.out).toMatch(
       /output error {2}[\d.]+ % of the energy of the outputs lost, by moments of the inputs/,
@@ -101,7 +101,7 @@ describe("lqa encode --calibration", () => {
     const plain = bytes();
     expect(bytes("--calibration", moments, "--unweighted")).toEqual(plain);
     expect(bytes("--calibration", moments)).not.toEqual(plain);
-    const other = ["encode", adapter, "-o", place("f.lqa"), "--profile", "loraquant"];
+    const other = ["encode", adapter, "-o", place("f.lqa"), "--profile", "rtn"];
     const run = lqa(...other, "--calibration", moments, "--unweighted");
     expect(run).toMatchObject({ code: 2 });
     expect(run.out + run.err).toContain("weighted only with profile rd");
@@ -111,7 +111,7 @@ describe("lqa encode --calibration", () => {
     const file = place("imatrix.gguf");
     const sums = [Array.from({ length: 64 }, (_, i) => i)];
     writeFileSync(file, imatrix({ "blk.0.attn_q.weight": { sums, counts: [7] } }));
-    const words = ["encode", adapter, "--profile", "loraquant", "--json", "-o"];
+    const words = ["encode", adapter, "--profile", "rtn", "--json", "-o"];
     const plain = lqa(...words, place("c.lqa")).json<Report>();
     const run = lqa(...words, place("d.lqa"), "--calibration", file);
     const report = run.json<Report>();

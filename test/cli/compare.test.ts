@@ -27,7 +27,7 @@ describe("lqa compare", () => {
     expect(out).toMatch(
       /parameters in 4 modules\n +method +on disk +lost +SNR +above bound +bytes +time +counted +gain +at gain 1\n/,
     );
-    for (const method of ["sign", "rtn 1", "rtn 4", "loraquant 2@0.8", "loraquant 3@0.9", "rd 2.5", "rd 3"])
+    for (const method of ["sign", "rtn 1", "rtn 4", "rd 2.5", "rd 3"])
       expect(out).toMatch(
         new RegExp(
           `^  ${method} +[\\d.]+ +[\\d.]+ % +-?[\\d.]+ dB +[\\d.]+ dB +[\\d,]+ +[\\d.]+ s +[\\d.]+ +[\\d.]+ +[\\d.]+ %$`,
@@ -36,18 +36,18 @@ describe("lqa compare", () => {
       );
     expect(out).toMatch(/^ {2}note: rd 0\.4: needs at least [\d.]+ bits at floor 0\.5\.$/m);
     expect(out.replaceAll("\n", " ")).toMatch(
-      /rd --fit least-squares reaches the error of loraquant 3@0\.9 \([\d.]+ % lost\) at [\d.]+ bits on disk/,
+      /rd --fit least-squares reaches the error of rtn 3 \([\d.]+ % lost\) at [\d.]+ bits on disk/,
     );
   });
 
   it("prints the same as JSON and draws the curve", () => {
     const svg = join(folder, "curve.svg");
-    const run = lqa("compare", source, "--bits", "3", "--floor", "0", "--all", "--svg", svg, "--json");
+    const run = lqa("compare", source, "--bits", "3", "--floor", "0", "--svg", svg, "--json");
     expect({ code: run.code, err: run.err }).toEqual({ code: 0, err: "" });
     const { rows, match, parameters, svg: where } = run.json<Document>();
     expect(parameters).toBe(2 * 4 * (128 + 128 + 128 + 64));
     expect(where).toBe(svg);
-    expect(rows).toHaveLength(5 + 12 + 1);
+    expect(rows).toHaveLength(5 + 1);
     for (const { measured, leastBits } of rows) {
       expect(leastBits).toBeNull();
       expect(Object.keys(measured!).sort()).toEqual(

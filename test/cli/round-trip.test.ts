@@ -62,9 +62,6 @@ describe("lqa encode", () => {
         "weakModules",
         "fit",
         "weighted",
-        "variant",
-        "hRule",
-        "refine",
         "group",
         "element",
         "tensors",
@@ -76,7 +73,7 @@ describe("lqa encode", () => {
       ].sort(),
     );
     expect(report).toMatchObject({ profile: "rd", quality: "balanced", floor: 0, fit: "unbiased" });
-    expect(report).toMatchObject({ bits: null, variant: null });
+    expect(report).toMatchObject({ bits: null, codeBits: null });
     expect(report).toMatchObject({ dialect: "peft", notes: [] });
     // Two layers of q (64 to 64) and v (64 to 32) at rank 4.
     expect(report.parameters).toBe(2 * 4 * (64 + 64 + 64 + 32));
@@ -154,7 +151,7 @@ describe("lqa encode", () => {
     expect(report).toMatchObject({
       profile: "raw",
       element: "f32",
-      variant: null,
+      codeBits: null,
       relativeError: 0,
       snrDb: null,
     });
@@ -167,20 +164,7 @@ describe("lqa encode", () => {
 
   it("takes every option", () => {
     const out = join(folder, "options.lqa");
-    const words = [
-      "--profile",
-      "loraquant",
-      "--variant",
-      "3@0.9",
-      "--h-rule",
-      "text",
-      "--refine",
-      "none",
-      "--group",
-      "64",
-      "--align",
-      "64",
-    ];
+    const words = ["--profile", "rtn", "--code-bits", "3", "--group", "64", "--align", "64"];
     const run = lqa(
       "encode",
       join(source, "adapter_model.safetensors"),
@@ -188,7 +172,7 @@ describe("lqa encode", () => {
       ...words,
       "--json",
     );
-    expect(run.json<Report>()).toMatchObject({ variant: "3@0.9", hRule: "text", refine: "none", group: 64 });
+    expect(run.json<Report>()).toMatchObject({ profile: "rtn", codeBits: 3, group: 64 });
     expect(lqa("inspect", out, "--json").json()).toMatchObject({ alignment: 64 });
   });
 });

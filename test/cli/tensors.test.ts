@@ -97,7 +97,7 @@ describe("lqa encode --tensors", () => {
 describe("the baselines", () => {
   it("are profiles like the others", () => {
     const sign = encode("sign", "--profile", "sign").report;
-    expect(sign).toMatchObject({ profile: "sign", group: 128, bits: null, variant: null });
+    expect(sign).toMatchObject({ profile: "sign", group: 128, bits: null, codeBits: null });
     const rtn = encode("rtn", "--profile", "rtn", "--code-bits", "4", "--group", "64");
     expect(rtn.report).toMatchObject({ profile: "rtn", codeBits: 4, group: 64 });
     expect(rtn.report.relativeError).toBeLessThan(sign.relativeError as number);

@@ -290,7 +290,7 @@ describe("clock, time zone and language", () => {
   it("do not change a byte, nor what is said to programs", { timeout: 120_000 }, () => {
     const outcome = (name: string, env: Record<string, string>, loaded: readonly string[] = []) => {
       const encoded = path(`${name}.lqa`);
-      const words = ["encode", path("adapter"), "-o", encoded, "--profile", "loraquant"];
+      const words = ["encode", path("adapter"), "-o", encoded, "--profile", "rtn"];
       expect(run(words, env, loaded)).toMatchObject({ code: 0, err: "" });
       const { out } = run(["inspect", encoded, "--json", "--modules"], env, loaded);
       expect(run(["decode", encoded, "-o", path(name)], env, loaded).code).toBe(0);

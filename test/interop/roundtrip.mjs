@@ -203,7 +203,7 @@ for (const given of options.node) {
       for (const words of [
         [],
         ["--max-error", "0.1"],
-        ["--profile", "loraquant", "--refine", "none", "--variant", "3@0.9"],
+        ["--profile", "rtn", "--code-bits", "3"],
         ["--profile", "raw", "--element", "bf16"],
       ]) {
         const key = [adapter, ...words].join(" ");
@@ -311,7 +311,7 @@ if (options.python === undefined) {
     });
     // The whole path, exact by definition: f32 holds every decoded value.
     for (const words of [
-      ["--profile", "loraquant", "--variant", "2@0.8"],
+      ["--profile", "rtn", "--code-bits", "2"],
       ["--profile", "raw", "--element", "f32"],
     ]) {
       const label = `${name}, ${words[3]}`;

@@ -205,13 +205,6 @@ export const options: fc.Arbitrary<EncodeOptions> = fc
         { profile: "rd", maxBytes: 20_000 },
       ),
       fc.record({
-        profile: fc.constant("loraquant" as const),
-        variant: fc.constantFrom("2@0.8", "3@0.9", "4@0.99", "2@1"),
-        hRule: fc.constantFrom("code", "text"),
-        refine: fc.constantFrom("search", "none"),
-        group: fc.constantFrom(0, 16, 128),
-      } as const),
-      fc.record({
         profile: fc.constant("rtn" as const),
         codeBits: fc.integer({ min: 1, max: 8 }),
         group: fc.constantFrom(0, 16, 64),

@@ -159,8 +159,8 @@ describe("options", () => {
     [{ profile: "rtn", group: 100 }, /group/],
     [{ profile: "rtn", floor: 1 }, /floor only with profile rd/],
     [{ profile: "sign", bits: 1 }, /bits only with profile rd.*found profile sign/],
-    [{ profile: "raw", group: 64 }, /group only with profile loraquant, rtn, sign/],
-    [{ bits: 2, group: 64 }, /group only with profile loraquant, rtn, sign.*found profile rd/],
+    [{ profile: "raw", group: 64 }, /group only with profile rtn, sign/],
+    [{ bits: 2, group: 64 }, /group only with profile rtn, sign.*found profile rd/],
   ] as const)("%j is refused", (options, message) => {
     // Those of another profile do not compile.
     expect(() => resolveOptions(options as QuantizeOptions)).toThrow(message);
@@ -168,8 +168,8 @@ describe("options", () => {
 
   it("of two profiles do not compile together", () => {
     const pairs: QuantizeOptions[] = [
-      // @ts-expect-error: variant belongs to loraquant
-      { variant: "2@0.8" },
+      // @ts-expect-error: codeBits belongs to rtn
+      { codeBits: 2 },
       // @ts-expect-error: bits are the goal of rd
       { profile: "rtn", bits: 2 },
       // @ts-expect-error: one goal

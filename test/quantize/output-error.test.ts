@@ -36,7 +36,7 @@ function makeMoments(module: LoraModule, seed: number): Float64Array {
   return Float64Array.from({ length }, () => (next() < 0.1 ? 0 : 100 * next() ** 6));
 }
 
-const options = { profile: "loraquant", variant: "2@0.8" } as const;
+const options = { profile: "rtn", codeBits: 2 } as const;
 
 describe("the output error", () => {
   it("is that of the dense matrices", () => {

@@ -16,12 +16,12 @@ describe("the quality report", () => {
         fc.integer({ min: 1, max: 40 }),
         fc.integer({ min: 1, max: 40 }),
         fc.integer({ min: 1, max: 9 }),
-        fc.constantFrom("1@0.8", "2@0.8", "4@0.9", "8@1"),
+        fc.constantFrom(1, 2, 4, 8),
         fc.constantFrom(0.5, 2),
         fc.nat(),
-        (out, n, rank, variant, multiplier, seed) => {
+        (out, n, rank, codeBits, multiplier, seed) => {
           const module = makeModule({ out, in: n, rank, multiplier, experts: 2 }, seed);
-          const { factors, quality } = quantizeModule(module, { profile: "loraquant", variant });
+          const { factors, quality } = quantizeModule(module, { profile: "rtn", codeBits });
           const decoded = decode(module, factors);
           let [energy, error, inner, theirs] = [0, 0, 0, 0];
           for (const e of [0, 1]) {
@@ -62,7 +62,7 @@ describe("the quality report", () => {
     const modules = [
       makeModule({ out: 40, in: 30, rank: 4 }, 1),
       makeModule({ out: 20, in: 50, rank: 2, multiplier: 8 }, 2),
-    ].map((module) => quantizeModule(module, { profile: "loraquant", variant: "2@0.8" }).quality);
+    ].map((module) => quantizeModule(module, { profile: "rtn", codeBits: 2 }).quality);
     const total = totalQuality(modules);
     expect(total.parameters).toBe(4 * 70 + 2 * 70);
     expect(total.energy).toBeCloseTo(modules[0]!.energy + modules[1]!.energy, 6);
@@ -111,7 +111,7 @@ describe("the raw profile", () => {
       1e-4,
     );
     expect(() => quantizeModule(module, { profile: "raw", element: "f64" as "f32" })).toThrow(/USAGE/);
-    expect(() => quantizeModule(module, { profile: "loraquant", group: 100 })).toThrow(/USAGE/);
+    expect(() => quantizeModule(module, { profile: "rtn", group: 100 })).toThrow(/USAGE/);
     expect(() => quantizeModule({ ...module, out: 10 }, { profile: "raw" })).toThrow(/SOURCE_SHAPE/);
   });
 });

@@ -32,7 +32,7 @@ beforeAll(async () => {
     origin,
     meta: { base_model: "tiny" },
   };
-  files.set("an encoded adapter", (await encodeAdapter(adapter, { profile: "loraquant" })).bytes);
+  files.set("an encoded adapter", (await encodeAdapter(adapter, { profile: "rtn" })).bytes);
 });
 
 const NAMES = [

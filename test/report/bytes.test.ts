@@ -139,7 +139,6 @@ describe("the bytes of a file", () => {
     { profile: "rtn", codeBits: 3, alignment: 64 },
     { profile: "sign" },
     { profile: "raw", element: "f32" },
-    { profile: "loraquant" },
     { tensors: "keep", maxError: 0.01 },
   ] as const)("have fields without gaps: %o", async (options) => {
     const { bytes } = await encodeAdapter(adapter, options);

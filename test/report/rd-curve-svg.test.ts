@@ -16,8 +16,8 @@ const curve: RdCurve = {
     { bits: 4, relativeError: 1e-4 },
   ],
   methods: [
-    { bits: 1.31, relativeError: 0.33, label: "2@0.8", family: "loraquant" },
-    { bits: 1.33, relativeError: 0.32, label: "2@0.9", family: "loraquant" },
+    { bits: 1.31, relativeError: 0.33, label: "1-bit RTN", family: "rtn" },
+    { bits: 1.33, relativeError: 0.32, label: "g 256", family: "rtn" },
     { bits: 2.2, relativeError: 0.26, label: "2-bit RTN", family: "rtn" },
     { bits: 1.17, relativeError: 0.51, label: "sign", family: "sign" },
   ],
@@ -56,7 +56,7 @@ describe("the rate-distortion curve as SVG", () => {
     expect(svg).toMatch(
       /<title>an adapter<\/title>\n<desc>Energy of ΔW lost[^<]*rd: 1\.000 bits, −10\.46 dB/,
     );
-    expect(svg).toContain("2@0.8: 1.310 bits, −4.81 dB");
+    expect(svg).toContain("1-bit RTN: 1.310 bits, −4.81 dB");
     expect(svg).toContain("prefers-color-scheme:dark");
     expect(svg).not.toMatch(/<script|href|url\(|@import| on[a-z]+=| id="|NaN|Infinity/);
     // Title, two curve points, four methods.

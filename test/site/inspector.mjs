@@ -314,12 +314,12 @@ try {
       ])
         expectEqual(`section ${id}`, await page.locator(`#report #${id}`).count(), 1);
       await page.click("#tab-convert");
-      await page.selectOption("#goal", "variant");
+      await page.selectOption("#goal", "bits");
       await page.click("#encode-form button[type=submit]");
       await page.waitForSelector("#encode-result a", SLOW);
-      cli("encode", EXAMPLE, "-o", "variant.lqa", "--profile", "loraquant", "--variant", "2@0.8");
-      const variant = await saved(page, "#encode-result a");
-      expectEqual("variant", variant.bytes.equals(readFileSync(join(folder, "variant.lqa"))), true);
+      cli("encode", EXAMPLE, "-o", "bits.lqa", "--bits", "1.5");
+      const made = await saved(page, "#encode-result a");
+      expectEqual("bits", made.bytes.equals(readFileSync(join(folder, "bits.lqa"))), true);
     },
   );
 
@@ -443,7 +443,7 @@ try {
     await page.click('#report-actions button:has-text("Check again")');
     await page.waitForSelector('#findings:has-text("level canonical")', SLOW);
     await page.click('#report-actions button:has-text("Measure other methods")');
-    await page.waitForSelector('#curve:has-text("loraquant 2@0.8")', { ...SLOW, state: "attached" });
+    await page.waitForSelector('#curve:has-text("rtn 2")', { ...SLOW, state: "attached" });
   });
 
   await check("takes names and metadata from files as text", async (page) => {

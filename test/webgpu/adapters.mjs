@@ -10,7 +10,7 @@ import { readSourceFiles } from "../../dist/node/index.js";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const REAL = ["smollm2-135m-r8", "gpt2-tigrinya-r8", "sd-skin-r4-partial-zero"];
 const MODULES = 4;
-const SETTINGS = { "2@0.8": { profile: "loraquant", variant: "2@0.8" }, "1.5 bits": { bits: 1.5 } };
+const SETTINGS = { "rtn 2": { profile: "rtn" }, "1.5 bits": { bits: 1.5 } };
 
 /** Encodes them into a folder, and returns the names of the files. */
 export async function encodeAdapters(folder) {

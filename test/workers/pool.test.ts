@@ -27,7 +27,6 @@ describe("a pool of workers", () => {
     { bits: 2 },
     { maxError: 0.03 },
     { maxBytes: 4000 },
-    { profile: "loraquant" as const },
     { profile: "rtn" as const },
     { profile: "raw" as const, element: "bf16" as const },
   ])("gives the bytes of one thread for %j", async (options) => {
@@ -47,7 +46,7 @@ describe("a pool of workers", () => {
         names.push(name);
         seen.push(done);
       };
-      await encodeAdapter(adapter(modules), { profile: "loraquant", executor, onProgress });
+      await encodeAdapter(adapter(modules), { profile: "rtn", executor, onProgress });
       expect(names).toEqual(modules.map(({ name }) => `coding ${name}`));
       expect(seen).toEqual(modules.map((_, i) => i + 1));
     }
@@ -58,7 +57,7 @@ describe("a pool of workers", () => {
       i === 2 || i === 5 ? { ...m, a: m.a.map((x, at) => (at === 10 + i ? Number.NaN : x)) } : m,
     );
     for (const executor of pools)
-      for (const options of [{ bits: 2 }, { profile: "loraquant" as const }]) {
+      for (const options of [{ bits: 2 }, { profile: "rtn" as const }]) {
         const error = await encodeAdapter(adapter(broken), { ...options, executor }).catch((e: unknown) => e);
         expect(isLqaError(error, "SOURCE_NONFINITE")).toBe(true);
         expect(String(error)).toMatch(/module "layers\.2\.q", factor A, index 12\. \(found NaN\)/);
@@ -83,7 +82,7 @@ describe("a pool of workers", () => {
           },
         };
       });
-      const options = { profile: "loraquant" as const, executor };
+      const options = { profile: "rtn" as const, executor };
       await expect(encodeAdapter(adapter(many), options)).rejects.toThrow("the source is gone");
       expect(asked.size).toBeLessThan(30);
     }

@@ -22,7 +22,7 @@ if not NO_TRANSFORMERS:
     transformers.integrations.peft.MIN_PEFT_VERSION = "0.21.0"
 
 
-QUANTIZED = ("--profile", "loraquant", "--variant", "2@0.8")
+QUANTIZED = ("--profile", "rtn", "--code-bits", "2")
 
 
 class Folder(unittest.TestCase):

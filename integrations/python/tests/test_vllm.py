@@ -51,7 +51,7 @@ class Served(unittest.TestCase):
         source.mkdir()
         save_file(state, source / "adapter_model.safetensors")
         (source / "adapter_config.json").write_text(json.dumps(config))
-        run("encode", source, "-o", self.folder / f"{name}.lqa", "--force", "--profile", "loraquant", "--variant", "2@0.8")
+        run("encode", source, "-o", self.folder / f"{name}.lqa", "--force", "--profile", "rtn", "--code-bits", "2")
         return self.folder / f"{name}.lqa"
 
     def manager(self, dtype=None, elsewhere=()):

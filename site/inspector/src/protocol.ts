@@ -122,7 +122,7 @@ export interface DecodeChoice {
 
 /** How an adapter is encoded, as a form has it. */
 export interface EncodeChoice {
-  readonly goal: "quality" | "bits" | "maxError" | "variant";
+  readonly goal: "quality" | "bits" | "maxError";
   readonly value: string;
   readonly tensors: "zstd" | "keep" | "f16";
 }

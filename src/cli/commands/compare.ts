@@ -69,7 +69,6 @@ function chosen(args: Arguments): CompareOptions {
   return {
     ...(bits === undefined ? {} : { bits }),
     ...(floor === undefined ? {} : { floor }),
-    all: args.values.has("all"),
   };
 }
 
@@ -79,12 +78,12 @@ const MEANINGS: readonly Fact[] = [
   ["lost", "share of the energy of ΔW that the decoded file does not have"],
   ["SNR", "energy of ΔW over the energy of the error, in decibels"],
   ["above bound", "distance to the Gaussian rate-distortion bound at the bits on disk"],
-  ["counted", "bits per weight of codes, scales and zero points, as the LoRAQuant paper counts"],
+  ["counted", "bits per weight of codes, scales and zero points, as papers count"],
   ["gain", "strength of the decoded ΔW along the original; below 1 the adapter is weaker"],
   ["at gain 1", "energy lost if each module were rescaled to gain 1"],
 ];
 
-/** A narrow terminal first omits the columns that only matter next to the LoRAQuant paper. */
+/** A narrow terminal first omits the columns that only matter next to the figures of papers. */
 const COLUMNS: readonly Column[] = [
   { title: "method", narrow: "cut" },
   { title: "on disk", right: true },
@@ -128,7 +127,7 @@ function unmetText({ leastBits }: ComparedMethod, floor: number): string {
 }
 
 function matchText({ match, floor }: Comparison): string {
-  if (match === undefined) return "loraquant 3@0.9 has no error, so there is nothing for rd to match.";
+  if (match === undefined) return "rtn 3 has no error, so there is nothing for rd to match.";
   const { method, relativeError, bits, rdBits, rdRelativeError } = match;
   // A floor can cost more bits than the error goal needs; then the table shows the cost of the floor.
   const lost = rdRelativeError < relativeError * 0.97 ? `, losing ${percent(rdRelativeError)},` : "";

@@ -74,7 +74,7 @@ function defaultOutput(input: string): string {
   return `${nameOf(input).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
 }
 
-/** The profile and its settings, e.g. `loraquant variant=2@0.8 …`. */
+/** The profile and its settings, e.g. `rtn codeBits=2 …`. */
 function settingsText({ profile, ...rest }: EncodedFile["settings"]): string {
   return [profile, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");
 }

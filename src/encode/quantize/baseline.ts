@@ -1,16 +1,13 @@
 /**
- * The profiles `rtn` and `sign`: the baselines for LoRAQuant (arXiv 2510.26690) and every later profile. They round the
- * original factors directly. No SVD, no search, no allocation: every component gets the same bits.
+ * The profiles `rtn` and `sign`: the baselines that other methods are compared with. They round the original factors directly. No
+ * SVD, no search, no allocation: every component gets the same bits.
  *
- * `rtn` is round-to-nearest over the range of each group with a zero point, the paper's "RTN"; the authors' smallest
- * range of 1e-5 applies, as in their program. `sign` is one sign bit and the mean magnitude of the group, its "BIN"
- * (XNOR-Net's binarisation, without a mean shift: that is commented out in their program).
+ * `rtn` is round-to-nearest over the range of each group with a zero point. `sign` is one sign bit and the mean magnitude of the group
+ * (XNOR-Net's binarisation, without a mean shift). They follow the baselines of LoRAQuant (arXiv 2510.26690), the smallest range of
+ * 1e-5 included, but for what storing the result needs: a group lies in one component, its range includes 0 (`minMaxFit`), scales
+ * are rounded to 16 bits before codes are chosen, and sign(0) is +. Components that add nothing to ΔW (a zero column of B or row of A,
+ * as in untrained modules) take codec `zero`.
  *
- * Deviations from the authors' baselines; all but the first are necessary to store the result, or to match `loraquant` apart from
- * its main idea. A group lies in one component, while theirs takes 128 weights of B row by row, so that it mixes all ranks
- * (their layout of B' for LoRAQuant is ours). The range of a group includes 0 (`minMaxFit`). Scales are rounded to 16 bits
- * before codes are chosen. sign(0) is +. A short last group counts only its real entries. Components that add nothing to ΔW (a
- * zero column of B or row of A, as in untrained modules) take codec `zero`.
  * @module
  */
 import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";

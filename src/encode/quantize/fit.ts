@@ -2,8 +2,8 @@
  * Real-valued scales (and zero points) for the groups of a bundle of vectors: the first half of quantizing, before
  * scales are rounded to their storage type.
  *
- * `minMaxFit` and `signFit` follow LoRAQuant (arXiv 2510.26690 and the authors' program); `searchFit` is a deterministic
- * replacement of its refinement loop.
+ * `minMaxFit` and `signFit` follow the program of LoRAQuant (arXiv 2510.26690); `searchFit` finds the least
+ * squared error.
  *
  * @module
  */

@@ -12,11 +12,9 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { inputLength, type LoraModule } from "../../model/adapter.ts";
 import { rtnFactors, signFactors } from "./baseline.ts";
-import { loraQuant, type Refine } from "./loraquant.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { rawFactors } from "./raw.ts";
 import type { Fit } from "./rd/gain.ts";
-import { type HRule, parseVariant } from "./variant.ts";
 
 /**
  * Bits per weight of the modules, for each preset of `rd`. docs/results.md shows the results of adapters for several tasks.
@@ -69,17 +67,6 @@ interface Grouped {
   readonly group?: number | undefined;
 }
 
-/** The method of arXiv 2510.26690. */
-export interface LoraQuantOptions extends Grouped {
-  readonly profile: "loraquant";
-  /** Bits of the strong components @ the share of the energy they must cover. Default `2@0.8`. */
-  readonly variant?: string | undefined;
-  /** How to count strong components: as the program or as the paper's text. Default `code`. */
-  readonly hRule?: HRule | undefined;
-  /** How to find scales of strong components. Default `search`. */
-  readonly refine?: Refine | undefined;
-}
-
 /** For comparison: the original factors, rounded to a few bits. */
 export interface RtnOptions extends Grouped {
   readonly profile: "rtn";
@@ -100,7 +87,7 @@ export interface RawOptions {
 }
 
 /** How to quantize: options of one profile. */
-export type QuantizeOptions = RdOptions | LoraQuantOptions | RtnOptions | SignOptions | RawOptions;
+export type QuantizeOptions = RdOptions | RtnOptions | SignOptions | RawOptions;
 
 /** Options with every default filled in. */
 export type QuantizeSettings =
@@ -110,7 +97,6 @@ export type QuantizeSettings =
       readonly fit: Fit;
       readonly weighted?: boolean;
     } & OneGoal)
-  | InForce<LoraQuantOptions>
   | InForce<RtnOptions>
   | InForce<SignOptions>
   | InForce<RawOptions>;
@@ -152,7 +138,6 @@ export function quantizeModule(
 /** The options of each profile. */
 const OWN: Readonly<Record<QuantizeSettings["profile"], readonly NamesOf<QuantizeOptions>[]>> = {
   rd: ["quality", "bits", "maxBytes", "maxError", "floor", "fit", "weighted"],
-  loraquant: ["variant", "hRule", "refine", "group"],
   rtn: ["codeBits", "group"],
   sign: ["group"],
   raw: ["element"],
@@ -178,8 +163,6 @@ export function resolveOptions(options: QuantizeOptions): QuantizeSettings {
     });
   }
   switch (options.profile) {
-    case "loraquant":
-      return resolveLoraQuant(options);
     case "rtn":
       return {
         profile: "rtn",
@@ -196,18 +179,6 @@ export function resolveOptions(options: QuantizeOptions): QuantizeSettings {
     default:
       return resolveRd(options);
   }
-}
-
-function resolveLoraQuant(options: LoraQuantOptions): QuantizeSettings {
-  const variant = options.variant ?? "2@0.8";
-  parseVariant(variant);
-  return {
-    profile: "loraquant",
-    variant,
-    hRule: oneOf("hRule", options.hRule ?? "code", ["code", "text"]),
-    refine: oneOf("refine", options.refine ?? "search", ["search", "none", "sgd"]),
-    group: resolveGroup(options),
-  };
 }
 
 function resolveGroup({ group = 128 }: Grouped): number {
@@ -243,10 +214,6 @@ function encoderFor(options: QuantizeOptions): (module: LoraModule) => PackedFac
         expected: "a profile of single modules",
         actual: settings.profile,
       });
-    case "loraquant": {
-      const parsed = { ...settings, variant: parseVariant(settings.variant) };
-      return (module) => loraQuant(module, parsed);
-    }
     case "rtn":
       return (module) => rtnFactors(module, settings.codeBits, settings.group);
     case "sign":

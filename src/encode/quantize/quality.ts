@@ -25,7 +25,7 @@ export interface Quality {
   /** Number of weights in the factors. */
   readonly parameters: number;
   /**
-   * Bits per weight as the LoRAQuant paper counts them: codes, scales and zero points, without the container. The zero point
+   * Bits per weight as the LoRAQuant paper (arXiv 2510.26690) counts them: codes, scales and zero points, without the container. The zero point
    * of a group counts with its own bits, without the padding of the plane.
    */
   readonly averageBits: number;

@@ -37,7 +37,7 @@ export function curveSection(
     "curve",
     "Rate and distortion",
     html`<p>At ${bits.toFixed(3)} bits per weight this file loses ${percent(relativeError)} of the energy of ΔW. No code for Gaussian components of these strengths could lose less than ${percent(bound)}${aboveBoundDb === undefined ? "" : ` (${decibels(aboveBoundDb)} below)`}. ${lossless}</p>
-${comparison === undefined ? html`<p class="faint">LoRAQuant and the other methods are not drawn: measuring them means encoding them. ${hints.comparison}</p>` : undefined}`,
+${comparison === undefined ? html`<p class="faint">Other methods are not drawn: measuring them means encoding them. ${hints.comparison}</p>` : undefined}`,
     scrolled(title, raw(drawRdCurveInPage({ ...others, methods: [...others.methods, file] }))),
     comparison === undefined
       ? undefined

@@ -15,6 +15,6 @@ export interface Hints {
 
 /** For the report of `lqa inspect --html`. */
 export const COMMAND_HINTS: Hints = {
-  source: html`<code>lqa inspect file.lqa --html report.html --source my-adapter/</code> shows them, and <code>--compare</code> adds LoRAQuant and the other methods.`,
+  source: html`<code>lqa inspect file.lqa --html report.html --source my-adapter/</code> shows them, and <code>--compare</code> adds other methods.`,
   comparison: html`<code>--compare</code> does that.`,
 };

@@ -19,7 +19,6 @@ const written = byId("write-result");
 const GOALS = {
   bits: ["Bits per weight, of the whole file", "1.5"],
   maxError: ["Energy of ΔW lost, in percent", "1"],
-  variant: ["Variant: bits@coverage", "2@0.8"],
 } as const;
 
 let input: Input | undefined;

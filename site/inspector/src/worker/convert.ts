@@ -28,7 +28,6 @@ const MOST = 2 ** 30;
 /** What a form says, as options. @throws LqaError USAGE for a number that is none */
 export function encodeOptions({ goal, value, tensors }: EncodeChoice): EncodeOptions {
   if (goal === "quality") return { tensors, quality: value as QualityName };
-  if (goal === "variant") return { tensors, profile: "loraquant", variant: value.trim() };
   const number = Number(value);
   if (value.trim() === "" || !Number.isFinite(number))
     fail(KIND.USAGE, {

@@ -1,7 +1,7 @@
 /**
  * The `rd` profile: puts bits where they save the most energy, over all components of all modules at once.
  *
- * 1. It reparameterizes every module (LoRAQuant §3: thin QR, SVD of the core); the components are the candidates.
+ * 1. It reparameterizes every module (arXiv 2510.26690, §3: thin QR, SVD of the core); the components are the candidates.
  * 2. It allocates rates for the goal, with the distortions of normal weights, corrected per factor by a trial
  *    (`allocate.ts`, `survey.ts`). A second allocation with the actual losses of all vectors changes the error by
  *    0.02 % on average, in either direction (14 adapters), so there is none.

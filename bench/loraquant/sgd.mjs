@@ -10,39 +10,18 @@
  *
  * @module
  */
-import { minZeroPoint, RANGE_FLOOR } from "./fit.ts";
-import { roundEven } from "./groups.ts";
+import { minZeroPoint, RANGE_FLOOR } from "../../dist/encode/quantize/fit.js";
+import { roundEven } from "../../dist/encode/quantize/groups.js";
 
 const STEPS = 300;
 const RATE = 0.01;
-
-/** One vector of a pair: the original, the copy that moves, and the current figures of its groups. */
-interface Side {
-  readonly original: Float64Array;
-  readonly moving: Float64Array;
-  readonly group: number;
-  /** Index of the first largest and first smallest entry of each group. */
-  readonly highest: Int32Array;
-  readonly lowest: Int32Array;
-  readonly scales: Float64Array;
-  /** Σ original·k of each group. */
-  readonly dots: Float64Array;
-  /** Σ k² of each group. */
-  readonly squares: Float64Array;
-  /** original · original. */
-  readonly energy: number;
-  /** original · quantized, quantized · quantized. */
-  dot: number;
-  square: number;
-}
-
 /**
  * Refines one pair in place: `b` and `a` become the vectors to round to nearest and store.
  *
  * @param b one component of B' (a view); `a`: the same component of A'
  * @param group weights that share a scale; 0 for the whole vector
  */
-export function refineBySgd(b: Float64Array, a: Float64Array, bits: number, group: number): void {
+export function refineBySgd(b, a, bits, group) {
   const largest = (1 << bits) - 1;
   const x = side(b, group);
   const y = side(a, group);
@@ -58,12 +37,11 @@ export function refineBySgd(b: Float64Array, a: Float64Array, bits: number, grou
     descend(y, dot, square, norm, largest);
   }
 }
-
-function side(moving: Float64Array, group: number): Side {
+function side(moving, group) {
   const size = group === 0 ? moving.length : group;
   const groups = Math.ceil(moving.length / size);
   let energy = 0;
-  for (let i = 0; i < moving.length; i++) energy += moving[i]! * moving[i]!;
+  for (let i = 0; i < moving.length; i++) energy += moving[i] * moving[i];
   return {
     original: moving.slice(),
     moving,
@@ -78,8 +56,7 @@ function side(moving: Float64Array, group: number): Side {
     square: 0,
   };
 }
-
-function quantize(x: Side, largest: number): void {
+function quantize(x, largest) {
   const { original, moving } = x;
   x.dot = 0;
   x.square = 0;
@@ -88,16 +65,16 @@ function quantize(x: Side, largest: number): void {
     let high = start;
     let low = start;
     for (let i = start + 1; i < end; i++) {
-      if (moving[i]! > moving[high]!) high = i;
-      if (moving[i]! < moving[low]!) low = i;
+      if (moving[i] > moving[high]) high = i;
+      if (moving[i] < moving[low]) low = i;
     }
-    const scale = Math.max(moving[high]! - moving[low]!, RANGE_FLOOR) / largest;
-    const zeroPoint = minZeroPoint(moving[low]!, scale, largest);
+    const scale = Math.max(moving[high] - moving[low], RANGE_FLOOR) / largest;
+    const zeroPoint = minZeroPoint(moving[low], scale, largest);
     let dot = 0;
     let square = 0;
     for (let i = start; i < end; i++) {
-      const k = Math.min(Math.max(roundEven(moving[i]! / scale), -zeroPoint), largest - zeroPoint);
-      dot += original[i]! * k;
+      const k = Math.min(Math.max(roundEven(moving[i] / scale), -zeroPoint), largest - zeroPoint);
+      dot += original[i] * k;
       square += k * k;
     }
     x.highest[g] = high;
@@ -109,17 +86,16 @@ function quantize(x: Side, largest: number): void {
     x.square += scale * scale * square;
   }
 }
-
 /** One step of one side; `dot` and `square` are the other side's products. */
-function descend(x: Side, dot: number, square: number, norm: number, largest: number): void {
+function descend(x, dot, square, norm, largest) {
   for (let g = 0; g < x.scales.length; g++) {
-    const high = x.highest[g]!;
-    const low = x.lowest[g]!;
+    const high = x.highest[g];
+    const low = x.lowest[g];
     // Below the smallest range, the range does not set the scale, and nothing moves.
-    if (x.moving[high]! - x.moving[low]! < RANGE_FLOOR) continue;
-    const gradient = (square * x.scales[g]! * x.squares[g]! - dot * x.dots[g]!) / norm;
+    if (x.moving[high] - x.moving[low] < RANGE_FLOOR) continue;
+    const gradient = (square * x.scales[g] * x.squares[g] - dot * x.dots[g]) / norm;
     const step = (RATE * gradient) / largest;
-    x.moving[high]! -= step;
-    x.moving[low]! += step;
+    x.moving[high] -= step;
+    x.moving[low] += step;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The `loraquant` profile: LoRAQuant (Mirzaei et al., arXiv 2510.26690) as in its authors' program, with planes as output.
+ * LoRAQuant (Mirzaei et al., arXiv 2510.26690) as in its authors' program, with the planes of `.lqa` as output.
  *
  * Components are ordered by singular value. The strong ones, which cover the share ρ of the energy, are `affine` of i bits with
  * zero points; the others are `sign`. Exact deviations from the program, all of them necessary to store the result: scales
@@ -9,38 +9,10 @@
  *
  * @module
  */
-
-import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
-import type { LoraModule } from "../../model/adapter.ts";
-import { CODERS, type Coded } from "./coders.ts";
-import { minMaxFit, searchFit } from "./fit.ts";
-import type { Bundle } from "./groups.ts";
-import { type Components, reparameterize } from "./reparameterize.ts";
-import { refineBySgd } from "./sgd.ts";
-import { type HRule, strongComponents, type Variant } from "./variant.ts";
-
-/**
- * How to find the scales of strong components. `search`: least squared error of each group (default). `none`: plain
- * round-to-nearest. `sgd`: the authors' loop.
- */
-export type Refine = "search" | "none" | "sgd";
-
-/** Options of the profile. */
-export interface LoraQuantOptions {
-  readonly variant: Variant;
-  readonly hRule: HRule;
-  readonly refine: Refine;
-  /** Weights that share a scale; 0 for the whole vector. */
-  readonly group: number;
-}
-
-/** A band before its scale types are chosen. */
-interface Plan {
-  readonly from: number;
-  readonly components: number;
-  readonly part: "strong" | "weak" | "nothing";
-}
-
+import { CODERS } from "../../dist/encode/quantize/coders.js";
+import { minMaxFit, searchFit } from "../../dist/encode/quantize/fit.js";
+import { reparameterize } from "../../dist/encode/quantize/reparameterize.js";
+import { refineBySgd } from "./sgd.mjs";
 /**
  * Quantizes a module. Weights must be finite.
  *
@@ -49,39 +21,37 @@ interface Plan {
  *
  * @throws LqaError SOURCE_RANGE if a scale overflows bf16
  */
-export function loraQuant(module: LoraModule, options: LoraQuantOptions): PackedFactors {
+export function loraQuant(module, options) {
   const experts = Array.from({ length: module.experts }, (_, expert) => reparameterize(module, expert));
-  const bands: Band[] = [];
-  const planes: PackedBand[][] = experts.map(() => []);
+  const bands = [];
+  const planes = experts.map(() => []);
   for (const plan of planBands(experts, options)) {
     if (plan.part === "strong" && options.refine === "sgd") refineBand(experts, plan, options);
     const b = encodeFactor(experts, plan, "b", options, `module "${module.name}", factor B`);
     const a = encodeFactor(experts, plan, "a", options, `module "${module.name}", factor A`);
     bands.push({ components: plan.components, b: b.encoding, a: a.encoding });
-    for (const [expert, list] of planes.entries()) list.push({ b: b.planes[expert]!, a: a.planes[expert]! });
+    for (const [expert, list] of planes.entries()) list.push({ b: b.planes[expert], a: a.planes[expert] });
   }
   return { bands, planes };
 }
-
-function planBands(experts: readonly Components[], options: LoraQuantOptions): Plan[] {
-  const { rank } = experts[0]!;
+function planBands(experts, options) {
+  const { rank } = experts[0];
   const energies = new Float64Array(rank);
   for (const { singularValues } of experts) {
-    for (let i = 0; i < rank; i++) energies[i]! += singularValues[i]! * singularValues[i]!;
+    for (let i = 0; i < rank; i++) energies[i] += singularValues[i] * singularValues[i];
   }
   let live = rank;
   while (live > 0 && experts.every(({ singularValues }) => singularValues[live - 1] === 0)) live--;
   const strong =
     live === 0 ? 0 : strongComponents(energies.subarray(0, live), options.variant.coverage, options.hRule);
-  const plans: Plan[] = [
+  const plans = [
     { from: 0, components: strong, part: "strong" },
     { from: strong, components: live - strong, part: "weak" },
     { from: live, components: rank - live, part: "nothing" },
   ];
   return plans.filter((plan) => plan.components > 0);
 }
-
-function refineBand(experts: readonly Components[], plan: Plan, options: LoraQuantOptions): void {
+function refineBand(experts, plan, options) {
   for (const { b, a, out, n } of experts) {
     for (let c = plan.from; c < plan.from + plan.components; c++) {
       const column = b.subarray(c * out, (c + 1) * out);
@@ -89,25 +59,51 @@ function refineBand(experts: readonly Components[], plan: Plan, options: LoraQua
     }
   }
 }
-
-function encodeFactor(
-  experts: readonly Components[],
-  plan: Plan,
-  factor: "b" | "a",
-  options: LoraQuantOptions,
-  where: string,
-): Coded {
+function encodeFactor(experts, plan, factor, options, where) {
   if (plan.part === "nothing") return CODERS.zero(experts.length);
-  const bundles = experts.map(
-    (expert): Bundle => ({
-      values: expert[factor],
-      from: plan.from,
-      components: plan.components,
-      length: factor === "b" ? expert.out : expert.n,
-      group: options.group,
-    }),
-  );
+  const bundles = experts.map((expert) => ({
+    values: expert[factor],
+    from: plan.from,
+    components: plan.components,
+    length: factor === "b" ? expert.out : expert.n,
+    group: options.group,
+  }));
   if (plan.part === "weak") return CODERS.sign(bundles, where);
   const fit = options.refine === "search" ? searchFit : minMaxFit;
   return CODERS.affine(bundles, options.variant.bits, fit, where);
+}
+
+/**
+ * Parses `2@0.8`: the bits of the strong components, and the share of the energy that they cover.
+ *
+ * @throws RangeError for anything else
+ */
+export function parseVariant(text) {
+  const match = /^([1-8])@(\d?\.?\d{1,15})$/.exec(text);
+  const coverage = match === null ? 0 : Number(match[2]);
+  if (!(coverage > 0 && coverage <= 1))
+    throw new RangeError(`--variant ${text}: give bits@share, such as 2@0.8`);
+  return { bits: Number(match[1]), coverage };
+}
+/**
+ * Number of strong components. `text`: the fewest whose squared singular values reach the share. `code`: one fewer, but at least one;
+ * the authors' program does this, and their published average bits follow from it.
+ *
+ * @param energies squared singular values, descending, not all zero. For a module with experts, which share one band
+ *   plan, the sum over the experts.
+ * @returns 1 to `energies.length`; all of them if rounding keeps every prefix below ρ
+ */
+function strongComponents(energies, coverage, rule) {
+  let total = 0;
+  for (const energy of energies) total += energy;
+  let reached = energies.length;
+  let sum = 0;
+  for (let i = 0; i < energies.length; i++) {
+    sum += energies[i];
+    if (sum / total >= coverage) {
+      reached = i + 1;
+      break;
+    }
+  }
+  return rule === "text" ? reached : Math.max(1, reached - 1);
 }
