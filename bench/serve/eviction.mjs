@@ -2,7 +2,7 @@
  * Which adapters a pool should let go of: requests that find their adapter in memory, by policy, over drawn sequences of requests.
  * 10,000 adapters of one size, of which 1,000 and 100 have a place; a million requests each. Nothing is timed: the same numbers
  * on every machine. Run after `npm run build`: node bench/serve/eviction.mjs [--json] [--write]
- * `--write` puts the table into docs/serving.md.
+ * `--write` puts the table into bench/serve/results.md.
  *
  * `pool` is what the pool does (the class `Budget` itself). `lru` lets go of what was used least recently; `2q` is Johnson and
  * Shasha's (VLDB 1994) with a quarter for first uses and as many remembered names as half of the places; `w-tinylfu` is Einziger,
@@ -241,7 +241,7 @@ const table = [
 ].join("\n");
 console.log(process.argv.includes("--json") ? JSON.stringify(rows, null, 2) : table);
 if (process.argv.includes("--write")) {
-  const doc = new URL("../../docs/serving.md", import.meta.url);
+  const doc = new URL("results.md", import.meta.url);
   const made = (_, open, close) => `${open}${table}\n${close}`;
   writeFileSync(
     doc,

@@ -95,13 +95,13 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   const load = (values) => values.map((value) => value.toFixed(1)).join(", ");
   const parts = [
     `Measured ${date}, ${machine} that were shared with other work (load ${load(loadBefore)} before, ${load(loadAfter)} after), ${runtime}; \`npm run bench:serve\`.`,
-    "### Goals",
+    "## Goals",
     goals({ apply, cold, pools }),
   ];
   if (pools) {
     const { budget, rows } = pools;
     parts.push(
-      "### Pools",
+      "## Pools",
       `Each pool has a budget of ${(budget / GIB).toFixed(1)} GiB. Adapters are generated; all of a shape share ${FILES} equal files, but each has its own memory. *Resident*: how many are in memory; a request for another one loads it from its file and evicts others. Process memory and JavaScript heap are what filling the pool added. A switch is \`acquire\` of a resident adapter; the last column is that and its first module applied to one row.`,
       table(
         [
@@ -131,7 +131,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
           [row.switchAndApplyMilliseconds.median, row.switchAndApplyMilliseconds.high].map(ms).join(", "),
         ]),
       ),
-      "### Requests a second by the number of adapters",
+      "## Requests a second by the number of adapters",
       `A second of CPU time, one thread; the best of five such seconds. A request is for an adapter drawn at random, and takes one row through all its modules (224 of all-linear, 64 of q/v). *f16*: a cache of binary16 factors, of the same budget, whose misses read the safetensors file. *safetensors each time*: the file for each request. Both multiply by \`bench/serve/baseline.as\`, and files are in the system's cache, though not in the processor's; a disk would make the misses slower. In brackets: resident adapters, and the share of requests that found theirs in memory.`,
       table(
         ["shape", "adapters", "packed", "f16", "safetensors each time"],
@@ -147,7 +147,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
   }
   if (cold)
     parts.push(
-      "### A cold adapter from disk",
+      "## A cold adapter from disk",
       `All linear layers, rank 16, 7.4 MB, the file in the system's cache. The times are ms from \`acquire\` on, by the clock and of CPU time: least of ${LOADS} loads of 24 files, and the median of the best 24 in a row. Each loads into the memory of one that has left the pool. ${WARM_UP} loads before them are not counted: in them the engine compiles what loading runs. Of the first 24 loads of the process until a module is applied, the median is ${ms(cold[0].firstCpu)} ms of CPU time.`,
       table(
         ["until", "clock, least", "clock, median", "CPU, least", "CPU, median"],
@@ -156,7 +156,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
     );
   if (throughput)
     parts.push(
-      "### Rows a second through one module",
+      "## Rows a second through one module",
       "A second of CPU time, one thread, one row at a time, each for an adapter drawn at random, one module of 4096 × 4096 and rank 16. *f16 resident* is the kernel of `bench/serve/baseline.as` on factors in WebAssembly memory; *safetensors each time* reads this module's factors, as binary16, from a file in the system's cache, and uses the same kernel.",
       table(
         ["adapters", "packed", "f16 resident", "safetensors each time"],
@@ -170,7 +170,7 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
     );
   if (apply) {
     parts.push(
-      "### Packed application beside decoding first, and beside f16 in memory",
+      "## Packed application beside decoding first, and beside f16 in memory",
       "ns per weight, for all rows of a call together; 21 modules of LLaMA-2-7B at rank 16. *Decoded*: to binary32 in memory that is used again, then multiplied. *f16*: factors in WebAssembly memory before the clock starts, read in place. Both are kernels with the same order of sums (`bench/serve/baseline.as`). Times are sums over modules of the least time of each, from 16 rows on of CPU time.",
       table(
         ["codec", "rows", "packed", "packed, f16 rows", "decoded", "f16", "decoded / packed", "packed / f16"],
