@@ -42,10 +42,13 @@ def load(model: Any, source: Source | LqaFile, adapter_name: str = "default", *,
 
     Raises:
         LqaError: whatever is wrong with the file; BASE_MODULE_MISSING, BASE_SHAPE if the model has other layers. The model is then as it was.
-        ValueError: if the model has an adapter of this name, or PEFT refuses the configuration.
+        ValueError: if the model has an adapter of this name, torch cannot name a module so, or PEFT refuses the configuration.
     """
     from peft import PeftModel, get_peft_model, set_peft_model_state_dict
+    from torch.nn import ModuleDict
 
+    if "." in adapter_name or hasattr(ModuleDict(), adapter_name):
+        raise ValueError(f'"{adapter_name}" is the name of a method of torch modules, or has a dot: use another adapter_name')
     file = open_verified(source)
     is_peft = isinstance(model, PeftModel)
     if is_peft and adapter_name in model.peft_config:
