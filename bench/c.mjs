@@ -1,7 +1,7 @@
 /**
  * The C library and the WebAssembly kernels, in one run: GB/s of what they write, by processor time.
  *
- *     npm run build && node bench/c.mjs [--rounds 20] [--write] [FILE.lqa ...]      --write: into docs/decoding.md
+ *     npm run build && node bench/c.mjs [--rounds 20] [--write] [FILE.lqa ...]      --write: into bench/decoding.md
  *
  * Factors are 16 vectors of 4096 weights of arbitrary codes, as in decode.mjs, in PEFT's layout and in one place that is used
  * again; the adapters have 40 million weights. Both programs decode a file several times, in turn, and the least processor
@@ -127,7 +127,7 @@ const table = [
 ].join("\n");
 console.log(table);
 if (values.write) {
-  const page = join(root, "docs/decoding.md");
+  const page = join(root, "bench/decoding.md");
   const [head, rest] = readFileSync(page, "utf8").split("<!-- generated: node bench/c.mjs -->\n");
   const after = rest.slice(rest.indexOf("<!-- /generated -->"));
   writeFileSync(page, `${head}<!-- generated: node bench/c.mjs -->\n${table}\n${after}`);

@@ -1,6 +1,6 @@
 /**
  * bench/decode.mjs on several runtimes, the peers of bench/peers.py on the same weights, bench/stream.mjs, and the figures of
- * docs/decoding.md from all three.
+ * bench/decoding.md from all three.
  *
  *     npm run bench:decoding [-- --write]             everything, fetched first: see conformance/runtimes.mjs
  *     node bench/decode-runtimes.mjs [--write] [--json FILE] [--runtime PATH]... [--chromium PATH] [--python PATH [--ggml PATH]]
@@ -50,7 +50,7 @@ const load = loadavg();
 for (const path of all("--json")) writeFileSync(path, JSON.stringify({ results, peers, stream, load }));
 const text = report();
 if (args.includes("--write")) {
-  const path = join(root, "docs/decoding.md");
+  const path = join(root, "bench/decoding.md");
   const [before] = readFileSync(path, "utf8").split("<!-- generated -->");
   writeFileSync(path, `${before}<!-- generated -->\n${text}`);
 } else console.log(text);
@@ -155,13 +155,13 @@ function report() {
   });
   const parts = [
     `Measured ${first.date}, ${cpus()[0].model}, ${availableParallelism()} virtual cores (load ${load.map((x) => x.toFixed(1)).join(", ")} at the end); \`npm run bench:decoding\`. memcpy and, in brackets, writing alone (\`fill\`), GB/s: ${results.map(({ runtime, memcpy, write }) => `${runtime} ${memcpy.gbPerSecond.toFixed(1)} (${write.gbPerSecond.toFixed(1)})`).join(", ")}; memcpy in the second cache (256 KiB) ${first.memcpyHot.gbPerSecond.toFixed(0)}.`,
-    `### ${first.runtime}, ratio to memcpy\n\n${full("f32")}\n\n${full("f16")}`,
+    `## ${first.runtime}, ratio to memcpy\n\n${full("f32")}\n\n${full("f16")}`,
   ];
   if (results.length > 1)
     parts.push(
-      `### Runtimes, ratio to memcpy of each, component-major\n\n${across("f32")}\n\n${across("f16")}`,
+      `## Runtimes, ratio to memcpy of each, component-major\n\n${across("f32")}\n\n${across("f16")}`,
     );
-  parts.push(`### 7B-shaped adapters, 224 modules, 40.0 M weights\n\n${adapters.join("\n\n")}`);
+  parts.push(`## 7B-shaped adapters, 224 modules, 40.0 M weights\n\n${adapters.join("\n\n")}`);
   if (peers !== undefined) {
     const versions = Object.entries(peers.versions).map(([name, version]) => `${name} ${version}`);
     const rows = peers.rows.map(({ name, output, note, gbPerSecond, ratio }) => [
@@ -171,7 +171,7 @@ function report() {
       ratio.toFixed(2),
     ]);
     parts.push(
-      `### Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["what", "output", "GB/s", "ratio to memcpy"], rows)}`,
+      `## Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["what", "output", "GB/s", "ratio to memcpy"], rows)}`,
     );
   }
   const { memory, network, workers } = stream;
@@ -188,7 +188,7 @@ function report() {
     ]),
   ];
   parts.push(
-    `### Streams and threads\n\nAn adapter of ${(stream.weights / 1e6).toFixed(1)} M weights: \`.lqa\` ${(stream.lqaBytes / 1e6).toFixed(1)} MB, f16 safetensors ${(stream.safetensorsBytes / 1e6).toFixed(1)} MB; Node ${stream.node.slice(1)}, \`npm run bench:stream\`.\n\n${table(["what", "ms"], rows)}`,
+    `## Streams and threads\n\nAn adapter of ${(stream.weights / 1e6).toFixed(1)} M weights: \`.lqa\` ${(stream.lqaBytes / 1e6).toFixed(1)} MB, f16 safetensors ${(stream.safetensorsBytes / 1e6).toFixed(1)} MB; Node ${stream.node.slice(1)}, \`npm run bench:stream\`.\n\n${table(["what", "ms"], rows)}`,
   );
   return `${parts.join("\n\n")}\n`;
 }
