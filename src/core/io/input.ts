@@ -42,7 +42,7 @@ export function openInput(input: Input): OpenInput {
     if ("byteLength" in input && "slice" in input) return { kind: "source", source: rangesOf(input) };
   }
   throw new TypeError(
-    "expected a Uint8Array, a Blob, a URL, ranges with slice(start, end), or a stream of bytes; of a path, see lqa/node",
+    "expected a Uint8Array, a Blob, a URL, ranges with slice(start, end), or a stream of bytes; to open a file path, use lqa/node",
   );
 }
 
