@@ -198,6 +198,15 @@ describe("damage", () => {
   );
 });
 
+test("a pointer of Git LFS is called so", async () => {
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+  await expect(open(new TextEncoder().encode(pointer))).rejects.toMatchObject({
+    kind: "BAD_MAGIC",
+    actual: "a Git LFS pointer",
+    advice: "Fetch the file itself: run git lfs pull.",
+  });
+});
+
 /** Changes bytes of the index or prologue and repairs both CRCs, so that only the meaning is wrong. */
 function forge(change: (bytes: Uint8Array, view: DataView) => void): Uint8Array {
   const bytes = small.slice();

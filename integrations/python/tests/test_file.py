@@ -240,6 +240,12 @@ class Errors(unittest.TestCase):
         again = pickle.loads(pickle.dumps(error))
         self.assertEqual((str(again), vars(again)), (str(error), vars(error)))
 
+    def test_a_pointer_of_git_lfs_is_called_so(self) -> None:
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.open(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+        self.assertEqual((caught.exception.kind, caught.exception.found), ("BAD_MAGIC", "a Git LFS pointer"))
+        self.assertEqual(caught.exception.advice, "Fetch the file itself: run git lfs pull.")
+
     def test_limits(self) -> None:
         for use in (lambda: lqa.decode(EXAMPLE, budget_bytes=64), lambda: lqa.open(EXAMPLE, max_bytes=467),
                     lambda: lqa.open(io.BytesIO(EXAMPLE.read_bytes()), max_bytes=467), lambda: lqa.open(EXAMPLE.read_bytes(), max_bytes=467)):

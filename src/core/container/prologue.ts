@@ -211,6 +211,9 @@ export function checkLimit(
   fail(KIND.CORE_LIMIT, { where, offset, expected: `at most ${most} ${limit.quantity}`, actual: value });
 }
 
+/** How a pointer of Git LFS begins, which a clone without `git lfs` has in place of the file. */
+const LFS: readonly number[] = Array.from("version https://git-lfs", (letter) => letter.charCodeAt(0));
+
 function checkMagic(bytes: Uint8Array): void {
   const found = bytes.subarray(0, MAGIC.length);
   for (let i = 0; i < found.length; i++) {
@@ -221,7 +224,9 @@ function checkMagic(bytes: Uint8Array): void {
     fail(damaged.some((d) => text.startsWith(d)) ? KIND.MAGIC_TEXT_DAMAGE : KIND.BAD_MAGIC, {
       offset: i,
       expected: toHex(MAGIC),
-      actual: text,
+      ...(LFS.every((byte, at) => bytes[at] === byte)
+        ? { actual: "a Git LFS pointer", advice: "Fetch the file itself: run git lfs pull." }
+        : { actual: text }),
     });
   }
 }

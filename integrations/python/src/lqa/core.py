@@ -359,6 +359,8 @@ class Core:
                 return {"expected": "64 bytes or more", "found": len(data)}
             case "TRUNCATED_FILE" | "TRAILING_BYTES":
                 return {"expected": f"{f.file_length} bytes", "found": len(data)}
+            case "BAD_MAGIC" if data[:23] == b"version https://git-lfs":
+                return {"found": "a Git LFS pointer", "advice": "Fetch the file itself: run git lfs pull."}
             case "BAD_MAGIC" | "MAGIC_TEXT_DAMAGE":
                 return {"expected": "89 4c 51 41 0d 0a 1a 0a", "found": data[:8].hex(" ") or "nothing"}
             case "UNSUPPORTED_VERSION":
