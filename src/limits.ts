@@ -74,6 +74,9 @@ export const GENERATIONS: Limit = { quantity: "parents one behind the other", de
 /** Spec clause 14, bytes of one chunk or section, stored or raw. Stops one allocation that takes all memory; decompression bombs. */
 export const CHUNK_BYTES: Limit = { quantity: "bytes of one chunk or section, stored or raw", device: 16777216, core: 1073741824, hard: 4294967295 };
 
+/** Spec clause 14, payload bytes of all compressed chunks, beyond 16 times their stored bytes. Stops zeros that shrink 24,000 times: gigabytes to inflate, check and hash in a file of a few kilobytes. */
+export const EXPANSION: Limit = { quantity: "payload bytes of all compressed chunks, beyond 16 times their stored bytes", device: 16777216, core: 268435456, hard: 17179869184 };
+
 /** Spec clause 14, file bytes. Stops lengths that a double cannot count. */
 export const FILE_BYTES: Limit = { quantity: "file bytes", device: 268435456, core: 68719476736, hard: 9007199254740991 };
 

@@ -185,13 +185,41 @@ function refusable(suite) {
   const long = (length) => ({
     tensors: [tensor({ element: "U8", shape: [length], data: zeros(0), compression: 1, stored: zeros(99) })],
   });
-  suite.valid("limits/core/raw-chunk-2-to-the-30", long(2 ** 30), {
-    level: "structure",
-    clauses: ["14"],
-    twin: false,
-    note: "what is stored is no zstd; at this level that is not looked at",
-  });
   add("raw-chunk-2-to-the-30-and-1", long(2 ** 30 + 1), {}, ["ZSTD_FRAME", "BUDGET", "valid"]);
+
+  /** A payload of zstd in a chunk of 103 bytes that expands by so much. */
+  const bomb = (name, expansion) =>
+    tensor({
+      name,
+      element: "U8",
+      shape: [16 * 103 + expansion],
+      data: zeros(0),
+      compression: 1,
+      stored: zeros(99),
+    });
+  const sections = (expansion) => ({
+    sections: [
+      section("note", zeros(0), { compression: 3, stored: zeros(99), raw_length: 16 * 103 + expansion }),
+    ],
+  });
+  const most = 2 ** 28;
+  for (const [name, of] of [
+    ["expansion-of-tensors", (by) => ({ tensors: [bomb("t", by)] })],
+    ["expansion-of-tensors-added-up", (by) => ({ tensors: [bomb("t", most / 2), bomb("u", by - most / 2)] })],
+    ["expansion-of-sections", (by) => sections(by)],
+    [
+      "expansion-of-sections-and-tensors",
+      (by) => ({ tensors: [bomb("t", most - 1)], ...sections(by - most + 1) }),
+    ],
+  ]) {
+    suite.valid(`limits/core/${name}-2-to-the-28`, of(most), {
+      level: "structure",
+      clauses: ["14"],
+      twin: false,
+      note: "what is stored is no zstd; at this level that is not looked at",
+    });
+    add(`${name}-2-to-the-28-and-1`, of(most + 1), {}, ["ZSTD_FRAME", "BUDGET"]);
+  }
 }
 
 /** Above Hard: malformed. */

@@ -150,7 +150,7 @@ export function framed(mebibytes, count, frames) {
   const data = new Uint8Array(mebibytes * MIB);
   const stored = frames(mebibytes);
   const tensors = Array.from({ length: count }, (_, i) =>
-    tensor({ name: `t${i}`, shape: [data.length / 4], data, compression: 1, stored }),
+    tensor({ name: `t${i}.weight`, shape: [data.length / 4], data, compression: 1, stored }),
   );
   return writeFile(compose({ tensors })).bytes;
 }

@@ -39,12 +39,7 @@ import { starts } from "./starts.mjs";
 export const small = await bytesOf({ modules: [empty("m")], sections: [meta({ a: 1 })] });
 
 const suite = join(import.meta.dirname, "../../conformance/suite");
-/** Made once: writing them takes longer than reading them. */
-let twice;
-const bombs = () => {
-  twice ??= framed(960, 2, repeated);
-  return Buffer.from(twice);
-};
+const quarter = () => framed(1, 256, repeated);
 const many = (count, make) => Array.from({ length: count }, (_, i) => make(i));
 const numbered = (length) => (i) => empty(`${"x".repeat(length - 6)}${String(i).padStart(6, "0")}`);
 const prologue = (change) => () => resealed(small, change);
@@ -263,26 +258,56 @@ const STRUCTURE = [
   {
     name: "960 MiB of zeros in 40 KB",
     tries: "zstd that expands 24,000 times",
+    limit: "EXPANSION",
     big: true,
-    first: "valid",
-    code: 0,
+    first: "CORE_LIMIT",
+    code: 4,
     make: () => framed(960, 1, repeated),
   },
   {
-    name: "1.9 GiB of zeros in 80 KB",
-    tries: "the same twice: time without end",
+    name: "256 MiB of zeros in 11 KB",
+    tries: "the most that it may expand",
     big: true,
-    first: "BUDGET",
-    code: 4,
-    make: bombs,
+    first: "valid",
+    code: 0,
+    make: () => framed(256, 1, repeated),
   },
   {
-    name: "1.9 GiB of zeros in 80 KB",
+    name: "256 MiB of zeros in 19 KB",
+    tries: "the same in 256 tensors",
+    big: true,
+    first: "valid",
+    code: 0,
+    make: quarter,
+  },
+  {
+    name: "256 MiB of zeros in 19 KB",
     tries: "to have them decoded",
     ...decoding,
-    first: "BUDGET",
-    code: 4,
-    make: bombs,
+    mib: 640,
+    above: "plain tensors are in memory until all are written",
+    big: true,
+    first: "valid",
+    code: 0,
+    make: quarter,
+  },
+  {
+    name: "256 MiB of zeros in 19 KB",
+    tries: "to have them compared",
+    words: ["diff", FILE, FILE],
+    mib: 640,
+    above: "plain tensors of two files are in memory",
+    big: true,
+    first: "valid",
+    code: 0,
+    make: quarter,
+  },
+  {
+    name: "4,096 × 256 experts",
+    tries: "a million empty experts in 70 KB, the most that Core allows",
+    first: "valid",
+    code: 0,
+    make: () => bytesOf({ modules: many(4096, (i) => empty(`m${i}`, { experts: 256 })) }),
   },
 ].map((one) => ({ ...validating, ...one, group: "Small files that declare much" }));
 

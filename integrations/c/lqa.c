@@ -25,6 +25,7 @@
 #define LIMIT_EXPERTS 4096u, 1024u
 #define LIMIT_SHAPE 8u, 8u /* dimensions of a tensor */
 #define LIMIT_CHUNK 4294967295u, 1073741824u
+#define LIMIT_EXPANSION 17179869184u, 268435456u
 #define LIMIT_FILE 9007199254740991u, 68719476736u
 #define LIMIT_META 16777216u, 1048576u
 #define LIMIT_STARTED 65536u, 4096u
@@ -704,8 +705,9 @@ static lqa_code check_name(lqa_file *f, lqa_name *name, const uint8_t *p, uint64
   return LQA_OK;
 }
 
-/* Limits, compression and length of a chunk of a tensor or section (7.1, 7.5); `allowed` has a bit for each compression. */
-static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed) {
+/* Limits, compression and length of a chunk of a tensor or section (7.1, 7.5); `allowed` has a bit for each compression, and
+ * *expansion is what payloads before this one have beyond 16 times their bytes (14). */
+static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed, uint64_t *expansion) {
   LIMIT(c->raw_length, LIMIT_CHUNK);
   LIMIT(c->length, LIMIT_CHUNK);
   MUST(c->compression <= 3 && (allowed >> c->compression & 1), UNSUPPORTED_COMPRESSION);
@@ -714,6 +716,8 @@ static lqa_code check_chunk(lqa_file *f, const lqa_chunk *c, uint32_t allowed) {
     return LQA_OK;
   }
   MUST(c->length >= 5 && c->length < c->raw_length + 4, CHUNK_LENGTH_MISMATCH);
+  if (c->raw_length > 16 * (uint64_t)c->length) *expansion += c->raw_length - 16 * (uint64_t)c->length;
+  LIMIT(*expansion, LIMIT_EXPANSION);
   uint64_t needed = c->raw_length;
   if (c->compression == LQA_ZSTD_SHUFFLED) needed += needed < FRAME_BYTES ? needed : FRAME_BYTES; /* one frame twice */
   if (needed > f->scratch_needed) f->scratch_needed = needed;
@@ -822,7 +826,7 @@ static lqa_code check_roles(lqa_file *f) {
   return LQA_OK;
 }
 
-static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) {
+static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint64_t *expansion, uint32_t *features) {
   lqa_tensor t;
   memset(&t, 0, sizeof t);
   t.name.next = f->tensor_names;
@@ -841,7 +845,7 @@ static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) 
     MUST(p[11] <= f->dimensions.count - t.next_dimension, RECORD_REFERENCE);
     lqa_next_tensor(f, &t);
     MUST(t.axis == 0 || (t.axis == 1 && t.role == LQA_MAGNITUDE), TENSOR_RECORD);
-    TRY(check_chunk(f, &t.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_FRAMES | 1 << LQA_ZSTD_SHUFFLED));
+    TRY(check_chunk(f, &t.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_FRAMES | 1 << LQA_ZSTD_SHUFFLED, expansion));
     if (t.chunk.compression) *features |= HAS_ZSTD;
     if (t.role == LQA_MAGNITUDE) *features |= HAS_MAGNITUDE;
     if (t.role != LQA_MAGNITUDE && t.role != LQA_CARRIED) *features |= HAS_REPLACEMENT;
@@ -856,7 +860,7 @@ static lqa_code check_tensors(lqa_file *f, uint64_t *total, uint32_t *features) 
 static int is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 static int is_messagepack(const lqa_section *s) { return !memcmp(s->tag, "META", 4) || !memcmp(s->tag, "ORIG", 4); }
 
-static lqa_code check_sections(lqa_file *f) {
+static lqa_code check_sections(lqa_file *f, uint64_t *expansion) {
   lqa_section s;
   memset(&s, 0, sizeof s);
   for (uint32_t i = 0; i < f->sections.count; i++) {
@@ -875,7 +879,7 @@ static lqa_code check_sections(lqa_file *f) {
     LIMIT(s.chunk.length, LIMIT_CHUNK);
     if (is_messagepack(&s)) LIMIT(s.chunk.raw_length, LIMIT_META);
     MUST(s.tag[0] != 'M' || !is_messagepack(&s) || s.chunk.compression == LQA_PLAIN, SECTION_RECORD);
-    TRY(check_chunk(f, &s.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_TEXT));
+    TRY(check_chunk(f, &s.chunk, 1 << LQA_PLAIN | 1 << LQA_ZSTD_TEXT, expansion));
   }
   f->digests_at = end_of(f, &s.chunk, f->sections_at, f->sections.count);
   return LQA_OK;
@@ -932,11 +936,11 @@ static lqa_code check_records(lqa_file *f, uint32_t *work, size_t work_size) {
   TRY(check_start(f));
   TRY(check_parent(f));
   uint32_t required = 0;
-  uint64_t total = 0; /* bytes of all names */
+  uint64_t total = 0, expansion = 0; /* bytes of all names; of payloads beyond 16 times their chunks */
   f->modules_at = align_up((uint64_t)PROLOGUE_SIZE + f->index_length, f->alignment);
   TRY(check_modules(f, &total, &required));
-  TRY(check_tensors(f, &total, &required));
-  TRY(check_sections(f));
+  TRY(check_tensors(f, &total, &expansion, &required));
+  TRY(check_sections(f, &expansion));
   for (uint32_t i = 0; i < f->encodings.count; i++) {
     const lqa_encoding e = lqa_get_encoding(f, i);
     if (e.codec == LQA_TRELLIS) required |= HAS_TRELLIS;

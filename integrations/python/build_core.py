@@ -62,7 +62,6 @@ extern "Python" size_t lqa_python_inflate(void *, const uint8_t *, size_t, uint8
 int lqa_next_module(const lqa_file *f, lqa_module *m);
 int lqa_next_tensor(const lqa_file *f, lqa_tensor *t);
 int lqa_next_section(const lqa_file *f, lqa_section *s);
-uint64_t lqa_python_inflated(const lqa_file *f);
 size_t lqa_python_keep(lqa_file *f, uint32_t *memory);
 typedef struct {
   lqa_chunk chunk; uint32_t number, out_size, in_size, experts, rank; float multiplier; uint64_t vector_length[3]; ...;
@@ -85,18 +84,6 @@ PARTS = r"""
 #include <sys/mman.h>
 #endif
 #include "lqa.h"
-
-/* Bytes that all compressed chunks inflate to. */
-static uint64_t lqa_python_inflated(const lqa_file *f) {
-  uint64_t sum = 0;
-  lqa_tensor t;
-  lqa_section s;
-  memset(&t, 0, sizeof t);
-  memset(&s, 0, sizeof s);
-  while (lqa_next_tensor(f, &t)) sum += t.chunk.compression ? t.chunk.raw_length : 0;
-  while (lqa_next_section(f, &s)) sum += s.chunk.compression ? s.chunk.raw_length : 0;
-  return sum;
-}
 
 /* What of the work memory is used after lqa_open: copied to `memory`, if there is one. Returns its bytes. */
 static size_t lqa_python_keep(lqa_file *f, uint32_t *memory) {

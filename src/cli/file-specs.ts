@@ -51,7 +51,7 @@ export const VALIDATE: CommandSpec = {
       type: "integer",
       placeholder: "<bytes>",
       defaultText: "16777216",
-      help: "Maximum memory for the data of one chunk; large chunks are read and inflated in pieces. Compressed chunks together may inflate to 1 GiB, 16 times the file size, or this, whichever is largest.",
+      help: "Maximum memory for the data of one chunk; large chunks are read and inflated in pieces.",
     },
     {
       ...PARENT_OPTION,

@@ -1,14 +1,11 @@
-/** The budgets that hold where nobody gives one, and the count of what is inflated. */
+/** The budgets that hold where nobody gives one, and what compressed chunks may expand to. */
 
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { expansionBound, type Stored } from "../../src/core/container/compression.ts";
 import { type ChunkRecord, isLqaError, open } from "../../src/core/index.ts";
-import {
-  ADAPTER_BUDGET,
-  assertRoom,
-  CHUNK_BUDGET,
-  decodedBudgets,
-  inflateCount,
-} from "../../src/core/read/budget.ts";
+import { ADAPTER_BUDGET, assertRoom, CHUNK_BUDGET, decodedBudgets } from "../../src/core/read/budget.ts";
+import { EXPANSION } from "../../src/limits.ts";
 import { fileBytes, tensor } from "../container/fixtures.ts";
 
 const MIB = 2 ** 20;
@@ -28,25 +25,37 @@ function refusal(run: () => void): unknown {
   }
 }
 
-it("all chunks together inflate to 1 GiB, 16 times the file, or what the caller allows", () => {
-  for (const [fileLength, budget, most] of [
-    [40_000, undefined, 1024 * MIB],
-    [40_000, 1000, 1024 * MIB],
-    [40_000, 1025 * MIB, 1025 * MIB],
-    [80 * MIB, undefined, 1280 * MIB],
-    [80 * MIB, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+/** A tensor that expands by `expansion` bytes. Its memory is touched by nobody. */
+const expanding = (expansion: number): [Uint8Array, Stored] => {
+  const bytes = new Uint8Array(60);
+  return [new Uint8Array(16 * (bytes.length + 4) + expansion), { compression: "zstd", bytes }];
+};
+
+it("the writer compresses tensors up to what Core readers accept, with room for ORIG", () => {
+  const most = 256 * MIB - MIB;
+  const bounded = expansionBound();
+  for (const [expansion, compression] of [
+    [most - 10, "zstd"],
+    [11, "none"],
+    [10, "zstd"],
+    [1, "none"],
+    [-1, "zstd"],
   ] as const) {
-    const count = inflateCount(fileLength, budget);
-    const bomb = chunk(16 * MIB, 600, "zstd");
-    // What is stored as it is does not count.
-    count(chunk(1024 * MIB, 1024 * MIB + 4, "none"), "m");
-    for (let total = 16 * MIB; total <= Math.min(most, 2048 * MIB); total += 16 * MIB) count(bomb, "t");
-    expect(refusal(() => count(bomb, "t"))?.valueOf()).toEqual(
-      most === Number.POSITIVE_INFINITY
-        ? undefined
-        : { kind: "BUDGET", offset: 4096, actual: (Math.floor(most / (16 * MIB)) + 1) * 16 * MIB },
-    );
+    const [raw, stored] = expanding(expansion);
+    const kept = bounded(raw, stored);
+    expect(kept.compression).toBe(compression);
+    expect(kept.bytes).toBe(compression === "none" ? raw : stored.bytes);
   }
+});
+
+it("a file expands by 256 MiB in Core, and by 16 GiB at most", async () => {
+  const suite = (name: string): Uint8Array =>
+    readFileSync(new URL(`../../conformance/suite/limits/${name}.lqa`, import.meta.url));
+  const over = suite("above-core/expansion-of-tensors-added-up-2-to-the-28-and-1");
+  await expect(open(over)).rejects.toThrow(/LQA-L002 CORE_LIMIT.*In tensor "u"/);
+  await open(over, { limits: "hard" });
+  await open(suite("core/expansion-of-tensors-added-up-2-to-the-28"));
+  expect(EXPANSION).toMatchObject({ device: 2 ** 24, core: 2 ** 28, hard: 2 ** 34 });
 });
 
 it("a chunk takes its stored bytes, and its raw ones if it is compressed", () => {

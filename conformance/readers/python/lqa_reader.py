@@ -49,7 +49,7 @@ LIMITS = {  # Core, Hard
     "NAMES_TOTAL_BYTES": (1 << 24, 1 << 26), "RANK": (1024, 4096), "DIMENSION": (1 << 24, 1 << 25),
     "EXPERTS": (1024, 4096), "TENSOR_DIMENSIONS": (8, 8),
     "STARTED_MODULES": (1 << 12, 1 << 16), "STARTED_RANK": (256, 256), "START_WORK": (1 << 14, 1 << 20), "STARTS": (64, 1024), "GENERATIONS": (4, 16),
-    "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
+    "CHUNK_BYTES": (1 << 30, (1 << 32) - 1), "EXPANSION": (1 << 28, 1 << 34), "FILE_BYTES": (1 << 36, (1 << 53) - 1), "META_BYTES": (1 << 20, 1 << 24),
 }
 
 
@@ -482,7 +482,7 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         need(placed == len(positions), "RECORD_REFERENCE", "positions are left over", place(10, placed, "positions"))
 
     names.restart()
-    at = 0
+    at = expansion = 0
     for i, r in enumerate(tensors):  # 6.8
         name = names.next(r.name_shared, r.name_suffix, place(5, i, f"tensor {i}"), r.role)
         where = place(5, i, f"tensor {name!r}")
@@ -497,6 +497,8 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         limit("CHUNK_BYTES", max(raw, r.chunk_length), where)
         adapter.tensors.append(Tensor(name, r, shape))
         adapter.chunks.append(check_chunk((PLAIN, ZSTD, SHUFFLED), r, raw, where, adapter.tensors[-1]))
+        expansion += max(0, raw - 16 * r.chunk_length)
+        limit("EXPANSION", expansion, where)
     need(at == len(dimensions), "RECORD_REFERENCE", "dimensions are left over", place(6, at, "index"),
          expected=len(dimensions))
     need(names.at == len(names.heap), "NAME_HEAP", "name bytes are left over", place(8, names.at, "index"),
@@ -517,6 +519,8 @@ def read_records(vectors: list[bytes], places: list[int], counts: tuple[int, int
         limit("META_BYTES", s.raw_length if known else 0, where)
         need(s.tag != b"META" or s.compression == PLAIN, "SECTION_RECORD", "META is compressed", where)  # 10.2
         adapter.chunks.append(check_chunk((PLAIN, TEXT), s, s.raw_length, where, s))
+        expansion += max(0, s.raw_length - 16 * s.chunk_length)
+        limit("EXPANSION", expansion, where)
     return names
 
 

@@ -6,7 +6,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { CHUNK_BYTES, type Limit, META_BYTES } from "../../limits.ts";
+import { CHUNK_BYTES, EXPANSION, type Limit, META_BYTES } from "../../limits.ts";
 import { CRC_BYTES } from "./bytes.ts";
 import { COMPRESSIONS } from "./encoding-record.ts";
 import type { IndexVectors } from "./generated/schema.ts";
@@ -17,8 +17,19 @@ import type { CompressionName, Extent, SectionRecord } from "./types.ts";
 /** Section types that this version knows. */
 export const KNOWN_SECTIONS: ReadonlySet<string> = new Set(["META", "ORIG"]);
 
-/** Reads the records of sections. @param chunks extents of their chunks @throws LqaError of classes M, V, U and L */
-export function readSections(read: ReadIndex, limit: LimitCheck, chunks: readonly Extent[]): SectionRecord[] {
+/**
+ * Reads the records of sections.
+ *
+ * @param chunks extents of their chunks
+ * @param expands has counted the tensors
+ * @throws LqaError of classes M, V, U and L
+ */
+export function readSections(
+  read: ReadIndex,
+  limit: LimitCheck,
+  chunks: readonly Extent[],
+  expands: ExpansionCheck,
+): SectionRecord[] {
   let previous = "";
   return read.vectors.sections.map((record, i) => {
     const offset = read.locate("sections")(i);
@@ -62,6 +73,7 @@ export function readSections(read: ReadIndex, limit: LimitCheck, chunks: readonl
       });
     const compression = readCompression(record.compression, "section", where, offset);
     checkChunkLength(record.chunkLength, record.rawLength, compression, where, offset);
+    expands(record.rawLength, record.chunkLength, "sections", i, where);
     return {
       type,
       critical,
@@ -86,6 +98,32 @@ export type LimitCheck = (
   i: number,
   where: Where,
 ) => void;
+
+/** Counts the chunk of record `i` of a vector. @throws LqaError HARD_LIMIT, CORE_LIMIT */
+export type ExpansionCheck = (
+  payload: number,
+  chunkLength: number,
+  name: keyof IndexVectors,
+  i: number,
+  where: Where,
+) => void;
+
+/** Payload bytes beyond this many times the bytes of the chunk count as expansion. Real weights shrink by a tenth. */
+const EXPANSION_TIMES = 16;
+
+/** Bytes that decompressing adds beyond what the bytes of a chunk pay for (spec clause 14): 0 for chunks that are not compressed. */
+export function expansionOf(payload: number, chunkLength: number): number {
+  return Math.max(0, payload - EXPANSION_TIMES * chunkLength);
+}
+
+/** Adds up the expansion of one chunk after the other, and compares the sum with its limit at each. */
+export function expansionCheck(limit: LimitCheck): ExpansionCheck {
+  let total = 0;
+  return (payload, chunkLength, ...place) => {
+    total += expansionOf(payload, chunkLength);
+    limit(total, EXPANSION, ...place);
+  };
+}
 
 /** The compressions that each kind of payload may have (spec 7.5). */
 export const CHOICES = {

@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { ZSTD_FRAME_BYTES } from "../../limits.ts";
-import { concat } from "./bytes.ts";
-import { CHOICES } from "./chunks-read.ts";
+import { EXPANSION, META_BYTES, ZSTD_FRAME_BYTES } from "../../limits.ts";
+import { CRC_BYTES, concat } from "./bytes.ts";
+import { CHOICES, expansionOf } from "./chunks-read.ts";
 import type { CompressionName } from "./types.ts";
 import type { ZstdCodecFunctions } from "./zstd.ts";
 
@@ -46,6 +46,23 @@ export function compress(
     if (bytes.length <= bound && bytes.length < best.bytes.length) best = { compression, bytes };
   }
   return best;
+}
+
+/** What the tensors of a file may expand to beyond 16 times their chunks, so that readers accept it with the section ORIG. */
+const MOST_EXPANSION = EXPANSION.core - META_BYTES.core;
+
+/**
+ * A function that receives the tensors of a file in order, each with its raw bytes. It returns them as they are stored, and uncompressed
+ * where readers may refuse the file otherwise (spec clause 14, expansion): more than a quarter GiB of zeros.
+ */
+export function expansionBound(): (raw: Uint8Array, stored: Stored) => Stored {
+  let total = 0;
+  return (raw, stored) => {
+    const expansion = expansionOf(raw.length, stored.bytes.length + CRC_BYTES);
+    if (total + expansion > MOST_EXPANSION) return { compression: "none", bytes: raw };
+    total += expansion;
+    return stored;
+  };
 }
 
 /**

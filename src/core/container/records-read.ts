@@ -8,7 +8,14 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { BANDS, CHUNK_BYTES, ENCODINGS, EXPERT_BANDS, type LimitSet, SHARED_RECORDS } from "../../limits.ts";
 import { consistentMultiplier } from "../../model/adapter.ts";
-import { checkChunkLength, type LimitCheck, type Pauses, pacer, readSections } from "./chunks-read.ts";
+import {
+  checkChunkLength,
+  expansionCheck,
+  type LimitCheck,
+  type Pauses,
+  pacer,
+  readSections,
+} from "./chunks-read.ts";
 import type { ReadIndex } from "./index-read.ts";
 import { layOut, payloadLength } from "./layout.ts";
 import { type NameReader, nameReader } from "./names.ts";
@@ -104,11 +111,14 @@ export function* interpretIndex(
     moduleReader(read, types, plans, names, limit, chunks, starts, parent),
     read.count("modules"),
   );
+  const expands = expansionCheck(limit);
   const tensors =
-    rare === undefined ? [] : yield* rare.readTensors(read, names, limit, chunks.slice(modules.length));
+    rare === undefined
+      ? []
+      : yield* rare.readTensors(read, names, limit, chunks.slice(modules.length), expands);
   names.finish();
   rare?.checkRoles(tensors, modules, read.locate("tensors"));
-  const sections = readSections(read, limit, chunks.slice(modules.length + tensors.length));
+  const sections = readSections(read, limit, chunks.slice(modules.length + tensors.length), expands);
   checkFeatures(prologue, modules, tensors, encodings);
   if (fileLength !== prologue.fileLength)
     fail(KIND.FILE_LENGTH_MISMATCH, { offset: 24, expected: fileLength, actual: prologue.fileLength });

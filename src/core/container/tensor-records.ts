@@ -16,6 +16,7 @@ import {
 } from "../../model/adapter.ts";
 import {
   checkChunkLength,
+  type ExpansionCheck,
   type LimitCheck,
   type Pauses,
   pacer,
@@ -34,8 +35,9 @@ export function* readTensors(
   names: NameReader,
   limit: LimitCheck,
   chunks: readonly Extent[],
+  expands: ExpansionCheck,
 ): Pauses<TensorRecord[]> {
-  const next = tensorReader(read, names, limit, chunks);
+  const next = tensorReader(read, names, limit, chunks, expands);
   const rest = pacer();
   const tensors: TensorRecord[] = [];
   names.restart();
@@ -53,6 +55,7 @@ function tensorReader(
   names: NameReader,
   limit: LimitCheck,
   chunks: readonly Extent[],
+  expands: ExpansionCheck,
 ): { tensor(i: number): TensorRecord; finish(): void } {
   const column = (field: keyof TensorTableRecord): ((i: number) => number) => read.column("tensors", field);
   const [suffix, shared] = [column("nameSuffix"), column("nameShared")];
@@ -108,6 +111,7 @@ function tensorReader(
       limit(chunkLength, CHUNK_BYTES, "tensors", i, where);
       const compression = readCompression(compressions(i), "tensor", where, offset);
       checkChunkLength(chunkLength, payload, compression, where, offset);
+      expands(payload, chunkLength, "tensors", i, where);
       return { name, role, element, shape, axis, compression, payload, chunk: chunks[i]! };
     },
     finish() {

@@ -68,35 +68,6 @@ export function assertAdapter(modules: readonly ModuleRecord[], budget: number =
 /** Memory that a validator needs for one chunk in addition to its window: a zstd frame, or a small chunk. */
 export const PIECE_BUDGET: number = 2 ** 24;
 
-/** Inflating this much takes about a second, so even the smallest file may do it. */
-const INFLATE_BYTES = 2 ** 30;
-/** Real weights shrink by a tenth, zeros by thousands: no legitimate file inflates to more than this many times its size. */
-const INFLATE_TIMES = 16;
-
-/** Counts a chunk before it is inflated. @throws LqaError BUDGET */
-export type InflateCount = (record: ChunkRecord, where: string) => void;
-
-/**
- * Counts the bytes that the compressed chunks of one file inflate to, so that time stays linear in the size of the file: zstd
- * makes 30,000 zeros of one byte, and a file may have 65,536 such chunks. The limit is 1 GiB, 16 times the file, or
- * `budgetBytes`, whichever is largest.
- */
-export function inflateCount(fileLength: number, budgetBytes: number | undefined): InflateCount {
-  const most = Math.max(INFLATE_BYTES, INFLATE_TIMES * fileLength, budgetBytes ?? 0);
-  let total = 0;
-  return (record, where) => {
-    if (record.compression === "none") return;
-    total += record.payload;
-    if (total > most)
-      fail(KIND.BUDGET, {
-        where,
-        offset: record.chunk.offset,
-        expected: `chunks that inflate to at most ${most} bytes together`,
-        actual: total,
-      });
-  };
-}
-
 /** Checks that the stored payload of a chunk, and the inflated one with it, fit in the budget. @throws LqaError BUDGET */
 export function assertRoom(
   { chunk, compression, payload }: ChunkRecord,

@@ -25,8 +25,7 @@ export interface OpenOptions extends PlanOptions {
   readonly zstd?: Zstd | undefined;
   /**
    * Most bytes in addition to the file: the arrays of {@link LqaFile.adapter} (default 4 GiB), and one compressed chunk,
-   * stored and inflated (default 1 GiB). All chunks together may inflate to the largest of 1 GiB, 16 times the file, and this.
-   * For a stream, also the most bytes to keep (default 1 GiB).
+   * stored and inflated (default 1 GiB). For a stream, also the most bytes to keep (default 1 GiB).
    */
   readonly budgetBytes?: number | undefined;
   /** Which column of clause 14 bounds a file: `device`, `core` (default) or `hard`. `device` also refuses what clause 14.1 does. */

@@ -26,7 +26,7 @@ import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import { type Decompressor, type Inflater, rawPayload } from "../container/zstd.ts";
-import { assertRoom, inflateCount } from "./budget.ts";
+import { assertRoom } from "./budget.ts";
 import { checkModule, type ValueChecks } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
 import { checkTensor } from "./other-payloads.ts";
@@ -90,7 +90,6 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
   const { prologue, index } = header;
   const { tools, values, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan, pinned } = options;
   const attempt = attempts(options.report);
-  const countInflated = inflateCount(prologue.fileLength, options.budgetBytes);
   const content = contentHasher();
   /** False after a payload could not be read: then the content id is not known either. */
   let known = true;
@@ -118,7 +117,6 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     /** SHA-256 of the payload. */
     let digest: () => Uint8Array = () => span.snapshot();
     let inflating: Inflater | undefined;
-    countInflated(record, where);
     if (pieces === undefined) {
       assertRoom(record, budgetBytes, where);
       const bytes = yield* need(length, offset, where, prologue.fileLength, compressed);

@@ -31,8 +31,7 @@ export interface ValidateOptions extends Pick<OpenOptions, "zstd" | "limits" | "
   readonly warnings?: boolean | undefined;
   /**
    * Most bytes of one chunk in memory: of a small chunk, or of a frame of a compressed one. Default 16 MiB if the validator
-   * reads the file, unlimited if the file is in memory. All compressed chunks together may inflate to the largest of 1 GiB, 16
-   * times the file, and this.
+   * reads the file, unlimited if the file is in memory.
    */
   readonly budgetBytes?: number | undefined;
 }

@@ -8,7 +8,7 @@ import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/a
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import type { ModuleStart } from "../codecs/start/start.ts";
 import { align, CRC_BYTES } from "../container/bytes.ts";
-import { compress, type Stored } from "../container/compression.ts";
+import { compress, expansionBound, type Stored } from "../container/compression.ts";
 import { moduleContent, tensorContent } from "../container/digests.ts";
 import { TENSOR_ROLES } from "../container/encoding-record.ts";
 import { payloadLength } from "../container/layout.ts";
@@ -110,11 +110,12 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       ? compress(raw, kind, elementSize, zstd)
       : { compression: "none", bytes: raw };
 
+  const bounded = expansionBound();
   const tensorChunks = tensors.items.map((tensor): Chunk => {
     const stored: Stored = compressTensors
       ? store(tensor.data, "tensor", ELEMENT_BYTES[tensor.element])
       : { compression: "none", bytes: tensor.data };
-    return { raw: tensor.data, stored, content: tensorContent(tensor) };
+    return { raw: tensor.data, stored: bounded(tensor.data, stored), content: tensorContent(tensor) };
   });
   const storeSection = ({ data, compress: allowed }: SectionInput): Chunk => {
     const stored: Stored = allowed ? store(data, "section", 1) : { compression: "none", bytes: data };

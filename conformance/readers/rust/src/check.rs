@@ -25,6 +25,7 @@ struct Layout {
     opened: u64,
     spans: Vec<u64>,
     zstd: bool, // of tensors
+    expansion: u64,
 }
 
 impl Layout {
@@ -35,6 +36,8 @@ impl Layout {
         let stored = u64::from(length);
         let fits = if compression == 0 { stored == raw + 4 } else { stored >= 5 && stored < raw + 4 };
         spot.must(fits, Code::ChunkLengthMismatch)?;
+        self.expansion += raw.saturating_sub(16 * stored);
+        spot.limit(self.expansion, limits::EXPANSION)?;
         self.zstd |= compression == 1 || compression == 2;
         let chunk = Chunk { offset: self.next, length, raw, compression };
         self.next = align_up(self.next + stored, self.alignment);
@@ -66,7 +69,8 @@ pub(crate) fn read_records(vectors: &[Vector], p: &Prologue) -> Result<Records> 
     check_start(vectors)?;
     check_parent(vectors)?;
     let start = align_up(64 + p.index_length as u64, p.alignment);
-    let mut layout = Layout { alignment: p.alignment, next: start, opened: start, spans: Vec::new(), zstd: false };
+    let mut layout =
+        Layout { alignment: p.alignment, next: start, opened: start, spans: Vec::new(), zstd: false, expansion: 0 };
     let mut names = Names::new(vectors[index::NAMES].bytes);
     let modules = read_modules(vectors, &encodings, &plans, &types, &mut names, &mut layout)?;
     let tensors = read_tensors(vectors, &modules, &mut names, &mut layout)?;

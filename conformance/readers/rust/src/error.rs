@@ -190,5 +190,6 @@ pub(crate) mod limits {
     pub const START_WORK: (u64, u64) = (1 << 20, 1 << 14);
     pub const GENERATIONS: (u64, u64) = (16, 4);
     pub const CHUNK: (u64, u64) = ((1 << 32) - 1, 1 << 30);
+    pub const EXPANSION: (u64, u64) = (1 << 34, 1 << 28);
     pub const META: (u64, u64) = (1 << 24, 1 << 20);
 }
