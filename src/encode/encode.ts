@@ -50,7 +50,7 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
-import { refusedStarts, startUsed, tunedResult, type UsedStart } from "./results.ts";
+import { clearlySmaller, refusedStarts, startUsed, tunedResult, type UsedStart } from "./results.ts";
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
@@ -277,10 +277,16 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     quantize.profile === "rd"
       ? startsOf(items, adapter.origin?.dialect, options.start ?? "none")
       : new Map<string, ModuleStart>();
-  const results: [Result, ...Result[]] = [await encodeWith(new Map())];
+  const results: Result[] = [];
+  if (options.parent !== undefined)
+    results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
+  // Whether the file may be smaller, or lose less, without the parent.
+  const other =
+    quantize.profile !== "rd" || quantize.maxError === undefined || !clearlySmaller(results, options.parent);
+  if (other) results.unshift(await encodeWith(new Map()));
   // The allocation does not price the state in the index, and its expected errors are not exact. So encode with and without.
   // A start that readers may refuse is left out, which changes the encoding of the others.
-  while (starts.size > 0) {
+  while (other && starts.size > 0) {
     const result = await encodeWith(starts);
     if (result.refused.size === 0) {
       results.push(result);
@@ -288,8 +294,6 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     }
     starts = new Map([...starts].filter(([name]) => !result.refused.has(name)));
   }
-  if (options.parent !== undefined)
-    results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
   // Components of a parent have other losses than those of the module.
   const comparable = results.every(({ parent }) => parent === undefined);
   const cost = ({ bytes, total, quantized: modules }: Result): number => {

@@ -6,6 +6,7 @@
 import { startOperations } from "../core/codecs/start/start.ts";
 import { CRC_BYTES } from "../core/container/bytes.ts";
 import { payloadLength } from "../core/container/layout.ts";
+import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { PackedModule } from "../core/write/write.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -36,6 +37,19 @@ export function tunedResult<R extends { readonly untuned: string | undefined }>(
       advice: "Encode with the options that lqa tune was run with.",
     })
   );
+}
+
+/** A child of at most this share of the first file of its chain is taken without a trial of the file without a parent. */
+const CLEARLY = 0.5;
+
+/** Whether an encoding against a parent is so small that one without would not be smaller: that costs about as much as the first file. */
+export function clearlySmaller(
+  results: readonly { readonly bytes: Uint8Array }[],
+  parent: LqaFile | undefined,
+): boolean {
+  if (parent === undefined) return false;
+  const first = parent.parents[parent.parents.length - 1] ?? parent;
+  return results.some(({ bytes }) => bytes.length <= CLEARLY * first.prologue.fileLength);
 }
 
 /** The start of modules, for the report. */

@@ -27,6 +27,20 @@ describe("a child of a parent", () => {
     expect((await validate(bytes, { level: "canonical" })).error).toBeUndefined();
   });
 
+  it("is tried alone if it is clearly smaller than the first file of its chain", async () => {
+    const analyzed = async (maxError: number): Promise<number> => {
+      let count = 0;
+      const onProgress = (_done: number, _total: number, name: string): void => {
+        if (name.startsWith("analyzing")) count++;
+      };
+      await encodeAdapter(checkpoint(4), { maxError, parent, onProgress });
+      return count;
+    };
+    expect(await analyzed(0.005)).toBe(3);
+    // Close to the parent's own error, so that the file without a parent may be smaller.
+    expect(await analyzed(0.0005)).toBe(6);
+  });
+
   it("does not depend on the basis of its factors", async () => {
     const [one, other] = [false, true].map((turned) => checkpoint(4, { turned }));
     expect(diffAdapters(one!, other!).relativeError).toBeLessThan(1e-12);

@@ -72,11 +72,15 @@ function expertOf({ rank, b, a }: ParentFactors, e: number, out: number, n: numb
 
 /** Component c minus the parent's; the parent has none beyond its rank. */
 function restOf(values: Float64Array, parent: Float32Array, c: number, length: number): Float32Array {
-  const rest = new Float32Array(length);
-  for (let i = 0, at = c * length; i < length; i++, at++) rest[i] = values[at]! - (parent[at] ?? 0);
+  const rest = new Float32Array(values.subarray(c * length, (c + 1) * length));
+  if ((c + 1) * length > parent.length) return rest;
+  // From the vector in double precision, so that the difference is rounded once.
+  for (let i = 0, at = c * length; i < length; i++, at++) rest[i] = values[at]! - parent[at]!;
   return rest;
 }
 
 function energyOf(values: Float32Array): number {
-  return values.reduce((sum, value) => sum + value * value, 0);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  return sum;
 }

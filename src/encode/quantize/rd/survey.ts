@@ -43,8 +43,9 @@ export interface Survey {
   readonly cores: readonly Svd[];
 }
 
-/** Number of components in the trial. */
+/** Number of components in the trial: fewer with a parent, as most differences get no bits, and the trial would cost more than the coding. */
 const TRIED = 4;
+const TRIED_WITH_PARENT = 1;
 /** The table of 2 bits, between the rates that most vectors get. */
 const TRIAL_TABLE = 4;
 /** Least gain by rotation. Below it, vectors stay unrotated: these can be decoded from any position. */
@@ -57,7 +58,7 @@ const WORTHWHILE = 0.9;
 export function surveyModule(work: TaskWork): Survey {
   const rests = work.parent && restVectors(work, work.parent);
   if (rests !== undefined && costOf(rests, true) <= WORTHWHILE * costOf(rests, false))
-    return { ...surveyVectors(rests), left: rests.components.map(({ left }) => left) };
+    return { ...surveyVectors(rests, TRIED_WITH_PARENT), left: rests.components.map(({ left }) => left) };
   // With a start, the trial covers all components, to measure the share that it leaves of each.
   const count = work.start === undefined ? TRIED : work.module.rank;
   return surveyVectors(moduleVectors(work, { count }));
@@ -78,13 +79,13 @@ function costOf({ energies, components }: ModuleVectors, withParent: boolean): n
   return cost;
 }
 
-function surveyVectors(vectors: ModuleVectors): Survey {
+function surveyVectors(vectors: ModuleVectors, tried = TRIED): Survey {
   return {
     shares: vectors.energies.map((_, c) => vectors.components[c]?.started.map(({ share }) => share) ?? []),
-    rest: surveyFactor(vectors, "rest", vectors.weights),
+    rest: surveyFactor(vectors, "rest", vectors.weights, tried),
     energies: vectors.energies,
-    b: surveyFactor(vectors, "b", undefined),
-    a: surveyFactor(vectors, "a", vectors.weights),
+    b: surveyFactor(vectors, "b", undefined, tried),
+    a: surveyFactor(vectors, "a", vectors.weights, tried),
     cores: vectors.cores,
   };
 }
@@ -93,12 +94,13 @@ function surveyFactor(
   { energies, components }: ModuleVectors,
   factor: keyof Rotations,
   weights: readonly Float32Array[] | undefined,
+  tried: number,
 ): FactorSurvey {
   const table = trellisTable(TRIAL_TABLE);
   const lost = (rotation: Rotation): number => {
     let sum = 0;
     let energy = 0;
-    for (const [c, component] of components.slice(0, TRIED).entries()) {
+    for (const [c, component] of components.slice(0, tried).entries()) {
       const last = component.started[component.started.length - 1];
       if (factor === "rest" && last === undefined) continue;
       const own = factor === "rest" ? [last!.rest] : component[factor];
