@@ -127,8 +127,8 @@ const INSPECT: CommandSpec = {
     "Checks the structure and the checksums; `lqa validate` checks every rule of the specification. From a URL it fetches only the index and the metadata, with one or two requests, and shows the stored ids. --html writes a page that draws the file (bytes, modules, singular values, codes) with the findings of the validator, even if the file is invalid. The page needs no script and no network. --html downloads the whole file.",
   positional: {
     placeholder: "<file.lqa|url>",
-    many: false,
-    help: "The file to inspect: a path, a URL, hf://owner/name, or - for standard input.",
+    many: true,
+    help: "The file to inspect: a path, a URL, hf://owner/name, or - for standard input. Of several, such as those of a training run, a line for each: size, error and parent.",
   },
   options: [
     {
@@ -166,6 +166,7 @@ const INSPECT: CommandSpec = {
     "inspect my-adapter.lqa --html report.html --source my-adapter",
     "inspect https://example.org/my-adapter.lqa",
     "inspect hf://owner/my-adapter",
+    "inspect run/lqa/step-*.lqa",
   ],
   load: () => import("./commands/inspect.ts"),
 };

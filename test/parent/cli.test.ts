@@ -57,6 +57,26 @@ describe("lqa encode --parent", () => {
     expect(lqa("inspect", path("0.lqa"), "--json").json()).not.toHaveProperty("parent");
   });
 
+  it("is shown by inspect among several files: which is whose parent, with size and error", () => {
+    const files = [path("0.lqa"), path("4.lqa"), path("5.lqa")];
+    const { files: lines } = lqa("inspect", ...files, "--json").json<{ files: Record<string, unknown>[] }>();
+    expect(lines.map(({ file, bytes }) => [file, bytes])).toEqual(
+      files.map((file) => [file, statSync(file).size]),
+    );
+    expect(lines.map((line) => (line.parent as { file: string } | null)?.file ?? null)).toEqual([
+      null,
+      files[0],
+      files[1],
+    ]);
+    expect(lines[1]).toMatchObject({ contentId: child.contentId, relativeError: child.relativeError });
+    expect(lines[0]!.bitsPerWeight).toBeGreaterThan(lines[1]!.bitsPerWeight as number);
+    const { out } = lqa("inspect", ...files);
+    expect(out).toMatch(/4\.lqa +[\d,]+ +\d\.\d{3} +0\.\d+ % +.*0\.lqa\n/);
+    expect(lqa("inspect", files[1]!, files[2]!).out).toContain(`${parent.contentId.slice(0, 12)}, not here`);
+    const refused = lqa("inspect", files[0]!, files[1]!, "--modules");
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("one file with --modules")]);
+  });
+
   it("says when the parent does not help", () => {
     const words = ["-o", path("stranger.lqa"), "--max-error", "5%", "--parent", path("0.lqa")];
     expect(lqa("encode", path("stranger"), ...words).out).toContain("the parent does not help");

@@ -1,5 +1,5 @@
 /**
- * `lqa inspect`: show what an `.lqa` file holds, as an overview or module by module.
+ * `lqa inspect`: show what an `.lqa` file holds, as an overview or module by module, or several files, a line for each.
  *
  * @module
  */
@@ -14,6 +14,7 @@ import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { risksOf } from "../config-risks.ts";
 import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
+import { inspectMany } from "../inspect-many.ts";
 import { bar, type Column, type Fact, facts, note, table, title } from "../layout.ts";
 import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
 import { byteParts } from "../parts.ts";
@@ -23,12 +24,25 @@ import type { Terminal } from "../terminal.ts";
 const BAR = 24;
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const [path] = args.positionals;
+  const [path, ...more] = args.positionals;
   const html = textOption(args, "html");
+  if (more.length > 0) {
+    const alone = ["modules", "html"].find((name) => args.values.has(name));
+    if (alone !== undefined)
+      fail(KIND.USAGE, {
+        where: "lqa inspect",
+        expected: `one file with --${alone}`,
+        actual: counted(args.positionals.length, "file"),
+      });
+  }
   if (html === undefined) {
     const report = ["source", "compare", "parent", "force"].find((name) => args.values.has(name));
     if (report !== undefined)
       fail(KIND.USAGE, { where: "lqa inspect", expected: "--html <file>", actual: `--${report} without it` });
+  }
+  if (more.length > 0) {
+    await inspectMany(args.positionals, remoteOptions(args), args.values.has("json"), terminal);
+    return 0;
   }
   // Drawing needs a lot of code that a plain inspection does not.
   const bytes =
