@@ -8,6 +8,7 @@ export const CONTENTS = [
     pages: [
       ["docs/guide/first-adapter.md", "Your first adapter"],
       ["docs/guide/phone.md", "From PEFT to a phone"],
+      ["docs/guide/training.md", "From training to serving"],
     ],
   },
   {

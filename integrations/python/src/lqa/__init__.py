@@ -14,9 +14,9 @@ DISTRIBUTION = "lqa-format"
 
 from . import installed  # before anything else: it refuses an environment with another package's module `lqa`
 from . import diffusers, llama_cpp, mlx, peft, transformers
+from .encoder import Encoded, encode
 from .errors import LqaError
 from .file import Band, DecodedModule, LqaFile, Module, Tensor, open
-from .node import Encoded, encode
 from .report import Inspection, Validation, Warning, decode, inspect, validate
 
 __all__ = ["Band", "DecodedModule", "Encoded", "Inspection", "LqaError", "LqaFile", "Module", "Tensor", "Validation", "Warning", "decode", "diffusers",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 
-from .node import place_of, run
+from .encoder import IN_MEMORY, place_of
+from .node import run
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def adapter(source: str | PathLike[str], base: str | PathLike[str], *, timeout: 
         LqaError: whatever is wrong with the file; BASE_MODULE_MISSING, BASE_SHAPE for another base model; UNSUPPORTED_DIALECT for what GGUF
             adapters have no place for; MISSING_PACKAGE without Node; ABORTED after `timeout`.
     """
-    with tempfile.TemporaryDirectory(prefix="lqa-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(prefix="lqa-", dir=IN_MEMORY if os.path.isdir(IN_MEMORY) else None) as folder:
         path = os.path.join(folder, "adapter.gguf")
         run("decode", place_of(source), f"--output={path}", "--to=gguf", f"--base={place_of(base)}",
             timeout=timeout)

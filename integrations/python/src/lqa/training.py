@@ -1,0 +1,269 @@
+"""Training that ends in `.lqa` files: a callback of `transformers.Trainer`, and of the trainers of TRL, which take the same callbacks.
+
+At each save of the trainer the callback writes `step-NNNNNN.lqa`. The first file is whole; each later one holds what differs from the
+one before it, or is whole again where that is smaller or the chain has as many generations as readers take. What differs is the
+adapter as it is minus what a reader of the chain has, so errors of the files do not add up.
+
+A step is encoded while training goes on: the callback copies the adapter and returns. If a save comes before the encoder is free, the
+newest copy waits, and the one that waited is not encoded.
+"""
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transformers import TrainerCallback
+
+from .encoder import encode_adapter, peft_adapter
+from .errors import LqaError
+from .file import LqaFile
+from .file import open_whole as open_file
+from .node import Running
+from .updates import GENERATIONS, generations
+
+logger = logging.getLogger("lqa")
+NAME = re.compile(r"step-(\d{6,})\.lqa")
+PARTIAL = ".partial"
+WEIGHTS = "adapter_model.safetensors"
+# Added to the niceness of the process that encodes, where the system has one: training goes first.
+NICENESS = 10
+
+
+class LqaCallback(TrainerCallback):  # type: ignore[misc]
+    """Writes an `.lqa` file at each save of a trainer.
+
+    Args:
+        folder: where the files go. Default: `lqa` in the trainer's output directory.
+        max_error: most of the energy of ΔW that a file may lose.
+        start: the seed of torch's generator that was set right before PEFT made the adapter. Files without a parent then store it in
+            place of the random numbers that A began with, where that pays. Nothing is searched.
+        instead: remove `adapter_model.safetensors` of each checkpoint once a later one is there and the step has its file. The newest
+            one stays: training resumes from it.
+        adapter_name: which adapter of the model.
+        options: others of `lqa.encode`, of every file.
+        on_file: called with the path of each file, in the thread that encodes.
+
+    Attributes:
+        newest: the path of the newest file; None before the first.
+        skipped: the steps that were not encoded, because a newer one came before the encoder was free.
+        errors: what went wrong, by step. Training goes on; the next file follows the last good one.
+    """
+
+    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.05, start: int | None = None,
+                 instead: bool = False, adapter_name: str = "default", options: dict[str, Any] | None = None,
+                 on_file: Callable[[Path], None] | None = None) -> None:
+        self._folder = None if folder is None else Path(folder)
+        self._options = {"max_error": max_error, "start": start, "workers": 1, **(options or {})}
+        self._instead, self._adapter_name, self._on_file = instead, adapter_name, on_file
+        self._writer: _Writer | None = None
+        self.newest: Path | None = None
+        self.skipped: list[int] = []
+        self.errors: dict[int, Exception] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Goes on where the files of the folder end, if the trainer resumes.
+
+        Raises:
+            LqaError: OUTPUT_EXISTS if the folder has files of another run; MISSING_PACKAGE without the encoder; IO.
+            TypeError, ValueError: if the model is no PeftModel with such an adapter.
+        """
+        if not state.is_world_process_zero:
+            return
+        peft_adapter(model, self._adapter_name)
+        folder = self._folder or Path(args.output_dir) / "lqa"
+        file, path = _resume(folder, state.global_step)
+        self.newest = path
+        self._writer = _Writer(self, folder, Path(args.output_dir) if self._instead else None, file)
+        if state.global_step > 0 and path != folder / _name(state.global_step):
+            self._submit(state.global_step, model)  # the trainer saved this step and ended before it was encoded
+
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Copies the adapter, to be encoded."""
+        if self._writer is not None:
+            self._submit(state.global_step, model)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Waits for the last file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _submit(self, step: int, model: Any) -> None:
+        tensors, config = peft_adapter(model, self._adapter_name)
+        copied = {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
+        assert self._writer is not None
+        self._writer.submit(_Saved(step, copied, config.to_dict()))
+
+
+class _Saved(NamedTuple):
+    """The adapter at a step."""
+
+    step: int
+    tensors: dict[str, Any]
+    config: dict[str, Any]
+
+
+class _Writer:
+    """The thread that encodes: one step at a time, and the newest that waits."""
+
+    def __init__(self, callback: LqaCallback, folder: Path, checkpoints: Path | None, file: LqaFile | None) -> None:
+        self._callback, self._folder, self._checkpoints, self._file = callback, folder, checkpoints, file
+        self._waiting: _Saved | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="lqa", daemon=True)
+        self._thread.start()
+
+    def submit(self, saved: _Saved) -> None:
+        with self._changed:
+            if self._waiting is not None:
+                self._callback.skipped.append(self._waiting.step)
+                logger.info("step %d is not encoded: step %d came before the encoder was free", self._waiting.step, saved.step)
+            self._waiting = saved
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Waits until nothing waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        running: Running | None = None
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._waiting is not None or self._closed)
+                    saved, self._waiting = self._waiting, None
+                if saved is None:
+                    return
+                try:
+                    if running is None or running.ended:
+                        running = Running(niceness=NICENESS).__enter__()
+                    self._encode(saved, running)
+                except Exception as error:  # whatever it is, training goes on
+                    self._callback.errors[saved.step] = error
+                    logger.error("step %d is not written: %s", saved.step, error)
+        finally:
+            if running is not None:
+                running.__exit__()
+
+    def _encode(self, saved: _Saved, running: Running) -> None:
+        now = self._file
+        parent = now if now is not None and generations(now) < GENERATIONS else None
+        data, encoded = encode_adapter(saved.tensors, None, parent, saved.config, "", None, self._callback._options, running)
+        # Opened as a reader opens it, before it is a file.
+        file = open_file(data, parents=[] if parent is None else [parent])
+        file.verify()
+        path = self._folder / _name(saved.step)
+        _write(path, data)
+        self._file, self._callback.newest = file, path
+        logger.info("%s: %d bytes, %s, error %.2g", path, len(data), "whole" if file.parent_id is None else "what differs from the last",
+                    encoded.relative_error or 0)
+        if self._checkpoints is not None:
+            _thin(self._checkpoints, self._folder, saved.step)
+        if self._callback._on_file is not None:
+            self._callback._on_file(path)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:06d}.lqa"
+
+
+def _files(folder: Path) -> dict[int, Path]:
+    """The files of a run, by step, in order."""
+    found = ((NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    return dict(sorted((int(match[1]), path) for match, path in found if match))
+
+
+def open_run(folder: str | PathLike[str], step: int | None = None) -> LqaFile:
+    """Opens a file of a run, with those that it follows.
+
+    Args:
+        folder: where `LqaCallback` wrote the files.
+        step: which one; default the last.
+
+    Raises:
+        LqaError: NOT_FOUND; as `lqa.open`.
+    """
+    files = _files(Path(folder)) if Path(folder).is_dir() else {}
+    steps = [each for each in files if step is None or each <= step]
+    if not steps or (step is not None and steps[-1] != step):
+        raise LqaError("NOT_FOUND", where=f'"{folder}"', expected="files of a run" if step is None else _name(step))
+    file = open_file(files[steps.pop()])
+    chain = [file]
+    # The parent of a file is the one before it, unless that was not good.
+    while chain[-1].parent_id is not None and steps:
+        before = open_file(files[steps.pop()])
+        try:
+            if before.content_id == chain[-1].parent_id:
+                chain.append(before)
+        except LqaError:
+            continue
+    for child, parent in reversed(list(zip(chain, chain[1:]))):
+        child._core.find_parents([parent._core])
+    return file
+
+
+def _resume(folder: Path, step: int) -> tuple[LqaFile | None, Path | None]:
+    """The last good file up to a step. Later files, and what was left half-written, are removed: the run goes another way from here.
+
+    Raises:
+        LqaError: OUTPUT_EXISTS at step 0; IO.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = _files(folder)
+        if step == 0 and files:
+            raise LqaError("OUTPUT_EXISTS", where=f'"{folder}"', expected="no files of another run", found=f"{len(files)} files",
+                           advice="Resume that run (resume_from_checkpoint), or give LqaCallback another folder.")
+        for path in folder.glob(f"*{PARTIAL}"):
+            path.unlink()
+        for each in reversed(files):
+            if each <= step:
+                try:
+                    file = open_run(folder, each)
+                    if file.parent_id is None or file._core.parent is not None:
+                        file.verify()
+                        return file, files[each]
+                except LqaError as error:
+                    if error.code[4] == "X":
+                        raise
+                logger.error("%s is not valid, or its parent is gone: the run goes on from the file before it", files[each])
+            files[each].unlink()
+    except OSError as error:
+        raise LqaError("IO", where=f'"{folder}"', found=error.strerror or str(error)) from error
+    return None, None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A file that is there whole or not at all, also after a power failure.
+
+    Raises:
+        LqaError: IO.
+    """
+    partial = path.with_suffix(PARTIAL)
+    try:
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise LqaError("IO", where=f'"{path}"', found=error.strerror or str(error)) from error
+
+
+def _thin(checkpoints: Path, folder: Path, newest: int) -> None:
+    """Removes the weights of checkpoints before the newest whose step has a file."""
+    for checkpoint in checkpoints.glob("checkpoint-*"):
+        step = checkpoint.name.removeprefix("checkpoint-")
+        if step.isdigit() and int(step) < newest and (folder / _name(int(step))).is_file():
+            (checkpoint / WEIGHTS).unlink(missing_ok=True)

@@ -1,0 +1,335 @@
+"""Adapters in training: encoding from memory, updates of a model in use, and the callback of transformers' Trainer.
+
+Needs what test_peft.py needs, and transformers.
+"""
+import contextlib
+import io
+import json
+import re
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import lqa
+from support import REPOSITORY, absent, run
+
+REASON = absent("peft", "torch", "transformers", "accelerate")
+if not REASON:
+    import peft
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+
+    import lqa.training
+    from lqa.training import LqaCallback, open_run
+
+VOCABULARY, WIDTH = 48, 12
+PAGE = (REPOSITORY / "docs" / "guide" / "training.md").read_text(encoding="utf-8")
+
+
+@unittest.skipIf(REASON, REASON)
+class WithModel(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def base(self) -> "LlamaForCausalLM":
+        torch.manual_seed(5)
+        return LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+                                            num_key_value_heads=1, vocab_size=VOCABULARY, max_position_embeddings=32)).eval()
+
+    def model(self, rank: int = 4) -> "peft.PeftModel":
+        torch.manual_seed(42)
+        return peft.get_peft_model(self.base(), peft.LoraConfig(r=rank, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
+
+    def step(self, model: "peft.PeftModel", size: float) -> None:
+        """Moves the adapter as a step of training does: everything a little."""
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if "lora_" in name:
+                    weight += size * (0.01 if "lora_A" in name else 0.1) * torch.randn_like(weight)
+
+    def factors(self, model: "peft.PeftModel") -> dict[str, "torch.Tensor"]:
+        return {key: tensor.clone() for key, tensor in peft.get_peft_model_state_dict(model).items()}
+
+    def assert_kind(self, kind: str, call, *words, **options) -> "lqa.LqaError":
+        with self.assertRaises(lqa.LqaError) as caught:
+            call(*words, **options)
+        self.assertEqual(caught.exception.kind, kind, str(caught.exception))
+        return caught.exception
+
+
+class InMemory(WithModel):
+    def test_the_same_as_from_a_directory(self) -> None:
+        model = self.model()
+        self.step(model, 1)
+        model.save_pretrained(self.folder / "adapter", save_embedding_layers=False)
+        file = lqa.encode(self.folder / "adapter", self.folder / "adapter.lqa", max_error=0.05)
+        config = json.loads((self.folder / "adapter" / "adapter_config.json").read_text())
+        arrays = {key: tensor.numpy() for key, tensor in self.factors(model).items()}
+        for data in (lqa.encode(model, max_error=0.05), lqa.encode(self.factors(model), config=model.peft_config["default"], max_error=0.05),
+                     lqa.encode(arrays, config=config, max_error=0.05), lqa.encode(arrays, config=config, max_error=0.05, timeout=60)):
+            self.assertIsInstance(data, bytes)
+            self.assertEqual(lqa.open(data).content_id, file.content_id)
+        self.assertEqual(lqa.encode(model, self.folder / "again.lqa", max_error=0.05).content_id, file.content_id)
+        # Bytes do not depend on the order of a set.
+        self.assertEqual(lqa.encode(model, max_error=0.05), lqa.encode(self.factors(model), config=model.peft_config["default"], max_error=0.05))
+
+    def test_what_is_no_adapter(self) -> None:
+        model = self.model()
+        for source in (self.base(), 7, {}, {"a": 1}, self.factors(model)):
+            with self.assertRaises(TypeError):
+                lqa.encode(source)
+        with self.assertRaises(ValueError):
+            lqa.encode(model, adapter_name="other")
+        self.assert_kind("SOURCE_CONFIG", lqa.encode, self.factors(model), config={"r": object()})
+        self.assert_kind("USAGE", lqa.encode, model, bits=1, max_error=0.1)
+        next(p for n, p in model.named_parameters() if "lora_A" in n).data.fill_(float("nan"))
+        self.assert_kind("SOURCE_NONFINITE", lqa.encode, model)
+
+    def test_errors_of_children_do_not_add_up(self) -> None:
+        model = self.model()
+        self.step(model, 1)
+        most, before = 0.05, None
+        sizes = []
+        for _ in range(5):
+            data = lqa.encode(model, max_error=most, parent=before)
+            file = lqa.open(data, parents=[] if before is None else [before])
+            self.assertEqual(file.parent_id, before and before.content_id)
+            lost = energy = 0.0
+            for module in file.modules:
+                layer = model.get_base_model().get_submodule(module.name)
+                delta = layer.get_delta_weight("default").detach()
+                error = delta - torch.from_numpy(file.decode(module).delta())
+                lost, energy = lost + float(error.square().sum()), energy + float(delta.square().sum())
+            self.assertLessEqual(lost / energy, most * 1.001)
+            sizes.append(len(data))
+            before = file
+            self.step(model, 0.05)
+        self.assertLess(max(sizes[1:]), 0.75 * sizes[0])
+        # A reader takes no more generations.
+        self.assert_kind("CORE_LIMIT", lqa.encode, model, max_error=most, parent=before)
+        # Without the parents it is no file.
+        self.assert_kind("PARENT_MISSING", lqa.open(data).decode, file.modules[0])
+        self.assert_kind("PARENT_MISMATCH", lqa.open, data, parents=[lqa.encode(self.model(8), max_error=0.05)])
+
+
+class Updates(WithModel):
+    def setUp(self) -> None:
+        super().setUp()
+        model = self.model()
+        self.files: list[lqa.LqaFile] = []
+        self.data: list[bytes] = []
+        for size in (1.0, 0.1, 0.1):
+            self.step(model, size)
+            before = self.files[-1] if self.files else None
+            self.data.append(lqa.encode(model, max_error=0.02, parent=before))
+            self.files.append(lqa.open(self.data[-1], parents=[] if before is None else [before]))
+        self.assertIsNotNone(self.files[2].parent_id)
+
+    def said(self, model: "peft.PeftModel") -> "torch.Tensor":
+        with torch.no_grad():
+            return model(input_ids=torch.arange(10)[None]).logits
+
+    def test_an_update(self) -> None:
+        served = lqa.peft.load(self.base(), self.data[0])
+        weights = [weight for name, weight in served.named_parameters() if "lora_" in name]
+        for data, file in zip(self.data[1:], self.files[1:]):
+            with self.assertLogs("lqa", "INFO") as logged:
+                changed = lqa.peft.update(served, data)
+            self.assertTrue(0 < changed <= len(file.modules))
+            self.assertIn(f"{changed} of 4 modules changed", logged.output[0])
+            self.assertTrue(torch.equal(self.said(served), self.said(lqa.peft.load(self.base(), file))))
+        self.assertTrue(all(x is y for x, y in zip(weights, (w for n, w in served.named_parameters() if "lora_" in n), strict=True)))
+        # A file without a parent follows every other.
+        lqa.peft.update(served, self.data[0])
+        self.assertTrue(torch.equal(self.said(served), self.said(lqa.peft.load(self.base(), self.data[0]))))
+
+    def test_what_does_not_follow_is_refused(self) -> None:
+        served = lqa.peft.load(self.base(), self.data[0])
+        lqa.peft.update(served, self.data[1])
+        said = self.said(served)
+        broken = bytearray(self.data[2])
+        broken[-100] ^= 1
+        other, larger = self.model(8), self.model()
+        self.step(other, 1)
+        self.step(larger, 1)
+        with torch.no_grad():
+            next(p for n, p in larger.named_parameters() if "lora_B" in n).fill_(float("inf"))
+        stranger = self.model()
+        self.step(stranger, 2)
+        stranger = lqa.encode(stranger, max_error=0.02)
+        child = self.model()
+        self.step(child, 2)
+        fewer = {key: tensor for key, tensor in self.factors(child).items() if "layers.0" in key}
+        for data, kind in ((self.data[1], "PARENT_MISMATCH"),  # twice
+                           (lqa.encode(child, parent=stranger, max_error=0.3), "PARENT_MISMATCH"),  # of another run
+                           (self.data[2][:-1], "TRUNCATED_FILE"), (lqa.encode(other, max_error=0.05), "BASE_SHAPE"),
+                           (lqa.encode(fewer, config=child.peft_config["default"], max_error=0.05), "BASE_MODULE_MISSING")):
+            self.assert_kind(kind, lqa.peft.update, served, data)
+            self.assertTrue(torch.equal(self.said(served), said))
+        with self.assertRaises(lqa.LqaError):
+            lqa.peft.update(served, bytes(broken))
+        self.assertTrue(torch.equal(self.said(served), said))
+        lqa.peft.update(served, self.data[2])  # the one that follows still does
+        self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, self.data[1])  # out of order
+        self.assert_kind("PARENT_MISSING", lqa.peft.update, peft.PeftModel(self.base(), child.peft_config["default"]), self.data[2])
+
+
+class Training(WithModel):
+    def trainer(self, callbacks: list, steps: int = 6, **options) -> "Trainer":
+        generator = torch.Generator().manual_seed(3)
+        rows = torch.randint(0, VOCABULARY, (64, WIDTH), generator=generator)
+        arguments = TrainingArguments(str(self.folder / "out"), max_steps=steps, per_device_train_batch_size=4, learning_rate=1e-2, save_steps=2,
+                                      use_cpu=True, report_to=[], disable_tqdm=True, logging_strategy="no", seed=1, **options)
+        return Trainer(self.model(), arguments, train_dataset=[{"input_ids": row, "labels": row} for row in rows], callbacks=callbacks)
+
+    def names(self, folder: Path) -> list[str]:
+        return sorted(path.name for path in folder.iterdir())
+
+    def assert_like(self, file: "lqa.LqaFile", checkpoint: Path, most: float) -> None:
+        """The file has the adapter of a checkpoint, up to an error."""
+        exact = lqa.peft.load(self.base(), lqa.encode(checkpoint, self.folder / "exact.lqa", profile="raw", force=True).path)
+        coded = lqa.peft.load(self.base(), file)
+        lost = energy = 0.0
+        for module in file.modules:
+            one, other = (each.get_base_model().get_submodule(module.name).get_delta_weight("default") for each in (exact, coded))
+            lost, energy = lost + float((one - other).square().sum()), energy + float(one.square().sum())
+        self.assertLessEqual(lost, most * 1.001 * energy)
+
+    def test_a_file_at_each_save(self) -> None:
+        callback, found = LqaCallback(max_error=0.03, instead=True, on_file=lambda path: found.append(path.name)), []
+        self.trainer([callback]).train()
+        folder = self.folder / "out" / "lqa"
+        self.assertEqual(callback.errors, {})
+        steps = sorted({2, 4, 6} - set(callback.skipped))
+        self.assertEqual(self.names(folder), [f"step-{step:06d}.lqa" for step in steps])
+        self.assertEqual(found, self.names(folder))
+        self.assertEqual(callback.newest, folder / "step-000006.lqa")
+        for step in steps:
+            self.assertEqual((self.folder / "out" / f"checkpoint-{step}" / "adapter_model.safetensors").exists(), step == 6)
+        self.assert_like(open_run(folder), self.folder / "out" / "checkpoint-6", 0.03)
+        self.assert_kind("NOT_FOUND", open_run, folder, 5)
+        self.assert_kind("NOT_FOUND", open_run, self.folder / "absent")
+        # Another run does not write into this one.
+        self.assert_kind("OUTPUT_EXISTS", self.trainer([LqaCallback()]).train)
+
+    def test_a_run_that_was_killed_goes_on(self) -> None:
+        class Kill(lqa.training.TrainerCallback):
+            def on_step_end(self, args, state, control, **_):
+                if state.global_step == 5:
+                    raise KeyboardInterrupt
+
+        callback = LqaCallback()
+        with self.assertRaises(KeyboardInterrupt):
+            self.trainer([callback, Kill()], 8).train()
+        callback.on_train_end(None, None, None)  # what was submitted is written, or the process is gone
+        folder = self.folder / "out" / "lqa"
+        for ahead, lost in ((False, True), (True, False)):  # killed before step 4 was written; and in the middle of a later file
+            if lost:
+                (folder / "step-000004.lqa").unlink()
+            (folder / "step-000006.partial").write_bytes(b"half")
+            if ahead:
+                (folder / "step-000006.lqa").write_bytes(b"of another way")
+            for checkpoint in (self.folder / "out").glob("checkpoint-[68]"):
+                for path in checkpoint.iterdir():
+                    path.unlink()
+                checkpoint.rmdir()
+            callback = LqaCallback()
+            self.trainer([callback], 8).train(resume_from_checkpoint=str(self.folder / "out" / "checkpoint-4"))
+            self.assertEqual(callback.errors, {})
+            names = self.names(folder)
+            self.assertEqual(names, sorted({f"step-{step:06d}.lqa" for step in (2, 4, 6, 8) if step not in callback.skipped}))
+            self.assertIn("step-000008.lqa", names)
+            self.assert_like(open_run(folder), self.folder / "out" / "checkpoint-8", 0.05)
+        # The last file is broken: the run goes on from the one before it.
+        path = folder / "step-000008.lqa"
+        path.write_bytes(path.read_bytes()[:-1])
+        callback = LqaCallback()
+        with self.assertLogs("lqa", "ERROR"):
+            self.trainer([callback], 10).train(resume_from_checkpoint=True)
+        self.assert_like(open_run(folder, 10), self.folder / "out" / "checkpoint-10", 0.05)
+
+    def test_a_write_that_fails_leaves_the_last_file(self) -> None:
+        callback = LqaCallback()
+        there, replace = [], lqa.training.os.replace
+
+        def fails(source, target) -> None:
+            if there:
+                raise OSError(28, "No space left on device")
+            there.append(target)
+            replace(source, target)
+
+        with mock.patch.object(lqa.training.os, "replace", fails), self.assertLogs("lqa", "ERROR"):
+            trainer = self.trainer([callback])
+            trainer.train()
+        self.assertEqual({error.kind for error in callback.errors.values()}, {"IO"})
+        folder = self.folder / "out" / "lqa"
+        self.assertEqual(self.names(folder), [there[0].name])
+        open_run(folder).verify()
+
+    def test_the_newest_waits(self) -> None:
+        begun, go = threading.Event(), threading.Event()
+        encode, seen = lqa.training.encode_adapter, []
+
+        def slow(*words, **options):
+            seen.append(words[0])
+            begun.set()
+            go.wait(30)
+            return encode(*words, **options)
+
+        class Freed(lqa.training.TrainerCallback):
+            def on_save(self, args, state, control, **_):
+                begun.wait(30)
+                if state.global_step == 6:
+                    go.set()
+
+        callback = LqaCallback()
+        with mock.patch.object(lqa.training, "encode_adapter", slow):
+            self.trainer([callback, Freed()]).train()
+        self.assertEqual((callback.skipped, len(seen), callback.errors), ([4], 2, {}))
+        self.assertEqual(self.names(self.folder / "out" / "lqa"), ["step-000002.lqa", "step-000006.lqa"])
+
+    def test_the_tutorial(self) -> None:
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        programs = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        self.assertEqual(len(programs), 3)
+        spoken = sorted(set(re.findall(r"[A-Z]?[a-z]+", programs[0])))
+        words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["[UNK]", *spoken])}, unk_token="[UNK]"))
+        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained(self.folder / "my-base")
+        torch.manual_seed(5)
+        LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+                                     vocab_size=len(spoken) + 1, max_position_embeddings=32)).save_pretrained(self.folder / "my-base")
+        self.enterContext(contextlib.chdir(self.folder))
+        names: dict[str, object] = {}
+        printed = []
+        for program in programs:
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                exec(compile(program, "training.md", "exec"), names)
+            printed.append(said.getvalue())
+        self.assertIn("errors {}", printed[0])
+        files = self.names(Path("run/lqa"))
+        self.assertEqual(files[-1], "step-000030.lqa")
+        # The served answers change as training goes on.
+        answers = [line.partition("The king of")[2] for line in printed[1].splitlines()]
+        self.assertEqual((len(answers), len(set(answers)) > 1), (len(files), True), printed[1])
+        self.assertRegex(printed[2], r"^\d+ bytes, (a child|whole)\n$")
+        found = run("inspect", *(Path("run/lqa", name) for name in files))["files"]
+        parents = {Path(each["file"]).name: each["parent"] and Path(each["parent"]["file"]).name for each in found}
+        for before, name in zip([None, *files], files):
+            self.assertIn(parents[name], (None, before))
+        self.assertTrue(any(parents.values()))
+
+    def test_models_without_such_an_adapter(self) -> None:
+        trainer = self.trainer([LqaCallback(adapter_name="other")])
+        with self.assertRaises(ValueError):
+            trainer.train()
+
+
+if __name__ == "__main__":
+    unittest.main()
