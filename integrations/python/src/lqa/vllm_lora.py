@@ -153,6 +153,10 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         """
         file = open_file(os.path.expanduser(source), max_bytes=self._most, file_id=file_id, timeout=TIMEOUT_SECONDS)
         file.verify()
+        return self.adapter_of(file)
+
+    def adapter_of(self, file: LqaFile) -> PackedAdapter:
+        """Compares a verified file with the model. Raises as `_read`."""
         for record in (*file.modules, *file.tensors):
             if record.role not in ("linear", "embedding", "carried") or getattr(record, "experts", 1) > 1:
                 raise LqaError("UNSUPPORTED_ROLE", where=f'"{record.name}"', expected="linear layers and embeddings",

@@ -1,0 +1,84 @@
+"""Updates of an adapter in vLLM's workers, against the small classes of vllm_standin.py."""
+import json
+import types
+import unittest
+
+import lqa
+from support import absent
+
+REASON = absent("torch", "safetensors")
+if not REASON:
+    import torch
+    from safetensors.torch import load_file
+
+    import vllm_standin
+    from test_vllm import Served
+
+    with vllm_standin.installed():
+        from lqa import vllm_update
+else:
+    Served = unittest.TestCase
+
+
+@unittest.skipIf(REASON, REASON)
+class Updated(Served):
+    def setUp(self) -> None:
+        super().setUp()
+        self.enterContext(vllm_standin.installed())
+        self.manager_ = self.manager()
+        worker = type("Worker", (vllm_update.Updates,), {})()
+        worker.model_runner = types.SimpleNamespace(lora_manager=self.manager_)
+        self.engine = types.SimpleNamespace(collective_rpc=lambda method, args: [getattr(worker, method)(*args)])
+        path = self.encoded("policy")
+        state = load_file(self.folder / "policy-made" / "adapter_model.safetensors")
+        config = json.loads((self.folder / "policy-made" / "adapter_config.json").read_text())
+        self.data, before = [path.read_bytes()], lqa.open(path)
+        for _ in range(2):
+            state = {key: tensor + 0.02 * tensor.std() * torch.randn_like(tensor) for key, tensor in state.items()}
+            self.data.append(lqa.encode(state, config=config, max_error=0.01, parent=before))
+            before = lqa.open(self.data[-1], parents=[before])
+        self.last = before
+
+    def slot(self) -> dict:
+        return {name: (a.clone(), b.clone()) for name, (a, b) in self.manager_._adapter_manager.slots[1].items()}
+
+    def same(self, one: dict, other: dict) -> bool:
+        return all(torch.equal(x, y) for name, pair in one.items() for x, y in zip(pair, other[name]))
+
+    def test_updates_replace_the_adapter(self) -> None:
+        requests, slots = [], []
+        for data in self.data:
+            with self.assertLogs("vllm.lqa", "INFO") as logged:
+                requests.append(vllm_update.update(self.engine, "policy", 1, data))
+            self.assertRegex(logged.output[0], r"\d of 6 modules changed")
+            slots.append(self.slot())
+        for decoded in self.last.decode_all(torch.float32, multiplier=True):
+            a, b = slots[-1][decoded.name]
+            self.assertTrue(torch.equal(a, decoded.a) and torch.equal(b, decoded.b), decoded.name)
+        self.assertFalse(self.same(slots[0], slots[1]))
+        # One version is kept; each has a path of its own.
+        self.assertEqual((len(self.manager_._kept), len({request.lora_path for request in requests})), (1, 3))
+        # vLLM drops it and loads it again: the same, without a file.
+        self.manager_._adapter_manager.remove_adapter(1)
+        self.manager_._apply_adapters({requests[-1]})
+        self.assertTrue(self.same(self.slot(), slots[-1]))
+
+    def test_what_is_refused_changes_nothing(self) -> None:
+        with self.assertRaises(lqa.LqaError) as caught:
+            vllm_update.update(self.engine, "policy", 1, self.data[1])
+        self.assertEqual(caught.exception.kind, "PARENT_MISSING")
+        vllm_update.update(self.engine, "policy", 1, self.data[0])
+        slot = self.slot()
+        wide = self.encoded("wide", inputs=25).read_bytes()
+        for data, number, kind in ((self.data[2], 1, "PARENT_MISMATCH"), (self.data[0], 1, "PARENT_MISMATCH"),
+                                   (self.data[1][:-1], 1, "TRUNCATED_FILE"), (wide, 1, "BASE_SHAPE"), (self.data[1], 2, "USAGE")):
+            with self.subTest(kind), self.assertRaises(lqa.LqaError) as caught:
+                vllm_update.update(self.engine, "policy", number, data)
+            self.assertEqual(caught.exception.kind, kind)
+            self.assertTrue(self.same(self.slot(), slot))
+        vllm_update.update(self.engine, "policy", 1, self.data[1])
+        self.assertFalse(self.same(self.slot(), slot))
+
+
+if __name__ == "__main__":
+    unittest.main()
