@@ -136,7 +136,7 @@ describe("a wrong word", () => {
     [["decode", "x", "--bits", "2"], /unknown option --bits/],
     [["decode"], /<file\.lqa\|url> is missing/],
     [["inspect"], /<file\.lqa\|url> is missing/],
-    [["inspect", "a.lqa", "b.lqa"], /2 arguments: a\.lqa, b\.lqa/],
+    [["decode", "a.lqa", "b.lqa"], /2 arguments: a\.lqa, b\.lqa/],
     [["inspect", "a.lqa", "--source", "x"], /--source without it/],
     [
       ["validate", "a.lqa", "--level", "all"],

@@ -45,6 +45,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
             place of the random numbers that A began with, where that pays. Nothing is searched.
         instead: remove `adapter_model.safetensors` of each checkpoint once a later one is there and the step has its file. The newest
             one stays: training resumes from it.
+        wait: let training wait at a save rather than leave one out.
         adapter_name: which adapter of the model.
         options: others of `lqa.encode`, of every file.
         on_file: called with the path of each file, in the thread that encodes.
@@ -56,11 +57,11 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
     """
 
     def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.05, start: int | None = None,
-                 instead: bool = False, adapter_name: str = "default", options: dict[str, Any] | None = None,
+                 instead: bool = False, wait: bool = False, adapter_name: str = "default", options: dict[str, Any] | None = None,
                  on_file: Callable[[Path], None] | None = None) -> None:
         self._folder = None if folder is None else Path(folder)
         self._options = {"max_error": max_error, "start": start, "workers": 1, **(options or {})}
-        self._instead, self._adapter_name, self._on_file = instead, adapter_name, on_file
+        self._instead, self._wait, self._adapter_name, self._on_file = instead, wait, adapter_name, on_file
         self._writer: _Writer | None = None
         self.newest: Path | None = None
         self.skipped: list[int] = []
@@ -122,6 +123,8 @@ class _Writer:
 
     def submit(self, saved: _Saved) -> None:
         with self._changed:
+            if self._callback._wait:
+                self._changed.wait_for(lambda: self._waiting is None)
             if self._waiting is not None:
                 self._callback.skipped.append(self._waiting.step)
                 logger.info("step %d is not encoded: step %d came before the encoder was free", self._waiting.step, saved.step)
@@ -142,6 +145,7 @@ class _Writer:
                 with self._changed:
                     self._changed.wait_for(lambda: self._waiting is not None or self._closed)
                     saved, self._waiting = self._waiting, None
+                    self._changed.notify_all()
                 if saved is None:
                     return
                 try:
