@@ -6,10 +6,10 @@
  *
  * Build first (`npm run build`), then `node bench/trellis-samples.mjs`; half a minute.
  */
-import { kernelEngine } from "../dist/core/codecs/kernels/viterbi-kernel.js";
+import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
 import { TRELLIS_TABLES } from "../dist/core/codecs/trellis.js";
-import { findWindows } from "../dist/core/codecs/viterbi.js";
-import { plainEngine } from "../dist/core/codecs/viterbi-plain.js";
+import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
+import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
 
 const SAMPLES = 16_384;
 const ROUNDS = 150;

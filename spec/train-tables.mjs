@@ -12,9 +12,9 @@
 // 3. Integers. The unit that loses least, then centroid updates rounded to integers.
 // Signs are chosen such that window 0 decodes to nothing negative: the error on independent symmetric data is the same.
 import { readFileSync, writeFileSync } from "node:fs";
-import { kernelEngine } from "../dist/core/codecs/kernels/viterbi-kernel.js";
-import { findWindows } from "../dist/core/codecs/viterbi.js";
-import { plainEngine } from "../dist/core/codecs/viterbi-plain.js";
+import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
+import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
+import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
 
 const SHAPES = [
   // number of the table, k, V, bits of a level's index to try, climbs

@@ -6,9 +6,10 @@
  *
  * @module
  */
-import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../core/codecs/floats.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../floats.ts";
 import { ELEMENT_BYTES, type ElementType, type LoraModule } from "../model/adapter.ts";
 import { equalBytes } from "../model/bytes.ts";
 import type { Found } from "./factors.ts";

@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { bf16ToNumber, f16ToNumber, f32BitsToF16, numberToBf16 } from "../core/codecs/floats.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { bf16ToNumber, f16ToNumber, f32BitsToF16, numberToBf16 } from "../floats.ts";
 import type { ElementType } from "../model/adapter.ts";
 
 /** True if this machine stores numbers as source files do. */

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { f16ToNumber, numberToBf16 } from "../core/codecs/floats.ts";
+import { f16ToNumber, numberToBf16 } from "../floats.ts";
 import { type Adapter, ELEMENT_BYTES, type PlainTensor } from "../model/adapter.ts";
 import { type FloatElement, sourceElements } from "../model/source-elements.ts";
 

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { type ReadOptions, readAdapter } from "../adapters/index.ts";
+import type { ReadOptions } from "../adapters/dialect.ts";
+import { readAdapter } from "../adapters/read-write.ts";
+import { bandsText } from "../core/codecs/bands-text.ts";
 import type { HttpOptions } from "../core/io/http.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
-import { readSourceFiles } from "../node/index.ts";
+import { readSourceFiles } from "../node/adapter-source.ts";
 import { readValidAdapter } from "../node/read-valid.ts";
 import { isRemote } from "../node/remote/location.ts";
-import { bandsText } from "../report/bands.ts";
 import type { DiffSide } from "../report/diff.ts";
 import { readInput, STANDARD_INPUT } from "./open-input.ts";
 

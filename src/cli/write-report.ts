@@ -4,11 +4,11 @@
  * @module
  */
 import { basename, resolve } from "node:path";
-import { type Adapter, parameterCount } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { assertWritable } from "../node/files/write-file.ts";
-import { writeFileAtomic } from "../node/index.ts";
+import { type Adapter, parameterCount } from "../model/adapter.ts";
+import { assertWritable, writeFileAtomic } from "../node/files/write-file.ts";
+
 import { isRemote, shownLocation } from "../node/remote/location.ts";
 import { suitableWorkers, withWorkers } from "../node/workers/pool.ts";
 import { type Comparison, compareAdapter } from "../report/compare.ts";

@@ -4,18 +4,19 @@
  * @module
  */
 
-import { nonfiniteElement } from "../core/codecs/check.ts";
-import { hasStart } from "../core/codecs/packed.ts";
-import type { ModuleStart } from "../core/codecs/start/start.ts";
-import { concat, toHex } from "../core/container/bytes.ts";
-import { sortByName } from "../core/container/names.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
 import {
+  concat,
   createWriter,
-  type PackedModule,
+  hasStart,
+  type ModuleInput,
+  nonfiniteElement,
   type PlannedModule,
   type SectionInput,
-} from "../core/write/write.ts";
+  sortByName,
+  toHex,
+} from "../core/format.ts";
+import type { LqaFile, ModuleStart } from "../core/index.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import {
@@ -251,7 +252,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     const qualities = quantized.map(({ quality }) => quality);
     const total = totalQuality(qualities);
     const [meta] = sections(total.relativeError);
-    const packed = (own: "factors" | "untuned"): PackedModule[] =>
+    const packed = (own: "factors" | "untuned"): ModuleInput[] =>
       items.flatMap((module, i) => {
         const { [own]: factors, fromParent } = quantized[i]!;
         if (factors === undefined) return [];

@@ -28,12 +28,15 @@ export {
   type EncodeReport,
   encodeAdapter,
   type ModuleReport,
+  paced,
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
 export type { Outlook } from "./quantize/answers.ts";
+export { type BoundComponent, boundComponents, relativeBound } from "./quantize/bound.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { ParentFactors } from "./quantize/parent/align.ts";
 export {
+  checkModule,
   QUALITY_BITS,
   type QualityName,
   type QuantizedModule,
@@ -46,6 +49,7 @@ export {
   type SignOptions,
 } from "./quantize/profile.ts";
 export {
+  compareModules,
   DROPPED_ERROR,
   type ModuleQuality,
   type Quality,
@@ -55,6 +59,7 @@ export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Fit } from "./quantize/rd/gain.ts";
 export type { FactorSurvey, Rotations, Survey } from "./quantize/rd/survey.ts";
 export type { TaskWork } from "./quantize/rd/vectors.ts";
+export { reparameterize } from "./quantize/reparameterize.ts";
 export {
   type Executor,
   perform,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LqaFile } from "../core/read/lqa-file.ts";
+import type { LqaFile } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { GENERATIONS } from "../limits.ts";

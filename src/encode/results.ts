@@ -3,11 +3,8 @@
  *
  * @module
  */
-import { startOperations } from "../core/codecs/start/start.ts";
-import { CRC_BYTES } from "../core/container/bytes.ts";
-import { payloadLength } from "../core/container/layout.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
-import type { PackedModule } from "../core/write/write.ts";
+import { CRC_BYTES, type ModuleInput, payloadLength, startOperations } from "../core/format.ts";
+import type { LqaFile } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { START_WORK } from "../limits.ts";
@@ -53,7 +50,7 @@ export function clearlySmaller(
 }
 
 /** The start of modules, for the report. */
-export function startUsed(modules: readonly PackedModule[]): UsedStart | undefined {
+export function startUsed(modules: readonly ModuleInput[]): UsedStart | undefined {
   const started = modules.flatMap(({ start }) => start ?? []);
   if (started.length === 0) return undefined;
   const { state } = started[0]!.start;
@@ -61,7 +58,7 @@ export function startUsed(modules: readonly PackedModule[]): UsedStart | undefin
 }
 
 /** Names of the modules whose start takes more operations for each byte of their chunk than every reader accepts (spec clause 14). */
-export function refusedStarts(modules: readonly PackedModule[]): ReadonlySet<string> {
+export function refusedStarts(modules: readonly ModuleInput[]): ReadonlySet<string> {
   const refused = modules.filter(
     (module) =>
       module.start !== undefined &&

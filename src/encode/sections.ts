@@ -3,10 +3,8 @@
  *
  * @module
  */
-import { toHex } from "../core/container/bytes.ts";
-import { encodeMeta } from "../core/container/meta-write.ts";
-import { sha256 } from "../core/container/sha256.ts";
-import type { SectionInput } from "../core/write/write.ts";
+import { encodeMeta, type SectionInput, sha256, toHex } from "../core/format.ts";
+
 import type { Adapter } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
 import { VERSION } from "../version.ts";

@@ -5,9 +5,9 @@
  */
 import type { ConfigRisk } from "../adapters/config-risks.ts";
 import type { DialectName, ReadSettings, WriteOptions } from "../adapters/dialect.ts";
-import { readAdapter } from "../adapters/index.ts";
 import { type BaseDescription, baseFromConfig, baseFromGguf } from "../adapters/naming/base-description.ts";
-import { adapterContent } from "../adapters/read-write.ts";
+import { adapterContent, readAdapter } from "../adapters/read-write.ts";
+
 import { createRoundingMeter, type Rounding } from "../adapters/rounding.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";

@@ -4,11 +4,8 @@
  *
  * @module
  */
-import { lowerFactor } from "../core/codecs/packed.ts";
-import { CRC_BYTES } from "../core/container/bytes.ts";
-import { planeExtents } from "../core/container/layout.ts";
-import { PROLOGUE_BYTES } from "../core/container/prologue.ts";
-import type { ContainerIndex } from "../core/container/types.ts";
+import { CRC_BYTES, lowerFactor, PROLOGUE_BYTES, planeExtents } from "../core/format.ts";
+import type { ContainerIndex } from "../core/index.ts";
 
 /** The purposes of bytes, in the order of the totals. */
 export const BYTE_KINDS = [

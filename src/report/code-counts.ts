@@ -5,11 +5,10 @@
  * @module
  */
 
-import { type Encoding, type Lowered, sizesOf } from "../core/codecs/encoding.ts";
-import { packedBytes, unpackCodes } from "../core/codecs/floats.ts";
-import type { PackedFactors } from "../core/codecs/packed.ts";
-import { encodingLabel, lower } from "../core/codecs/registry.ts";
-import { trellisSteps, WINDOW_BITS } from "../core/codecs/trellis.ts";
+import { type Lowered, lower, sizesOf, trellisSteps, WINDOW_BITS } from "../core/format.ts";
+import { type Encoding, encodingLabel, type PackedFactors } from "../core/index.ts";
+import { packedBytes, unpackCodes } from "../floats.ts";
+
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The codes of one encoding, over a whole file. */

@@ -7,14 +7,20 @@
  *
  * @module
  */
-import { type EncodeControls, type EncodeReport, encodeAdapter, paced } from "../encode/encode.ts";
-import { type BoundComponent, boundComponents, relativeBound } from "../encode/quantize/bound.ts";
 import {
+  type BoundComponent,
+  boundComponents,
   checkModule,
+  type EncodeControls,
+  type EncodeReport,
+  encodeAdapter,
+  paced,
   type QuantizeOptions,
   type QuantizeSettings,
+  relativeBound,
   resolveOptions,
-} from "../encode/quantize/profile.ts";
+} from "../encode/index.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { compareModules } from "../encode/quantize/quality.ts";
+import { compareModules } from "../encode/index.ts";
 import type { Adapter, LoraModule, MetaValue } from "../model/adapter.ts";
 import { comparable, shapeOf, withFactors } from "../model/adapter.ts";
 

@@ -8,19 +8,26 @@
  *
  * @module
  */
-import { encodingLabel } from "../core/codecs/registry.ts";
-import type { MetaMap } from "../core/container/meta.ts";
-import type { ModuleRecord, SectionRecord, TensorRecord } from "../core/container/types.ts";
-import { type ByteSource, memorySource } from "../core/io/source.ts";
-import { pieceCount } from "../core/read/budget.ts";
-import { decodeModule } from "../core/read/decode.ts";
-import { open } from "../core/read/file.ts";
-import type { LqaFile, OpenOptions } from "../core/read/lqa-file.ts";
-import { validate } from "../core/validate/validate.ts";
-import type { Validation, ValidationLevel } from "../core/validate/validation.ts";
-import { paced } from "../encode/encode.ts";
-import { type BoundComponent, relativeBound } from "../encode/quantize/bound.ts";
-import { compareModules } from "../encode/quantize/quality.ts";
+
+import {
+  type ByteSource,
+  decodeModule,
+  encodingLabel,
+  type LqaFile,
+  type MetaMap,
+  type ModuleRecord,
+  memorySource,
+  type OpenOptions,
+  open,
+  pieceCount,
+  type SectionRecord,
+  type TensorRecord,
+  type Validation,
+  type ValidationLevel,
+  validate,
+} from "../core/index.ts";
+import { type BoundComponent, compareModules, paced, relativeBound } from "../encode/index.ts";
+
 import { isLqaError } from "../errors.ts";
 import {
   type Adapter,

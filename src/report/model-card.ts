@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { LqaFile } from "../core/read/lqa-file.ts";
+import type { LqaFile } from "../core/index.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { count, counted, percent, size } from "./format.ts";
 import { codeString, markdownText, shellWord } from "./quote.ts";

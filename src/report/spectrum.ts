@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { BoundComponent } from "../encode/quantize/bound.ts";
-import { reparameterize } from "../encode/quantize/reparameterize.ts";
+import { type BoundComponent, reparameterize } from "../encode/index.ts";
+
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 
 /** Whether all weights of a module are finite, so that it can be decomposed. */

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
-import type { HalfArray } from "../core/read/decode.ts";
+
+import type { HalfArray } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { f16ToNumber, numberToF16 } from "../floats.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** Row after row: `Float32Array` for binary32, `Float16Array` or `Uint16Array` (bit patterns) for binary16. */

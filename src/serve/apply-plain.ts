@@ -26,12 +26,17 @@
  *
  * @module
  */
-import { decodePlain } from "../core/codecs/decode.ts";
-import { sizesOf } from "../core/codecs/encoding.ts";
-import { rotateIntegers, rotateTransposed } from "../core/codecs/rotation.ts";
-import { DRAW_UNIT } from "../core/codecs/start/mixture.ts";
+import {
+  DRAW_UNIT,
+  decodePlain,
+  type ResidentModule,
+  rotateIntegers,
+  rotateTransposed,
+  sizesOf,
+} from "../core/format.ts";
+
 import { type ApplyProgram, ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
-import { expertDraws, generationsOf, programFor, type ResidentModule } from "./resident-module.ts";
+import { expertDraws, generationsOf, programFor } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";
 
 /**

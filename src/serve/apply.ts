@@ -4,14 +4,16 @@
  *
  * @module
  */
-import { f16ToNumber, numberToF16 } from "../core/codecs/floats.ts";
+import { assertApplicable, type ResidentModule } from "../core/format.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { f16ToNumber, numberToF16 } from "../floats.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type Activations, type RowList, type Rows, readRow, rowsOf, writeRow } from "./activations.ts";
 import { applyRowPlainly } from "./apply-plain.ts";
 import { ApplyKernel } from "./kernels/apply-kernel.ts";
-import { assertApplicable, type ResidentModule } from "./resident-module.ts";
+
 import { rotating } from "./rotating.ts";
 
 /** How to apply a module. */

@@ -6,19 +6,22 @@
  * @module
  */
 
-import { FLOAT_BYTES, type FloatType } from "../core/codecs/encoding.ts";
-import { readElement } from "../core/codecs/floats.ts";
-import type { PackedFactors } from "../core/codecs/packed.ts";
-import { checkSums } from "../core/codecs/sums.ts";
-import { splitPayload } from "../core/container/layout.ts";
-import type { ContainerIndex, ModuleRecord, TensorRecord } from "../core/container/types.ts";
-import type { PackedModule } from "../core/read/events.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
+import { checkSums, FLOAT_BYTES, type ResidentModule, splitPayload } from "../core/format.ts";
+import type {
+  ContainerIndex,
+  FloatType,
+  LqaFile,
+  ModuleRecord,
+  PackedFactors,
+  PackedModule,
+  TensorRecord,
+} from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import { readElement } from "../floats.ts";
 import type { ElementType, ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { Draws } from "./draws.ts";
-import type { ResidentModule } from "./resident-module.ts";
+
 import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
 import { type SpareBuffers, SURPLUS } from "./spare-buffers.ts";
 

@@ -8,12 +8,12 @@
  * @module
  */
 
-import { drawsOf } from "../core/codecs/start/draws.ts";
-import type { ModuleStart, Start } from "../core/codecs/start/start.ts";
-import type { ModuleRecord } from "../core/container/types.ts";
+import { drawsOf, type ResidentStart } from "../core/format.ts";
+import type { ModuleRecord, ModuleStart, Start } from "../core/index.ts";
+
 import type { Budget, Holding } from "./budget.ts";
 import type { NewBuffer } from "./content.ts";
-import { drawCount, type ResidentStart } from "./resident-module.ts";
+import { drawCount } from "./resident-module.ts";
 import { Shared } from "./shared-layout.ts";
 
 /** The draws of the modules of an adapter, by module number. */

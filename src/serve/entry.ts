@@ -4,8 +4,8 @@
  * @module
  */
 
-import { Slots } from "../core/io/slots.ts";
-import { memorySource } from "../core/io/source.ts";
+import { memorySource, Slots } from "../core/index.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import type { AdapterSource } from "./pool-options.ts";

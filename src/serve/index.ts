@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+export type { ResidentModule, ResidentStart } from "../core/format.ts";
 export type { Activations, RowList } from "./activations.ts";
 export { type ApplyOptions, applyPacked } from "./apply.ts";
 export { applyBatch, type BatchResult } from "./batch.ts";
@@ -10,7 +12,7 @@ export { AdapterLease } from "./lease.ts";
 export { AdapterPool } from "./pool.ts";
 export type { AcquireOptions, AdapterSource, PoolOptions, PoolStatistics } from "./pool-options.ts";
 export type { CachedDecoding, Counters } from "./resident.ts";
-export { type ResidentModule, type ResidentStart, residentModule } from "./resident-module.ts";
+export { residentModule } from "./resident-module.ts";
 export {
   type AdapterStore,
   httpStore,

@@ -4,9 +4,10 @@
  *
  * @module
  */
+import type { ResidentModule } from "../core/format.ts";
 // Declares Symbol.dispose for projects whose `lib` lacks it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { DecodedModule, WeightType } from "../core/read/decode.ts";
+import type { DecodedModule, WeightType } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
@@ -14,7 +15,6 @@ import type { Activations } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
 import { type Content, tensorKey } from "./content.ts";
 import type { CachedDecoding, Resident } from "./resident.ts";
-import type { ResidentModule } from "./resident-module.ts";
 
 /** A lease. Release it, or let `using` do so. */
 export class AdapterLease {

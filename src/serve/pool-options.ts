@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ByteSource } from "../core/io/source.ts";
+import type { ByteSource } from "../core/index.ts";
 import type { TensorRole } from "../model/adapter.ts";
 import type { Counters } from "./resident.ts";
 import type { AdapterStore, StoredAdapter } from "./stores.ts";

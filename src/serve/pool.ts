@@ -7,8 +7,8 @@
  *
  * @module
  */
+import { assertNotAborted } from "../core/index.ts";
 
-import { assertNotAborted } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import { Budget } from "./budget.ts";

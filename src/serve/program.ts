@@ -10,12 +10,21 @@
  * @module
  */
 
-import { type Lowered, sizesOf } from "../core/codecs/encoding.ts";
-import { kindOf } from "../core/codecs/kernels/encoding-kinds.ts";
-import { type Band, type Factor, hasStart, lowerFactor, vectorLengths } from "../core/codecs/packed.ts";
-import { lower } from "../core/codecs/registry.ts";
-import { align } from "../core/container/bytes.ts";
-import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
+import {
+  align,
+  EXPERT_ALIGNMENT,
+  type Factor,
+  hasStart,
+  kindOf,
+  type Lowered,
+  lower,
+  lowerFactor,
+  sizesOf,
+  vectorLengths,
+  walkPlanes,
+} from "../core/format.ts";
+import type { Band } from "../core/index.ts";
+
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The components of one factor that take part. */

@@ -4,35 +4,21 @@
  *
  * @module
  */
-import { type Band, givenParent, hasStart, type PackedFactors, rankOf } from "../core/codecs/packed.ts";
-import { drawsOf } from "../core/codecs/start/draws.ts";
-import type { ModuleStart } from "../core/codecs/start/start.ts";
-import { splitPayload } from "../core/container/layout.ts";
-import { assemblePayload } from "../core/container/payload.ts";
-import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
+
+import {
+  assemblePayload,
+  assertApplicable,
+  drawsOf,
+  givenParent,
+  hasStart,
+  type ResidentModule,
+  rankOf,
+} from "../core/format.ts";
+import type { PackedFactors } from "../core/index.ts";
+
 import { GENERATIONS } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 import { type ApplyProgram, programOf } from "./program.ts";
-
-/** The start of A' and its draws, `[experts][rank][in · kernel]` (spec clause 8.8). */
-export interface ResidentStart extends ModuleStart {
-  readonly draws: Int16Array;
-}
-
-/** A packed module that can be applied. */
-export interface ResidentModule {
-  readonly shape: ModuleShape;
-  readonly bands: readonly Band[];
-  /** The planes of all experts as in the payload of a chunk (spec clauses 7.2 and 7.3). */
-  readonly payload: Uint8Array;
-  /** The module to which its factors are added, if there is one: of its shape, with a rank up to its own (spec clause 8.9). */
-  readonly parent?: ResidentModule | undefined;
-  /** Present if a vector of A' has a start. Modules with one start can share their draws. */
-  readonly start?: ResidentStart | undefined;
-  /** `[experts][out]`, already multiplied: added to the output after the update, if the module has its own bias. */
-  readonly bias?: Float32Array | undefined;
-}
 
 /**
  * Makes a module from the result of `packed` of an open file or a stream. Copies the planes, so the file may be released. If A'
@@ -60,28 +46,10 @@ export function drawCount(shape: ModuleShape): number {
   return shape.experts * shape.rank * inputLength(shape);
 }
 
-/**
- * Refuses modules that cannot be applied. Linear layers of either base layout, and convolutions on unfolded input, can be. An
- * embedding looks up rows: decode it instead.
- *
- * @throws LqaError CANNOT_APPLY
- */
-export function assertApplicable({ name, role }: ModuleShape): void {
-  const where = `module "${name}"`;
-  if (role === "embedding")
-    fail(KIND.CANNOT_APPLY, { where, expected: "a linear layer or a convolution", actual: role });
-}
-
 /** @throws LqaError PARENT_MISSING; as {@link residentModule} */
 function residentParent(shape: ModuleShape, parent: PackedFactors | string): ResidentModule {
   const factors = givenParent(parent, shape.name);
   return residentModule({ ...shape, rank: rankOf(factors.bands) }, factors);
-}
-
-/** A module's factors, as views, for `decodeModule`. */
-export function factorsOf({ shape, bands, payload, start, parent }: ResidentModule): PackedFactors {
-  const own = splitPayload({ ...shape, start }, bands, payload);
-  return parent === undefined ? own : { ...own, parent: factorsOf(parent) };
 }
 
 /** A module followed by its parents. @throws RangeError if their shapes do not fit */

@@ -4,19 +4,21 @@
  *
  * @module
  */
+import { factorsOf } from "../core/format.ts";
 
-import { Slots } from "../core/io/slots.ts";
 import {
   type DecodedModule,
   type DecodeOptions,
   decodeModule,
+  type LqaFile,
+  Slots,
   type WeightType,
-} from "../core/read/decode.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
+} from "../core/index.ts";
+
 import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding, Leaving } from "./budget.ts";
 import type { Content } from "./content.ts";
-import { factorsOf } from "./resident-module.ts";
+
 import type { StoredAdapter } from "./stores.ts";
 
 /** How to decode factors for the cache of a pool. */

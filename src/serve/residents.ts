@@ -4,12 +4,9 @@
  * @module
  */
 
-import { checkLimit } from "../core/container/prologue.ts";
-import { Slots } from "../core/io/slots.ts";
-import { assertNotAborted } from "../core/io/source.ts";
-import { open } from "../core/read/file.ts";
-import { checkParentModule } from "../core/read/lineage.ts";
-import type { LqaFile } from "../core/read/lqa-file.ts";
+import { checkLimit, checkParentModule } from "../core/format.ts";
+import { assertNotAborted, type LqaFile, open, Slots } from "../core/index.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { GENERATIONS } from "../limits.ts";

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import type { Encoding } from "../core/codecs/encoding.ts";
-import type { Band } from "../core/codecs/packed.ts";
+import type { Band, Encoding } from "../core/index.ts";
+
 import type { ModuleShape } from "../model/adapter.ts";
 
 /** The modules of an adapter, without their contents. */

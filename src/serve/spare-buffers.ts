@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { ByteSource } from "../core/io/source.ts";
-import { FIRST_BYTES } from "../core/read/ranges.ts";
+
+import { type ByteSource, FIRST_BYTES } from "../core/index.ts";
 
 /** A buffer serves for fewer bytes than it has if it exceeds them by at most this share. */
 export const SURPLUS: number = 1 / 8;

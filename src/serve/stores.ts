@@ -5,9 +5,17 @@
  * @module
  */
 
-import { type HttpOptions, httpSource } from "../core/io/http.ts";
-import { assertNotAborted, assertRange, type ByteSource, memorySource } from "../core/io/source.ts";
-import { FIRST_BYTES, keepingSource } from "../core/read/ranges.ts";
+import {
+  assertNotAborted,
+  assertRange,
+  type ByteSource,
+  FIRST_BYTES,
+  type HttpOptions,
+  httpSource,
+  keepingSource,
+  memorySource,
+} from "../core/index.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { assertApplicable } from "../core/format.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength } from "../model/adapter.ts";
-import { assertApplicable } from "../serve/resident-module.ts";
+
 import { rotatedBlocks } from "./decode.ts";
 import { filledBuffer, type ScratchHold, USAGE } from "./device.ts";
 import type { GpuModule } from "./module.ts";

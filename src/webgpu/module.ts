@@ -6,13 +6,13 @@
  */
 // Symbol.dispose, for projects whose libraries do not have it.
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { PackedFactors } from "../core/codecs/packed.ts";
-import { payloadLength } from "../core/container/layout.ts";
-import { assemblePayload } from "../core/container/payload.ts";
+
+import { assemblePayload, factorsOf, payloadLength, type ResidentModule } from "../core/format.ts";
+import type { PackedFactors } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
-import { factorsOf, type ResidentModule } from "../serve/resident-module.ts";
+
 import { type GpuApplyOptions, prepareApply } from "./apply.ts";
 import {
   decodeToNewBuffers,
@@ -148,7 +148,7 @@ async function storedOf(
   const isWhole = start === undefined && parent === undefined;
   if ("payload" in module && isWhole) return { ...module, largest: NO_SUMS };
   let factors = "payload" in module ? factorsOf(module) : module.factors;
-  if (!isWhole) factors = (await import("../core/codecs/start/materialize.ts")).materialize(shape, factors);
+  if (!isWhole) factors = (await import("./materialize.ts")).materialize(shape, factors);
   const largest = isWhole
     ? NO_SUMS
     : {

@@ -14,12 +14,20 @@
  * @module
  */
 
-import { type Encoding, FLOAT_NUMBERS, kindNumber, type Lowered, sizesOf } from "../core/codecs/encoding.ts";
-import { type Band, hasStart } from "../core/codecs/packed.ts";
-import { lower } from "../core/codecs/registry.ts";
-import { TRELLIS_TABLES } from "../core/codecs/trellis.ts";
-import { align } from "../core/container/bytes.ts";
-import { EXPERT_ALIGNMENT, walkPlanes } from "../core/container/layout.ts";
+import {
+  align,
+  EXPERT_ALIGNMENT,
+  FLOAT_NUMBERS,
+  hasStart,
+  kindNumber,
+  type Lowered,
+  lower,
+  sizesOf,
+  TRELLIS_TABLES,
+  walkPlanes,
+} from "../core/format.ts";
+import type { Band, Encoding } from "../core/index.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";

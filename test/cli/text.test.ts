@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
 import { ERRORS, LqaError } from "../../src/core/index.ts";
-import { bandsText } from "../../src/report/bands.ts";
+import { bandsText } from "../../src/core/codecs/bands-text.ts";
 
 /** A terminal that remembers what was written. */
 function memoryTerminal(): Parameters<typeof reportError>[2] & {

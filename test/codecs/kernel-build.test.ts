@@ -18,7 +18,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   ],
   "core/codecs/kernels/product": ["product", "memory"],
   "core/codecs/kernels/start": ["advance", "draws", "mix", "memory"],
-  "core/codecs/kernels/viterbi": ["forward", "memory"],
+  "encode/quantize/viterbi/kernels/viterbi": ["forward", "memory"],
   "encode/linalg/kernels/dense": [
     "factor",
     "subtract",

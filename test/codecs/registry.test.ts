@@ -14,7 +14,7 @@ import {
   type Planes,
   validate,
 } from "../../src/core/index.ts";
-import { encodingText } from "../../src/report/bands.ts";
+import { encodingText } from "../../src/core/codecs/bands-text.ts";
 import { inspectLqa } from "../../src/report/index.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { random, shape } from "../container/fixtures.ts";

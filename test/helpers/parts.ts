@@ -27,23 +27,6 @@ export {
 } from "../../src/core/codecs/check.ts";
 export { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
 export { type DecodeTarget, FLOAT_BYTES, groupCount, NOTHING } from "../../src/core/codecs/encoding.ts";
-export {
-  bf16ToNumber,
-  bitsToNumber,
-  f16ToNumber,
-  f32BitsToF16,
-  f64ToF16,
-  numberToBf16,
-  numberToBits,
-  numberToF16,
-  packCodes,
-  packedBytes,
-  readBits,
-  readElement,
-  unpackCodes,
-  unusedBits,
-  writeBits,
-} from "../../src/core/codecs/floats.ts";
 export { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
 export { CODEC_NAMES, lower, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
 export { ROTATIONS, rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/core/codecs/rotation.ts";
@@ -99,10 +82,27 @@ export { loadZstd, loadZstdCodec, zstdOf } from "../../src/core/container/zstd.t
 export { frameLength } from "../../src/core/container/zstd-frame.ts";
 export {
   type ContainerInput,
-  type PackedModule,
+  type ModuleInput as PackedModule,
   prepareFile,
   type SectionInput,
 } from "../../src/core/write/write.ts";
 export { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
+export {
+  bf16ToNumber,
+  bitsToNumber,
+  f16ToNumber,
+  f32BitsToF16,
+  f64ToF16,
+  numberToBf16,
+  numberToBits,
+  numberToF16,
+  packCodes,
+  packedBytes,
+  readBits,
+  readElement,
+  unpackCodes,
+  unusedBits,
+  writeBits,
+} from "../../src/floats.ts";
 export { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
 export { allTables, programOf } from "../../src/webgpu/program.ts";

@@ -123,7 +123,7 @@ StrykerJS ${version(join(packages, "@stryker-mutator/core"))}, TypeScript ${vers
 ${rows.map(line).join("\n")}
 ${line(total)}
 
-Not measured: ${rest.length === 0 ? "" : `the ${rest.length === 1 ? "group" : "groups"} ${rest.join(", ")} of \`test/mutation/groups.mjs\`; `}the encoder's search (\`src/core/codecs/viterbi*.ts\`), the kernels (\`src/*/kernels\`), generated files, and
+Not measured: ${rest.length === 0 ? "" : `the ${rest.length === 1 ? "group" : "groups"} ${rest.join(", ")} of \`test/mutation/groups.mjs\`; `}the encoder's search (\`src/encode/quantize/viterbi\`), the kernels (\`src/*/kernels\`), generated files, and
 all other folders of \`src/\`.
 
 ## Mutants that are alive

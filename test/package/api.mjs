@@ -19,8 +19,8 @@ const reports = join(root, "test/package/api");
 mkdirSync(reports, { recursive: true });
 const temporary = mkdtempSync(join(tmpdir(), "lqa-api-"));
 const changed = [];
-for (const { types } of Object.values(exports).filter((entry) => typeof entry === "object")) {
-  const room = types.split("/")[2];
+for (const [key, { types }] of Object.entries(exports).filter(([, entry]) => typeof entry === "object")) {
+  const room = key === "." ? "core" : key.slice(2);
   const config = ExtractorConfig.prepare({
     configObject: {
       projectFolder: root,

@@ -10,7 +10,7 @@ const { exports, version } = json("package.json");
 
 const ENTRIES = [
   ".",
-  ...["encode", "adapters", "serve", "webgpu", "report", "node"].map((room) => `./${room}`),
+  ...["format", "encode", "adapters", "serve", "webgpu", "report", "node"].map((room) => `./${room}`),
 ];
 
 it("has one version everywhere", () => {

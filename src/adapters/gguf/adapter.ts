@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { f16ToNumber } from "../../core/codecs/floats.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { f16ToNumber } from "../../floats.ts";
 import type { Adapter, MetaValue } from "../../model/adapter.ts";
 import type { FileContent } from "../../model/content.ts";
 import { scaleByAlpha, UNSCALED } from "../alpha.ts";

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { readAdapter } from "../../adapters/index.ts";
-import { parameterCount } from "../../core/index.ts";
-import { assertWritable } from "../../node/files/write-file.ts";
-import { readSourceFiles, writeFileAtomic } from "../../node/index.ts";
+import { readAdapter } from "../../adapters/read-write.ts";
+import { parameterCount } from "../../model/adapter.ts";
+import { readSourceFiles } from "../../node/adapter-source.ts";
+import { assertWritable, writeFileAtomic } from "../../node/files/write-file.ts";
 import { suitableWorkers, withWorkers } from "../../node/workers/pool.ts";
 import {
   type ComparedMethod,
@@ -14,8 +14,9 @@ import {
   type Comparison,
   compareAdapter,
   comparisonCurve,
-  drawRdCurve,
-} from "../../report/index.ts";
+} from "../../report/compare.ts";
+import { drawRdCurve } from "../../report/rd-curve-svg.ts";
+
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { count, counted, decibels, duration, jsonText, percent, printable } from "../format.ts";
 import { type Column, type Fact, facts, note, type Paper, table, textRoom, title, wrap } from "../layout.ts";

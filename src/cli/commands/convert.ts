@@ -7,7 +7,7 @@
 import type { DialectName } from "../../adapters/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type ConvertFileOptions, convertFile, readBaseDescription } from "../../node/index.ts";
+import { type ConvertFileOptions, convertFile, readBaseDescription } from "../../node/convert-file.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { counted, duration, jsonText, printable } from "../format.ts";

@@ -6,7 +6,8 @@
 import { basename } from "node:path";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type DecodeFileOptions, decodeFile, readBaseDescription } from "../../node/index.ts";
+import { readBaseDescription } from "../../node/convert-file.ts";
+import { type DecodeFileOptions, decodeFile } from "../../node/decode-file.ts";
 import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";

@@ -4,12 +4,13 @@
  * @module
  */
 
-import { type Outlook, resolveOptions } from "../../encode/index.ts";
+import { bandsText } from "../../core/codecs/bands-text.ts";
+import type { Outlook } from "../../encode/quantize/answers.ts";
+import { resolveOptions } from "../../encode/quantize/profile.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
+import { type EncodedFile, encodeFile } from "../../node/encode-file.ts";
 import { WEIGHTS_ENDING } from "../../node/files/adapter-names.ts";
-import { type EncodedFile, encodeFile } from "../../node/index.ts";
-import { bandsText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeJson } from "../encode-json.ts";
 import { encodeManyCommand } from "../encode-many.ts";

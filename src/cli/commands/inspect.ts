@@ -4,13 +4,13 @@
  * @module
  */
 import type { ConfigRisk } from "../../adapters/config-risks.ts";
+import { bandsText, encodingText } from "../../core/codecs/bands-text.ts";
 import { type ModuleStart, stateCount } from "../../core/codecs/start/start.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
 import type { VouchedBy } from "../../core/read/lqa-file.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
-import { bandsText, encodingText } from "../../report/bands.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { risksOf } from "../config-risks.ts";
 import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";

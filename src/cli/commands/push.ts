@@ -80,7 +80,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 
 /** Reads a card that `lqa card` wrote. Refuses one of another file: each card states the file id. */
 async function readCard(path: string, fileId: string): Promise<string> {
-  const text = new TextDecoder().decode(await readRegularFile(path, MOST_CARD));
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readRegularFile(path, MOST_CARD));
   if (!text.includes(fileId))
     fail(KIND.USAGE, {
       where: `--card ${printable(path)}`,

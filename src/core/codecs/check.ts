@@ -9,6 +9,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import type { ErrorKind } from "../../errors.ts";
+import { bitsToNumber, packedBytes, readBits, unusedBits } from "../../floats.ts";
 import type { ElementType } from "../../model/adapter.ts";
 import {
   FLOAT_BYTES,
@@ -19,7 +20,6 @@ import {
   type Planes,
   type ScaleType,
 } from "./encoding.ts";
-import { bitsToNumber, packedBytes, readBits, unusedBits } from "./floats.ts";
 
 /** Place and values of a finding. */
 export interface PlaneFinding {

@@ -8,6 +8,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { numberToF16, storeFloats } from "../../floats.ts";
 import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import {
   type DecodeTarget,
@@ -18,7 +19,6 @@ import {
   type ReferenceDecoder,
   sizesOf,
 } from "./encoding.ts";
-import { numberToF16, storeFloats } from "./floats.ts";
 import { decodeGrouped } from "./grouped.ts";
 import { DecodeKernel, type FactorJob, type Part } from "./kernels/decode-kernel.ts";
 import type { PackedFactors } from "./packed.ts";

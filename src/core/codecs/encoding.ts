@@ -4,14 +4,15 @@
  *
  * @module
  */
+import type { FloatType } from "../../floats.ts";
+
+export type { FloatType };
+
 import type { Rotation } from "./rotation.ts";
 import type { TrellisTable } from "./trellis.ts";
 
 /** Storage type of a scale (spec 6.4). */
 export type ScaleType = "f16" | "bf16";
-
-/** Storage type of raw weights (spec 8.3). */
-export type FloatType = "f32" | "f16" | "bf16";
 
 /** The field that an encoding of A' has if its vectors have a start (spec 8.8). */
 export interface MixedEncoding {

@@ -5,9 +5,9 @@
  * @module
  */
 
+import { numberToF16, packedBytes, readElement, unpackCodes } from "../../floats.ts";
 import type { RecordFields, RecordReader } from "./codec.ts";
 import { type DecodeTarget, type GroupedEncoding, groupCount, type ReferenceDecoder } from "./encoding.ts";
-import { numberToF16, packedBytes, readElement, unpackCodes } from "./floats.ts";
 
 /** The record fields of scale and group. */
 export function writeGroups({ group, scale }: GroupedEncoding): RecordFields {

@@ -3,9 +3,10 @@
  *
  * @module
  */
+
+import { numberToF16, readElement } from "../../floats.ts";
 import type { Codec } from "./codec.ts";
 import { FLOAT_BYTES, NOTHING, type RawEncoding, type ReferenceDecoder } from "./encoding.ts";
-import { numberToF16, readElement } from "./floats.ts";
 
 /** Codec 1. */
 export const RAW: Codec<RawEncoding> = {

@@ -6,11 +6,11 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { bitsToNumber, readBits } from "../../floats.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import { nonfiniteElement } from "./check.ts";
 import { decodePlain } from "./decode.ts";
 import { FLOAT_BYTES, type Lowered, type Planes, sizesOf } from "./encoding.ts";
-import { bitsToNumber, readBits } from "./floats.ts";
 import { generationsOf } from "./generations.ts";
 import { FACTOR_NAMES, hasStart, lowerFactor, type PackedFactors, rankOf, vectorLengths } from "./packed.ts";
 import { decodeStarted } from "./start/decode-started.ts";

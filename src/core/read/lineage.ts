@@ -10,9 +10,9 @@
 import * as KIND from "../../error-catalogue-later.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import { GENERATIONS } from "../../limits.ts";
-import type { ModuleShape } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { checkSums } from "../codecs/sums.ts";
+import { checkParentModule } from "../container/parent-module.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import type { LqaFile, OpenOptions } from "./lqa-file.ts";
 import { checkLimit, type WatchOptions } from "./opened.ts";
@@ -94,22 +94,6 @@ export async function asParent<T>(work: Promise<T>): Promise<T | Invalid> {
     if (!isLqaError(error) || "XL".includes(error.class)) throw error;
     return new Invalid(error);
   }
-}
-
-/** Checks that the parent has a module that fits. @param modules those of the parent @throws LqaError PARENT_MISMATCH */
-export function checkParentModule(record: ModuleRecord, modules: readonly ModuleShape[]): void {
-  const { parentModule, name, rank } = record;
-  if (parentModule === undefined) return;
-  const wrong = (expected: string, actual: string): never =>
-    fail(KIND.PARENT_MISMATCH, { where: `parent of module "${name}"`, expected, actual });
-  const own = modules[parentModule] ?? wrong(`a module number ${parentModule}`, `${modules.length} modules`);
-  if (shapeOf(own) !== shapeOf(record)) wrong(shapeOf(record), shapeOf(own));
-  if (own.rank > rank) wrong(`a rank of at most ${rank}`, `${own.rank}`);
-}
-
-/** The sizes that must be equal in child and parent. */
-function shapeOf({ out, in: n, kernel, experts }: ModuleShape): string {
-  return `out ${out}, in ${[n, ...kernel].join("×")}, experts ${experts}`;
 }
 
 /**

@@ -8,9 +8,9 @@
  * @module
  */
 
+import { packedBytes, readElement, unpackCodes } from "../../floats.ts";
 import { inputLength, multiplierByRule, parameterCount } from "../../model/adapter.ts";
 import { type Encoding, FLOAT_BYTES, type Lowered, type Planes } from "../codecs/encoding.ts";
-import { packedBytes, readElement, unpackCodes } from "../codecs/floats.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { lower } from "../codecs/registry.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";

@@ -34,7 +34,7 @@ export interface PlannedModule extends ModuleShape {
 }
 
 /** A module, ready to write. */
-export interface PackedModule extends PlannedModule, PackedFactors {}
+export interface ModuleInput extends PlannedModule, PackedFactors {}
 
 /** A section, ready to write. */
 export interface SectionInput {
@@ -48,7 +48,7 @@ export interface SectionInput {
 
 /** The content of a file. */
 export interface ContainerInput {
-  readonly modules: readonly PackedModule[];
+  readonly modules: readonly ModuleInput[];
   readonly tensors: readonly PlainTensor[];
   readonly sections: readonly SectionInput[];
   /** Whether the writer may compress plain tensors. Default true. */
@@ -83,7 +83,7 @@ export interface Writer {
    * @throws LqaError for names, shapes or counts that the format does not allow
    * @throws RangeError for planes that do not fit their encoding (a bug of the caller)
    */
-  prepare(modules: readonly PackedModule[], section?: SectionInput): PreparedFile;
+  prepare(modules: readonly ModuleInput[], section?: SectionInput): PreparedFile;
 }
 
 /**

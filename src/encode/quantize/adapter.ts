@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ModuleStart } from "../../core/codecs/start/start.ts";
+import type { ModuleStart } from "../../core/index.ts";
 import { inputLength, type LoraModule, parameterCount } from "../../model/adapter.ts";
 import type { Calibration } from "../../model/calibration.ts";
 import type { ParentFactors } from "./parent/align.ts";

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import type { Band, PackedBand, PackedFactors } from "../../core/codecs/packed.ts";
+import type { Band, PackedBand, PackedFactors } from "../../core/index.ts";
 import { inputLength, type LoraModule } from "../../model/adapter.ts";
 import { CODERS, type Coded } from "./coders.ts";
 import { minMaxFit } from "./fit.ts";

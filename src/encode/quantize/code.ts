@@ -8,16 +8,11 @@
  * @module
  */
 
-import {
-  FLOAT_BYTES,
-  type FloatType,
-  groupCount,
-  type Planes,
-  type ScaleType,
-} from "../../core/codecs/encoding.ts";
-import { bitsToNumber, numberToBits, packCodes, packedBytes, writeBits } from "../../core/codecs/floats.ts";
+import { FLOAT_BYTES, groupCount } from "../../core/format.ts";
+import type { FloatType, Planes, ScaleType } from "../../core/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { bitsToNumber, numberToBits, packCodes, packedBytes, writeBits } from "../../floats.ts";
 import { type Bundle, eachGroup, type Fit, roundEven, type Strided, signBit } from "./groups.ts";
 
 /**

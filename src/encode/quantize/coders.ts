@@ -7,9 +7,10 @@
  *
  * @module
  */
-import type { Encoding, FloatType, Planes, ScaleType } from "../../core/codecs/encoding.ts";
-import type { Rotation } from "../../core/codecs/rotation.ts";
-import type { TrellisTable } from "../../core/codecs/trellis.ts";
+
+import type { TrellisTable } from "../../core/format.ts";
+import type { Encoding, FloatType, Planes, Rotation, ScaleType } from "../../core/index.ts";
+
 import { chooseScaleType, codeAffine, codeRaw, codeSign, dropIdleGroups } from "./code.ts";
 import { signFit } from "./fit.ts";
 import type { Bundle, Fit, Strided } from "./groups.ts";

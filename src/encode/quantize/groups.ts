@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { groupCount } from "../../core/codecs/encoding.ts";
+import { groupCount } from "../../core/format.ts";
 
 /** Vectors with the same quantization: components `from` … `from + components − 1` of `[rank][length]`. */
 export interface Bundle {

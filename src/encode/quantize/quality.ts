@@ -8,12 +8,18 @@
  *
  * @module
  */
-import { decodePlanes } from "../../core/codecs/decode.ts";
-import { type Encoding, FLOAT_BYTES, fieldCount, groupCount } from "../../core/codecs/encoding.ts";
-import { hasStart, type PackedFactors } from "../../core/codecs/packed.ts";
-import { encodingLabel, lower } from "../../core/codecs/registry.ts";
-import { decodeStarted } from "../../core/codecs/start/decode-started.ts";
-import { mixEncoding } from "../../core/codecs/start/start.ts";
+import {
+  decodePlanes,
+  decodeStarted,
+  FLOAT_BYTES,
+  fieldCount,
+  groupCount,
+  hasStart,
+  lower,
+  mixEncoding,
+} from "../../core/format.ts";
+import { type Encoding, encodingLabel, type PackedFactors } from "../../core/index.ts";
+
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";

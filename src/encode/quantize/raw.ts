@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { FloatType } from "../../core/codecs/encoding.ts";
-import type { PackedFactors } from "../../core/codecs/packed.ts";
+import type { FloatType, PackedFactors } from "../../core/index.ts";
+
 import { inputLength, type LoraModule } from "../../model/adapter.ts";
 import { CODERS } from "./coders.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PackedFactors } from "../../core/codecs/packed.ts";
+import type { PackedFactors } from "../../core/index.ts";
 import { withFactors } from "../../model/adapter.ts";
 import { checkModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";

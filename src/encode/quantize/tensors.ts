@@ -7,9 +7,10 @@
  *
  * @module
  */
-import { f16ToNumber, f64ToF16 } from "../../core/codecs/floats.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { f16ToNumber, f64ToF16 } from "../../floats.ts";
 import { type Adapter, ELEMENT_BYTES, type PlainTensor } from "../../model/adapter.ts";
 import { type FloatElement, recordSourceElements, sourceElements } from "../../model/source-elements.ts";
 

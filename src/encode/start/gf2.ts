@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { seedWords, takeOutputs, twisterAt } from "../../core/codecs/start/mt19937.ts";
+import { seedWords, takeOutputs, twisterAt } from "../../core/format.ts";
 
 /** Degree of the recurrence. */
 export const DEGREE = 19937;

@@ -7,14 +7,7 @@
  *
  * @module
  */
-import {
-  ownTwister,
-  skipDraws,
-  type Twister,
-  takeDraws,
-  takeSigns,
-} from "../../core/codecs/start/mt19937.ts";
-import { STATE_WORDS } from "../../core/codecs/start/start.ts";
+import { ownTwister, STATE_WORDS, skipDraws, type Twister, takeDraws, takeSigns } from "../../core/format.ts";
 
 /** Weights of a factor in the order in which they were drawn. */
 export type Drawn = Float32Array;

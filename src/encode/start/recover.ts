@@ -10,12 +10,13 @@
  */
 import {
   nextSeedWord,
+  STATE_WORDS,
   seedWords,
   skipDraws,
   type Twister,
   twisterAt,
-} from "../../core/codecs/start/mt19937.ts";
-import { STATE_WORDS } from "../../core/codecs/start/start.ts";
+} from "../../core/format.ts";
+
 import { correlationAfter, findInStream, LEAST_CORRELATION, LEAST_WEIGHTS } from "./locate.ts";
 import { COMMON_SEEDS, compareByModel, SPACINGS, type Spacing } from "./orders.ts";
 import { type Equation, solve } from "./solve.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { seedWords, skipDraws, twisterAt } from "../../core/codecs/start/mt19937.ts";
-import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start } from "../../core/codecs/start/start.ts";
+import { STATE_DRAWS, STATE_WORDS, seedWords, skipDraws, twisterAt } from "../../core/format.ts";
+import type { ModuleStart, Start } from "../../core/index.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { WARNINGS, type Warning } from "../../core/validate/validation.ts";
+import { WARNINGS, type Warning } from "../../core/index.ts";
 import type { LqaError } from "../../errors.ts";
 import { count, counted } from "../format.ts";
 import type { Inspection } from "../inspection.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
+
+import { bandsText } from "../../core/format.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
-import { bandsText } from "../bands.ts";
 import { count, counted, decibels, percent } from "../format.ts";
 import type { InspectedModule, SourceFindings } from "../inspection.ts";
 import { type LayerPlace, naturalOrder } from "../layers.ts";

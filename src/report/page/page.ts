@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { MetaMap } from "../../core/container/meta.ts";
+import type { MetaMap } from "../../core/index.ts";
 import type { Comparison } from "../compare.ts";
 import { count, counted, decibels, percent, size } from "../format.ts";
 import type { Inspection } from "../inspection.ts";

@@ -8,13 +8,19 @@
  * @module
  */
 
-import { FLOAT_NUMBERS } from "../../core/codecs/encoding.ts";
-import { prepareTable, type TablePreparing } from "../../core/codecs/kernels/encoding-kinds.ts";
-import { KernelMemory, kernelMaker } from "../../core/wasm/kernel.ts";
+import {
+  FLOAT_NUMBERS,
+  KernelMemory,
+  kernelMaker,
+  prepareTable,
+  type ResidentModule,
+  type TablePreparing,
+} from "../../core/format.ts";
+
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS, type StartProgram, WORD } from "../program.ts";
-import { expertDraws, generationsOf, programFor, type ResidentModule } from "../resident-module.ts";
+import { expertDraws, generationsOf, programFor } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
 import { WASM_TEXT } from "./apply.wasm.ts";
 import { type Places, placesFor, rowBytes } from "./apply-places.ts";

@@ -6,7 +6,7 @@
  */
 
 import { FLOAT_BYTES, type FloatType, type Lowered } from "../../../../src/core/codecs/encoding.ts";
-import { readElement, unpackCodes } from "../../../../src/core/codecs/floats.ts";
+import { readElement, unpackCodes } from "../../../../src/floats.ts";
 import { encodingOf } from "../../../../src/core/codecs/packed.ts";
 import { codecOf, encodingLabel, lower } from "../../../../src/core/codecs/registry.ts";
 import { CRC_BYTES } from "../../../../src/core/container/bytes.ts";

@@ -7,9 +7,10 @@
  *
  * @module
  */
+
+import { storeFloats } from "../../../floats.ts";
 import { inputLength, type ModuleShape } from "../../../model/adapter.ts";
 import type { Planes } from "../encoding.ts";
-import { storeFloats } from "../floats.ts";
 import { decodeGenerations, generationJobs } from "../generations.ts";
 import { hasStart, type PackedFactors } from "../packed.ts";
 import { decodeStarted } from "./decode-started.ts";

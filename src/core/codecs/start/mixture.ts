@@ -9,8 +9,9 @@
  *
  * @module
  */
+
+import { bitsToNumber, readBits } from "../../../floats.ts";
 import type { MixedEncoding } from "../encoding.ts";
-import { bitsToNumber, readBits } from "../floats.ts";
 import type { PackedBand } from "../packed.ts";
 
 /** Most bytes of draws in memory at a time. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Band } from "../../../core/codecs/packed.ts";
+import type { Band } from "../../../core/index.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type ModuleShape, shapeOf } from "../../../model/adapter.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Planes } from "../../../core/codecs/encoding.ts";
+import type { Planes } from "../../../core/index.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { CODERS, type Coded } from "../coders.ts";
 import { restVectors } from "../parent/rest-vectors.ts";

@@ -9,13 +9,19 @@
  * @module
  */
 
-import { FLOAT_BYTES, type Planes } from "../../../core/codecs/encoding.ts";
-import { bitsToNumber, numberToBits, writeBits } from "../../../core/codecs/floats.ts";
-import { type Rotation, rotateWeights, scaleOfRotated } from "../../../core/codecs/rotation.ts";
-import { largestInteger, type TrellisTable, trellisSteps } from "../../../core/codecs/trellis.ts";
-import { defaultEngine, findWindows, packWindows } from "../../../core/codecs/viterbi.ts";
+import {
+  FLOAT_BYTES,
+  largestInteger,
+  rotateWeights,
+  scaleOfRotated,
+  type TrellisTable,
+  trellisSteps,
+} from "../../../core/format.ts";
+import type { Planes, Rotation } from "../../../core/index.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
+import { bitsToNumber, numberToBits, writeBits } from "../../../floats.ts";
+import { defaultEngine, findWindows, packWindows } from "../viterbi/viterbi.ts";
 import type { ErrorMetric } from "./noise-shaping.ts";
 
 /** How to code a vector. */

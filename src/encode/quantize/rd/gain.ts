@@ -22,10 +22,10 @@
  * @module
  */
 
-import { type Encoding, FLOAT_BYTES, type Planes } from "../../../core/codecs/encoding.ts";
-import { bitsToNumber, numberToBits, readBits, writeBits } from "../../../core/codecs/floats.ts";
-import type { PackedFactors } from "../../../core/codecs/packed.ts";
-import { lower } from "../../../core/codecs/registry.ts";
+import { FLOAT_BYTES, lower } from "../../../core/format.ts";
+import type { Encoding, PackedFactors, Planes } from "../../../core/index.ts";
+import { bitsToNumber, numberToBits, readBits, writeBits } from "../../../floats.ts";
+
 import type { Sensitivity } from "../../../model/calibration.ts";
 import type { Choice } from "./allocate.ts";
 import type { Subject } from "./subject.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Encoding, Planes } from "../../../core/codecs/encoding.ts";
-import type { Band, PackedBand, PackedFactors } from "../../../core/codecs/packed.ts";
+import type { Band, Encoding, PackedBand, PackedFactors, Planes } from "../../../core/index.ts";
+
 import { ENCODINGS } from "../coders.ts";
 import type { Choice } from "./allocate.ts";
 import { encodingOf, type Subject } from "./subject.ts";

@@ -12,10 +12,11 @@
  *
  * @module
  */
-import { type Rotation, rotateWeights } from "../../../core/codecs/rotation.ts";
-import { type TrellisTable, trellisSteps } from "../../../core/codecs/trellis.ts";
-import { continueWindows, defaultEngine, LARGEST_VALUE } from "../../../core/codecs/viterbi.ts";
+
+import { rotateWeights, type TrellisTable, trellisSteps } from "../../../core/format.ts";
+import type { Rotation } from "../../../core/index.ts";
 import { inputLength } from "../../../model/adapter.ts";
+import { continueWindows, defaultEngine, LARGEST_VALUE } from "../viterbi/viterbi.ts";
 import { MOST_STRETCH } from "./gain.ts";
 import type { TaskWork } from "./vectors.ts";
 

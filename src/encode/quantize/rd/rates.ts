@@ -6,11 +6,15 @@
  *
  * @module
  */
-import { decodePlanes } from "../../../core/codecs/decode.ts";
-import type { Encoding } from "../../../core/codecs/encoding.ts";
-import { planeSizes } from "../../../core/codecs/registry.ts";
-import type { Rotation } from "../../../core/codecs/rotation.ts";
-import { TRELLIS_TABLES, type TrellisTable, trellisRate } from "../../../core/codecs/trellis.ts";
+import {
+  decodePlanes,
+  planeSizes,
+  TRELLIS_TABLES,
+  type TrellisTable,
+  trellisRate,
+} from "../../../core/format.ts";
+import type { Encoding, Rotation } from "../../../core/index.ts";
+
 import { CODERS, type Coded, ENCODINGS } from "../coders.ts";
 import { searchFit } from "../fit.ts";
 import type { Bundle } from "../groups.ts";

@@ -15,9 +15,10 @@
  *
  * @module
  */
-import type { PackedFactors } from "../../../core/codecs/packed.ts";
-import { localStart } from "../../../core/codecs/start/draws.ts";
-import type { ModuleStart } from "../../../core/codecs/start/start.ts";
+
+import { localStart } from "../../../core/format.ts";
+import type { ModuleStart, PackedFactors } from "../../../core/index.ts";
+
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, parameterCount } from "../../../model/adapter.ts";

@@ -6,9 +6,10 @@
  *
  * @module
  */
-import type { Planes } from "../../../core/codecs/encoding.ts";
-import { addMixture, DRAW_UNIT, readMixture } from "../../../core/codecs/start/mixture.ts";
-import { MIX_BITS } from "../../../core/codecs/start/start.ts";
+
+import { addMixture, DRAW_UNIT, MIX_BITS, readMixture } from "../../../core/format.ts";
+import type { Planes } from "../../../core/index.ts";
+
 import { codeAffine } from "../code.ts";
 import { searchFit } from "../fit.ts";
 

@@ -6,9 +6,10 @@
  *
  * @module
  */
-import type { Encoding } from "../../../core/codecs/encoding.ts";
-import { planeSizes } from "../../../core/codecs/registry.ts";
-import { MIX_BITS, mixEncoding } from "../../../core/codecs/start/start.ts";
+
+import { MIX_BITS, mixEncoding, planeSizes } from "../../../core/format.ts";
+import type { Encoding } from "../../../core/index.ts";
+
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";

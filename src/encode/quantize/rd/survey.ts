@@ -7,8 +7,10 @@
  *
  * @module
  */
-import type { Rotation } from "../../../core/codecs/rotation.ts";
-import { trellisTable } from "../../../core/codecs/trellis.ts";
+
+import { trellisTable } from "../../../core/format.ts";
+import type { Rotation } from "../../../core/index.ts";
+
 import type { Svd } from "../../linalg/svd.ts";
 import { restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";

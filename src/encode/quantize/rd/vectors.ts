@@ -9,8 +9,9 @@
  * @module
  */
 
-import { drawsOf } from "../../../core/codecs/start/draws.ts";
-import type { ModuleStart } from "../../../core/codecs/start/start.ts";
+import { drawsOf } from "../../../core/format.ts";
+import type { ModuleStart } from "../../../core/index.ts";
+
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Directions, TunedVectors } from "../../../model/calibration.ts";
 import type { Svd } from "../../linalg/svd.ts";

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { WINDOW_BITS } from "./trellis.ts";
-import { decisionBytes, RENORMALIZE, type ViterbiEngine } from "./viterbi-engine.ts";
+import { WINDOW_BITS } from "../../../core/format.ts";
+import { decisionBytes, RENORMALIZE, type ViterbiEngine } from "./engine.ts";
 
 /** An engine in plain TypeScript. */
 export function plainEngine(): ViterbiEngine {

@@ -6,8 +6,9 @@
  *
  * @module
  */
-import type { Encoding } from "../core/codecs/encoding.ts";
-import { codecLabelled, encodingLabel } from "../core/codecs/registry.ts";
+
+import type { Encoding } from "./encoding.ts";
+import { codecLabelled, encodingLabel } from "./registry.ts";
 
 /** A band with its encodings, or with their labels. */
 export interface BandLike {

@@ -12,11 +12,11 @@
  *
  * @module
  */
-import { packCodes, packedBytes } from "./floats.ts";
+import { type TrellisTable, WINDOW_BITS } from "../../../core/format.ts";
+import { packCodes, packedBytes } from "../../../floats.ts";
+import { BLOCK, decisionBytes, type TrellisShape, type ViterbiEngine } from "./engine.ts";
 import { kernelEngine } from "./kernels/viterbi-kernel.ts";
-import { type TrellisTable, WINDOW_BITS } from "./trellis.ts";
-import { BLOCK, decisionBytes, type TrellisShape, type ViterbiEngine } from "./viterbi-engine.ts";
-import { plainEngine } from "./viterbi-plain.ts";
+import { plainEngine } from "./plain.ts";
 
 /** Values beyond this are clamped to it: 32 times the largest entry of a table. It bounds the growth of costs. */
 export const LARGEST_VALUE = 4096;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { WINDOW_BITS } from "./trellis.ts";
+import { WINDOW_BITS } from "../../../core/format.ts";
 
 /** The parts of a table that the search needs. Training uses entries that are not integers yet. */
 export interface TrellisShape {

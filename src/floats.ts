@@ -7,7 +7,8 @@
  *
  * @module
  */
-import type { FloatType } from "./encoding.ts";
+/** Storage type of raw weights (spec 8.3). */
+export type FloatType = "f32" | "f16" | "bf16";
 
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);

@@ -1,7 +1,7 @@
 // Generated from viterbi.as by src/core/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of viterbi.as. */
-export const SOURCE_HASH = "4e2144a98656ea182f393ac809ca68718db46edae595c58bd7619f34eee05448";
+export const SOURCE_HASH = "de0bcf16259c5aaa74bcbc88290f1b275829421959543b32acd28145f66cf11c";
 
 /** The WebAssembly module, 20947 bytes, as text (src/core/wasm/kernel.ts). */
 export const WASM_TEXT: string =

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { growTo, kernelMaker } from "../../wasm/kernel.ts";
-import { WINDOW_BITS } from "../trellis.ts";
-import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../viterbi-engine.ts";
+import { growTo, kernelMaker, WINDOW_BITS } from "../../../../core/format.ts";
+
+import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../engine.ts";
 import { WASM_TEXT } from "./viterbi.wasm.ts";
 
 interface Exports {
