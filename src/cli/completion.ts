@@ -16,23 +16,6 @@ export const COMPLETIONS: Readonly<Record<"bash" | "zsh" | "fish", (table: Progr
 /** Placeholders for which the shell offers files. */
 const FILES = /<(file|path|dir|model|a>|from>)/;
 
-/** First words of commands, and the second words of two-word commands. */
-function wordsOf({ commands }: ProgramTable): Map<string, CommandSpec[]> {
-  const words = new Map<string, CommandSpec[]>();
-  for (const command of commands) {
-    const [first, second] = command.name.split(" ");
-    const list = words.get(first!) ?? [];
-    if (second !== undefined) list.push(command);
-    words.set(first!, list);
-  }
-  return words;
-}
-
-/** The second word of a two-word command, or the only word. */
-function lastWord({ name }: CommandSpec): string {
-  return name.slice(name.indexOf(" ") + 1);
-}
-
 function optionsOf(command: CommandSpec, { globalOptions }: ProgramTable): readonly OptionSpec[] {
   return [...command.options, ...globalOptions];
 }
@@ -74,29 +57,17 @@ function bash(table: ProgramTable): string {
     const { values: known, placeholder } = positional ?? {};
     return `    "${name}") ${known !== undefined ? words(known) : isFile(placeholder) ? "compopt -o default" : ":"} ;;`;
   });
-  const first = wordsOf(table);
-  const groups = [...first].filter(([, list]) => list.length > 0);
-  const second = groups.map(
-    ([word, list]) => `    ${word})
-      if [ "$COMP_CWORD" -eq 2 ]; then
-        ${words(list.map(lastWord))}
-        return
-      fi
-      command="$command \${COMP_WORDS[2]}" ;;`,
-  );
+  const names = commands.map(({ name }) => name);
   return `# bash completion for lqa, made by: lqa completion bash
 _lqa() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]}
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    ${words([...first.keys(), "help", ...table.globalOptions.flatMap(spellings)])}
+    ${words([...names, "help", ...table.globalOptions.flatMap(spellings)])}
     return
   fi
-  case "$command" in
-${second.join("\n")}
-  esac
   case "$command $before" in
-    help*) ${words([...first.keys()])}; return ;;
+    help*) ${words(names)}; return ;;
 ${values.join("\n")}
   esac
   case "$word" in
@@ -146,29 +117,13 @@ function zsh(table: ProgramTable): string {
       );
     return `    ${quoted(command.name)})\n      _arguments -s \\\n        ${lines.join(" \\\n        ")}\n      ;;`;
   });
-  const first = wordsOf(table);
-  const described = ([word, [only]]: [string, CommandSpec[]]): string =>
-    `    ${quoted(`${word}:${told(only === undefined ? table.commands.find(({ name }) => name === word)!.summary : "Commands of two words.")}`)}`;
-  const groups = [...first].filter(([, list]) => list.length > 0);
-  const second = groups.map(
-    ([word, list]) => `    ${word})
-      if (( CURRENT == 2 )); then
-        commands=(
-${list.map((one) => `          ${quoted(`${lastWord(one)}:${told(one.summary)}`)}`).join("\n")}
-        )
-        _describe command commands
-        return
-      fi
-      command="$command $words[2]"
-      shift words
-      (( CURRENT-- )) ;;`,
-  );
+  const described = ({ name, summary }: CommandSpec): string => `    ${quoted(`${name}:${told(summary)}`)}`;
   return `#compdef lqa
 # zsh completion for lqa, made by: lqa completion zsh
 _lqa() {
   local -a commands
   commands=(
-${[...first].map(described).join("\n")}
+${table.commands.map(described).join("\n")}
     'help:Explain a command.'
   )
   if (( CURRENT == 2 )); then
@@ -178,9 +133,6 @@ ${[...first].map(described).join("\n")}
   local command=$words[2]
   shift words
   (( CURRENT-- ))
-  case $command in
-${second.join("\n")}
-  esac
   case $command in
     help) _describe command commands ;;
 ${cases.join("\n")}
@@ -194,19 +146,11 @@ function fish(table: ProgramTable): string {
   const { commands } = table;
   // Inside single quotes fish has two escapes.
   const text = (words: string): string => `'${words.replace(/[\\']/g, "\\$&")}'`;
-  const seconds = wordsOf(table);
-  const groups = [...seconds]
-    .filter(([, list]) => list.length > 0)
-    .map(([word]) => `complete -c lqa -n __fish_use_subcommand -a ${word}`);
   const lines = commands.flatMap((command) => {
     const { name, summary, positional } = command;
-    const [first, second] = name.split(" ");
-    const seen = `__fish_seen_subcommand_from ${first}`;
-    const within = `complete -c lqa -n '${second === undefined ? seen : `${seen}; and __fish_seen_subcommand_from ${second}`}'`;
+    const within = `complete -c lqa -n '__fish_seen_subcommand_from ${name}'`;
     return [
-      second === undefined
-        ? `complete -c lqa -n __fish_use_subcommand -a ${name} -d ${text(summary)}`
-        : `complete -c lqa -n '${seen}; and not __fish_seen_subcommand_from ${seconds.get(first!)!.map(lastWord).join(" ")}' -a ${second} -d ${text(summary)}`,
+      `complete -c lqa -n __fish_use_subcommand -a ${name} -d ${text(summary)}`,
       ...optionsOf(command, table).map(({ name: long, short, type, values, placeholder, help }) => {
         const value =
           type === "flag"
@@ -224,6 +168,6 @@ function fish(table: ProgramTable): string {
   });
   return `# fish completion for lqa, made by: lqa completion fish
 complete -c lqa -f
-${[...groups, ...lines].join("\n")}
+${lines.join("\n")}
 `;
 }

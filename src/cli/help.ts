@@ -8,33 +8,29 @@ import { table, wrap } from "./layout.ts";
 import { COMMANDS, EXIT_CODES, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** `lqa --help`; or `lqa <group> --help`, the help of the commands that begin with this word. */
-export function globalHelp(terminal: Terminal, group?: string): string {
+/** `lqa --help`. */
+export function globalHelp(terminal: Terminal): string {
   const { bold } = terminal.colors;
-  const program = group === undefined ? "lqa" : `lqa ${group}`;
-  const commands = COMMANDS.filter(({ name }) => group === undefined || name.startsWith(`${group} `));
   const list = (title: string, rows: Rows): string => block(terminal, title, listed(rows, terminal));
   const blocks = [
-    ...(group === undefined
-      ? [`${bold("lqa")} stores LoRA adapters in a few bits per parameter and restores them.`]
-      : []),
-    block(terminal, "Usage", [`  ${program} <command> [options]`]),
+    `${bold("lqa")} stores LoRA adapters in a few bits per parameter and restores them.`,
+    block(terminal, "Usage", ["  lqa <command> [options]"]),
     list(
       "Commands",
-      commands.map(({ name, summary }) => [name, summary]),
+      COMMANDS.map(({ name, summary }) => [name, summary]),
     ),
-    ...(group === undefined ? [list("Commands of the Python package", PYTHON_COMMANDS)] : []),
+    list("Commands of the Python package", PYTHON_COMMANDS),
     list("Options", optionRows(GLOBAL_OPTIONS)),
     block(
       terminal,
       "Examples",
-      commands.slice(0, 6).map(({ examples }) => `  lqa ${examples[0]}`),
+      COMMANDS.slice(0, 6).map(({ examples }) => `  lqa ${examples[0]}`),
     ),
     list(
       "Exit codes",
       EXIT_CODES.map(([code, meaning]) => [String(code), meaning]),
     ),
-    `\`${program} <command> --help\` shows the options of a command.`,
+    "`lqa <command> --help` shows the options of a command.",
   ];
   return `${blocks.join("\n\n")}\n`;
 }

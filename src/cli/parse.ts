@@ -15,8 +15,8 @@ import { COMMANDS, GLOBAL_OPTIONS, PYTHON_COMMANDS } from "./table.ts";
 
 /** The request of a command line. */
 export type Request =
-  /** Help on the program, on one command, or on the commands that begin with the word `group`. */
-  | { readonly kind: "help"; readonly command: CommandSpec | undefined; readonly group?: string }
+  /** Help on the program or on one command. */
+  | { readonly kind: "help"; readonly command: CommandSpec | undefined }
   | { readonly kind: "version" }
   | { readonly kind: "run"; readonly command: CommandSpec; readonly args: Arguments };
 
@@ -28,13 +28,11 @@ export type Request =
  */
 export function parseCommandLine(words: readonly string[]): Request {
   const [first] = words;
-  if (first === "help") return helpOf(words.slice(1));
+  if (first === "help") return { kind: "help", command: words[1] === undefined ? undefined : find(words[1]) };
   if (first === undefined || first.startsWith("-")) return parseGlobal(words);
-  if (isGroup(first) && (words[1] === undefined || words[1] === "--help" || words[1] === "-h"))
-    return helpOf([first]);
-  const { command, rest } = find(words);
+  const command = find(first);
   const known = [...command.options, ...GLOBAL_OPTIONS];
-  const { tokens, positionals } = split(rest, known);
+  const { tokens, positionals } = split(words.slice(1), known);
   const values = new Map<string, OptionValue>();
   for (const token of tokens) {
     const option = known.find(({ name }) => name === token.name);
@@ -100,43 +98,20 @@ function parseGlobal(words: readonly string[]): Request {
   throw usage("no command", `one of ${COMMANDS.map(({ name }) => name).join(", ")}`, undefined);
 }
 
-function helpOf(words: readonly string[]): Request {
-  const [first, second] = words;
-  if (first === undefined) return { kind: "help", command: undefined };
-  if (isGroup(first) && second === undefined) return { kind: "help", command: undefined, group: first };
-  return { kind: "help", command: find(words).command };
-}
-
-/** Whether a word is the first one of two-word commands. */
-function isGroup(word: string): boolean {
-  return COMMANDS.some(({ name }) => name.startsWith(`${word} `));
-}
-
-/** Finds the command at the start of the words, and returns it with the remaining words. */
-function find(words: readonly string[]): { readonly command: CommandSpec; readonly rest: readonly string[] } {
-  const [first = "", second = ""] = words;
-  const length = isGroup(first) ? 2 : 1;
-  const name = words.slice(0, length).join(" ");
-  const command = COMMANDS.find((one) => one.name === name);
-  if (command !== undefined) return { command, rest: words.slice(length) };
-  const known =
-    length === 2
-      ? COMMANDS.filter((one) => one.name.startsWith(`${first} `)).map((one) =>
-          one.name.slice(first.length + 1),
-        )
-      : [...new Set(COMMANDS.map((one) => one.name.replace(/ .*/, "")))];
-  const word = length === 2 ? second : first;
-  const near = nearest(word, known);
-  const meant = word.endsWith(".lqa") && length === 1 ? `inspect ${word}` : near;
-  const group = length === 2 ? ` ${first}` : "";
+/** Finds a command by its name. */
+function find(word: string): CommandSpec {
+  const command = COMMANDS.find(({ name }) => name === word);
+  if (command !== undefined) return command;
+  const known = COMMANDS.map(({ name }) => name);
+  const meant = word.endsWith(".lqa") ? `inspect ${word}` : nearest(word, known);
   throw new LqaError(KIND.USAGE, {
     expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
     advice: PYTHON_COMMANDS.some(([name]) => name === word)
       ? `lqa ${word} runs the model, so it is in the Python package lqa-format. In a clone, run pip install "./integrations/python[encode,tune]".`
       : meant === undefined
-        ? `See lqa${group} --help.`
-        : `Did you mean lqa${group} ${meant}?`,
+        ? "See lqa --help."
+        : `Did you mean lqa ${meant}?`,
   });
 }
 

@@ -30,9 +30,7 @@ export async function run(words: readonly string[]): Promise<number> {
     switch (request.kind) {
       case "help":
         terminal.out(
-          request.command === undefined
-            ? globalHelp(terminal, request.group)
-            : commandHelp(request.command, terminal),
+          request.command === undefined ? globalHelp(terminal) : commandHelp(request.command, terminal),
         );
         return 0;
       case "version":

@@ -42,7 +42,7 @@ export const groups = {
   },
   meta: inContainer("meta", "meta-write"),
   codecs: {
-    files: ["src/core/codecs/*.ts", "!src/core/codecs/trellis-tables.ts"],
+    files: ["src/core/codecs/*.ts", "src/floats.ts", "!src/core/codecs/trellis-tables.ts"],
     tests: [
       "codecs/bits",
       "codecs/check",
