@@ -33,6 +33,7 @@ export const CONTENTS = [
     pages: [
       ["docs/features.md", "Features"],
       ["docs/dialects.md", "File formats"],
+      ["docs/peft-layout.md", "The PEFT layout"],
       ["spec/lqa-v1.md", "Specification"],
       ["spec/application.md", "Application to base models"],
       ["/api/index.html", "API"],

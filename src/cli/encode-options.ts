@@ -109,6 +109,15 @@ export const METHOD_OPTIONS: readonly OptionSpec[] = inSection("Method", [
   START_OPTION,
 ]);
 
+export const LAYOUT_OPTION: OptionSpec = {
+  name: "layout",
+  type: "text",
+  placeholder: "<name>",
+  values: ["file", "peft"],
+  defaultText: "file",
+  help: "file: one .lqa file. peft: a directory with adapter_config.json and adapter_model.lqa, by which programs recognize an adapter (docs/peft-layout.md).",
+};
+
 export const FILE_OPTIONS: readonly OptionSpec[] = inSection("File", [
   {
     name: "tensors",
@@ -153,6 +162,7 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     base: textOption(args, "base"),
     parent: args.values.has("parent") ? listOption(args, "parent") : undefined,
     workers: numberOption(args, "workers"),
+    layout: textOption(args, "layout"),
   };
   // The command table has checked every word.
   return Object.fromEntries(

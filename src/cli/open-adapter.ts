@@ -9,6 +9,7 @@ import { bandsText } from "../core/codecs/bands-text.ts";
 import type { HttpOptions } from "../core/io/http.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { readSourceFiles } from "../node/adapter-source.ts";
+import { isLqaPath } from "../node/files/adapter-files.ts";
 import { readValidAdapter } from "../node/read-valid.ts";
 import { isRemote } from "../node/remote/location.ts";
 import type { DiffSide } from "../report/diff.ts";
@@ -46,7 +47,7 @@ export async function openAdapter(
 }
 
 async function isLqa(path: string, remote: HttpOptions): Promise<boolean> {
-  if (!isRemote(path)) return /\.lqa$/i.test(path);
+  if (!isRemote(path)) return await isLqaPath(path);
   const { isRemoteLqa } = await import("../node/remote/remote-file.ts");
   return await isRemoteLqa(path, remote);
 }

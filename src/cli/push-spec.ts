@@ -4,6 +4,7 @@
  * @module
  */
 import type { CommandSpec } from "./command.ts";
+import { LAYOUT_OPTION } from "./encode-options.ts";
 import { JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { SOURCE_OPTIONS } from "./source-options.ts";
 
@@ -13,9 +14,9 @@ export const PUSH: CommandSpec = {
   details:
     "Validates the file and commits it with a generated README.md to a model repository of the Hugging Face hub, which is created if it does not exist. A README.md that lqa did not write stays as it is. The token is that of HF_TOKEN or `hf auth login`. Needs the package @huggingface/hub.",
   positional: {
-    placeholder: "<file.lqa> <location>",
+    placeholder: "<file.lqa|dir> <location>",
     many: true,
-    help: "The file, and where to put it: hf://owner/name[@branch][/path.lqa].",
+    help: "The file, and where to put it: hf://owner/name[@branch][/path.lqa]. A directory that encode --layout peft wrote is pushed with its configuration, to hf://owner/name[@branch][/folder].",
   },
   options: [
     { name: "dry-run", type: "flag", help: "Upload nothing: print the files and the card." },
@@ -24,6 +25,11 @@ export const PUSH: CommandSpec = {
       type: "text",
       placeholder: "<path>",
       help: "The adapter that the file was made from. The card then states the error.",
+    },
+    {
+      ...LAYOUT_OPTION,
+      defaultText: "file; peft for a directory",
+      help: "peft: push the file as adapter_model.lqa, and next to it an adapter_config.json (docs/peft-layout.md).",
     },
     { ...PARENT_OPTION, help: `--source: ${PARENT_OPTION.help}` },
     ...SOURCE_OPTIONS,
@@ -70,6 +76,7 @@ export const PUSH: CommandSpec = {
     "push my-adapter.lqa hf://owner/my-adapter",
     "push my-adapter.lqa hf://owner/my-adapter --source my-adapter --dry-run",
     "push my-adapter.lqa hf://owner/adapters@main/fr/v2.lqa --no-card",
+    "push my-adapter-lqa hf://owner/my-adapter",
   ],
   load: () => import("./commands/push.ts"),
 };

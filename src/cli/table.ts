@@ -8,7 +8,7 @@
  */
 import { type CommandSpec, inSection, type OptionSpec, type ProgramTable } from "./command.ts";
 import { CONVERT, DECODE } from "./convert-spec.ts";
-import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, METHOD_OPTIONS } from "./encode-options.ts";
+import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, LAYOUT_OPTION, METHOD_OPTIONS } from "./encode-options.ts";
 import { DIFF, VALIDATE } from "./file-specs.ts";
 import { PUSH } from "./push-spec.ts";
 import { REBASE } from "./rebase-spec.ts";
@@ -48,6 +48,7 @@ const ENCODE: CommandSpec = {
     ...GOAL_OPTIONS,
     ...inSection("Output", [
       { ...OUTPUT_OPTION, defaultText: "the adapter's name plus .lqa, in the current directory" },
+      LAYOUT_OPTION,
       {
         name: "out-dir",
         type: "text",
@@ -105,6 +106,7 @@ const ENCODE: CommandSpec = {
   examples: [
     "encode my-adapter",
     "encode my-adapter -o my-adapter.lqa --bits 1.25",
+    "encode my-adapter -o my-adapter-lqa --layout peft",
     "encode my-adapter -o my-adapter.lqa --max-error 5% --json",
     "encode my-adapter -o my-adapter.lqa --max-bytes 500KB",
     "encode my-adapter -o my-adapter.lqa --calibration imatrix.gguf",

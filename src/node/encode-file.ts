@@ -14,6 +14,8 @@ import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import type { Executor } from "../encode/quantize/tasks.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
@@ -21,8 +23,11 @@ import { summarizeNotes } from "./convert-file.ts";
 import { type DoraError, doraError, magnitudesOf } from "./dora-error.ts";
 import type { OpenAdapterFiles } from "./files/adapter-files.ts";
 import { readWholeFile } from "./files/file.ts";
+import { assertReplaceable, writeDirectoryAtomic } from "./files/write-directory.ts";
 import { assertWritable, type OutputOptions, writeFileAtomic } from "./files/write-file.ts";
 import { openParent } from "./open-parents.ts";
+import { LAYOUT_FILES, layoutConfig, layoutFiles } from "./peft-layout.ts";
+import { readValidAdapter } from "./read-valid.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
 /** Options of {@link encodeFile}. */
@@ -50,6 +55,11 @@ export interface EncodeFileControls
    * file, opened with its parents.
    */
   readonly parent?: LqaFile | string | readonly [string, ...string[]] | undefined;
+  /**
+   * `peft`: the output is a directory with `adapter_config.json` and `adapter_model.lqa`, by which programs recognize an adapter
+   * (docs/peft-layout.md). Default `file`: one `.lqa` file.
+   */
+  readonly layout?: "file" | "peft" | undefined;
 }
 
 /** The result of {@link encodeFile}. */
@@ -89,23 +99,36 @@ export interface CalibrationUse {
 }
 
 /**
- * Encodes an adapter into an `.lqa` file.
+ * Encodes an adapter into an `.lqa` file, or a directory with one.
  *
  * @param input location of the adapter, as in `readSourceFiles`
  * @throws LqaError NOT_FOUND, OUTPUT_EXISTS and IO for the paths; the errors of adapter and options that `readAdapter`,
- * `readCalibration`, `baseDigest` and `encodeAdapter` list; the errors of the parent's file. Then nothing is written.
+ * `readCalibration`, `baseDigest` and `encodeAdapter` list; the errors of the parent's file; with the layout `peft` USAGE if there
+ * is a parent, UNSUPPORTED_DIALECT if PEFT cannot express the adapter. Then nothing is written.
  */
 export async function encodeFile(
   input: string,
   output: string,
   options: EncodeFileOptions = {},
 ): Promise<EncodedFile> {
-  await assertWritable(output, options);
-  return await encodeFrom(
-    () => openSourceFiles(input, options),
-    (bytes) => writeFileAtomic(output, bytes, options),
-    options,
-  );
+  const open = (): Promise<OpenAdapterFiles> => openSourceFiles(input, options);
+  if (options.layout !== "peft") {
+    await assertWritable(output, options);
+    return await encodeFrom(open, (bytes) => writeFileAtomic(output, bytes, options), options);
+  }
+  if (options.parent !== undefined)
+    fail(KIND.USAGE, {
+      where: "layout",
+      expected: "a file without a parent in the layout peft",
+      actual: "a parent",
+      advice: "Programs that load the directory have no parent for it: leave out one of the two.",
+    });
+  await assertReplaceable(output, options, LAYOUT_FILES);
+  const write = async (bytes: Uint8Array): Promise<void> => {
+    const { adapter } = await readValidAdapter(bytes);
+    await writeDirectoryAtomic(output, layoutFiles(bytes, adapter), options);
+  };
+  return await encodeFrom(open, write, options);
 }
 
 /**
@@ -141,11 +164,21 @@ async function encodeSource(
   bases: BaseDigests | undefined,
   started: number,
 ): Promise<EncodedFile> {
-  const { calibration: file, workers, base: _base, remote: _remote, parent: given, ...rest } = options;
+  const {
+    calibration: file,
+    workers,
+    base: _base,
+    remote: _remote,
+    parent: given,
+    layout,
+    ...rest
+  } = options;
   const parent = await parentOf(given, options);
   const notes: string[] = [];
   const onNote = (note: string): void => void notes.push(note);
   const source = readAdapter(files, { ...options, lazy: true, onNote });
+  // An adapter that PEFT cannot express is refused before it is encoded.
+  if (layout === "peft") layoutConfig(source);
   const digest = await bases?.of(source.modules, options.signal);
   const adapter =
     digest === undefined ? source : { ...source, meta: { ...source.meta, base_digest: digest } };

@@ -1,11 +1,12 @@
 /**
- * Opens an `.lqa` file at a location for one read from the first byte to the last (Node only): a path, an address, or a file
- * on the hub.
+ * Opens an `.lqa` file at a location for one read from the first byte to the last (Node only): a path, also of a directory with
+ * `adapter_model.lqa`, an address, or a file on the hub.
  *
  * @module
  */
 import { type ByteReader, sourceReader } from "../core/validate/window.ts";
 import type { LocationOptions } from "./adapter-source.ts";
+import { lqaPath } from "./files/adapter-files.ts";
 import { openFileReader, openFileSource } from "./files/file.ts";
 import { isRemote } from "./remote/location.ts";
 
@@ -29,11 +30,12 @@ export async function openLqa(
   { regular, remote, signal }: LocationOptions & { readonly regular?: boolean | undefined } = {},
 ): Promise<OpenLqa> {
   if (!isRemote(location)) {
-    const reader = await openFileReader(location, { regular });
+    const path = await lqaPath(location);
+    const reader = await openFileReader(path, { regular });
     return {
       reader,
       again: async (begin, end) =>
-        reader.size === undefined ? undefined : await readAgain(location, begin, end),
+        reader.size === undefined ? undefined : await readAgain(path, begin, end),
       close: () => reader.close(),
     };
   }

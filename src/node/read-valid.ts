@@ -18,6 +18,7 @@ import { validate, validateReader } from "../core/validate/validate.ts";
 import type { Validation, ValidationLevel } from "../core/validate/validation.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import type { LocationOptions } from "./adapter-source.ts";
+import { lqaPath } from "./files/adapter-files.ts";
 import { MAX_WHOLE_FILE, openFileReader, readWholeFile } from "./files/file.ts";
 import { explainNotLqa } from "./not-lqa.ts";
 import { isRemote } from "./remote/location.ts";
@@ -42,11 +43,11 @@ interface How extends LocationOptions {
  * @throws LqaError the first error of the file; NOT_FOUND, IO, BUDGET, ABORTED as {@link readLocation}
  */
 export async function readValid(input: string | Uint8Array, how: How = {}): Promise<ValidFile> {
-  const path = typeof input === "string" && !isRemote(input) ? input : undefined;
+  const path = typeof input === "string" && !isRemote(input) ? await lqaPath(input) : undefined;
   try {
     const large = path === undefined ? undefined : await readLarge(path, how);
     if (large !== undefined) return large;
-    const bytes = typeof input === "string" ? await readLocation(input, how) : input;
+    const bytes = typeof input === "string" ? await readLocation(path ?? input, how) : input;
     return { bytes, ids: idsOf(await validate(bytes, { level: how.level, warnings: false })) };
   } catch (error) {
     throw path === undefined ? error : await explainNotLqa(path, error);
@@ -54,8 +55,8 @@ export async function readValid(input: string | Uint8Array, how: How = {}): Prom
 }
 
 /**
- * Reads all bytes of an `.lqa` file at a location: a path, an address, or `hf://owner/name[@revision][/path]`. On the hub
- * the path may be omitted if there is only one `.lqa` file.
+ * Reads all bytes of an `.lqa` file at a location: a path, an address, or `hf://owner/name[@revision][/path]`. Of a directory, or a
+ * folder on the hub, it reads `adapter_model.lqa`; of a folder on the hub without that file, its only `.lqa` file.
  *
  * @throws LqaError as `readWholeFile` for a path, and as `openRemoteFile` for other locations
  */
@@ -63,7 +64,7 @@ export async function readLocation(
   location: string,
   { remote, signal }: LocationOptions = {},
 ): Promise<Uint8Array> {
-  if (!isRemote(location)) return await readWholeFile(location, signal);
+  if (!isRemote(location)) return await readWholeFile(await lqaPath(location), signal);
   const { openRemoteFile, readRemote } = await import("./remote/remote-file.ts");
   const file = await openRemoteFile(location, { ...remote, signal, wholeBytes: MAX_WHOLE_FILE });
   try {

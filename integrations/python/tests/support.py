@@ -3,6 +3,7 @@ import atexit
 import functools
 import http.server
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -36,6 +37,23 @@ def absent(*packages: str) -> str:
     if missing:
         print(f"skipped: tests that need {', '.join(packages)}: {', '.join(missing)}")
     return ", ".join(missing)
+
+
+def changed(source: str, function: str) -> str:
+    """The source of a function of another program with the change that docs/peft-layout.md has for it.
+
+    Raises:
+        ValueError: if the lines around the change are not there, once.
+    """
+    page = (REPOSITORY / "docs" / "peft-layout.md").read_text()
+    section = page[page.index(f"In `{function}`"):].split("\n\nIn `")[0]
+    for hunk in re.findall(r"```diff\n(.*?)```", section, re.DOTALL):
+        lines = hunk.splitlines()
+        old, new = ("\n".join(line[1:] for line in lines if line[:1] != skipped) for skipped in "+-")
+        if source.count(old) != 1:
+            raise ValueError(f"{function} does not have, once:\n{old}")
+        source = source.replace(old, new)
+    return source
 
 
 @functools.cache

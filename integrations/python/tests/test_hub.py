@@ -1,23 +1,16 @@
 """The Hugging Face hub as a source, through the real huggingface_hub and a server that speaks its interface."""
 import hashlib
-import http.server
 import importlib.util
-import json
-import os
 import subprocess
 import sys
-import tempfile
-import threading
 import unittest
 from unittest import mock
 
 import lqa
-from support import EXAMPLE, Quiet
+from hub_double import SHA, TOKEN, HubDouble
+from support import EXAMPLE
 
-TOKEN = "hf_testtoken"
-SHA = "5" * 40
 DATA = EXAMPLE.read_bytes()
-DIGEST = hashlib.sha256(DATA).hexdigest()
 # Of a process of its own: huggingface_hub reads its settings when it is imported.
 PROGRAM = """
 import sys, lqa
@@ -30,57 +23,16 @@ except lqa.LqaError as error:
 """
 
 
-class Store(Quiet):
-    """The host that the hub sends downloads to."""
-
-    def do_GET(self) -> None:
-        self.server.seen.append(dict(self.headers))
-        self.answer(200, self.server.data, etag=f'"{DIGEST}"')
-
-
-class Hub(Quiet):
-    def do_GET(self) -> None:
-        self.server.seen.append((self.path, self.headers.get("authorization")))
-        error = {"/me/nowhere": (401, "RepoNotFound", "Repository not found"), "/me/gated": (403, "GatedRepo", "Access is restricted"),
-                 "revision/v9": (404, "RevisionNotFound", "Invalid rev id")}
-        for part, (status, code, message) in error.items():
-            if part in self.path:
-                return self.answer(status, json.dumps({"error": message}).encode(), x_error_code=code, x_error_message=message)
-        if self.path.startswith("/api/models/me/packed/revision/"):
-            files = [{"rfilename": "README.md", "size": 2, "blobId": "1" * 40},
-                     {"rfilename": "a.lqa", "size": len(DATA), "blobId": "2" * 40, "lfs": {"sha256": DIGEST, "size": len(DATA), "pointerSize": 130}}]
-            return self.answer(200, json.dumps({"id": "me/packed", "sha": SHA, "siblings": files}).encode(), content_type="application/json")
-        if self.path == f"/me/packed/resolve/{SHA}/a.lqa":
-            return self.answer(302, location=f"{self.server.store}/object?signature=secret", x_repo_commit=SHA, x_linked_etag=f'"{DIGEST}"',
-                               x_linked_size=str(len(DATA)))
-        return self.answer(404, x_error_code="EntryNotFound")
-
-
 @unittest.skipIf(importlib.util.find_spec("huggingface_hub") is None, "huggingface_hub is not installed")
 class OnTheHub(unittest.TestCase):
     def setUp(self) -> None:
-        self.servers = []
-        for handler in (Store, Hub):
-            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-            server.seen, server.data = [], DATA
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            self.servers.append(server)
-        self.store, self.hub = self.servers
-        self.hub.store = f"http://127.0.0.1:{self.store.server_port}"
-        self.home = tempfile.TemporaryDirectory()
-
-    def tearDown(self) -> None:
-        for server in self.servers:
-            server.shutdown()
-            server.server_close()
-        self.home.cleanup()
+        self.double = HubDouble(DATA)
+        self.addCleanup(self.double.close)
+        self.hub, self.store = self.double.hub, self.double.store
 
     def opened(self, location: str, *words: str, max_bytes: int = 1 << 30, **env: str) -> str:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE"))}
-        clean |= {"HF_ENDPOINT": f"http://127.0.0.1:{self.hub.server_port}", "HF_HOME": self.home.name, "HF_TOKEN": TOKEN,
-                  "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1", **env}
-        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, location, str(max_bytes), *words], env=clean, capture_output=True, text=True,
-                                check=False)
+        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, location, str(max_bytes), *words],
+                                env=self.double.environment() | env, capture_output=True, text=True, check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn(TOKEN, result.stdout + result.stderr)
         return result.stdout.strip()

@@ -4,6 +4,7 @@ Needs torch, peft and what lqa.encode needs: Node, and a package that was built 
 """
 import contextlib
 import copy
+import inspect
 import io
 import json
 import re
@@ -11,11 +12,12 @@ import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 import lqa
-from support import REPOSITORY, absent, run
+from support import REPOSITORY, absent, changed, run
 
 REASON = absent("peft", "torch")
 if not REASON:
@@ -368,6 +370,23 @@ class WithPeft(unittest.TestCase):
         finally:
             for name, method in before.items():
                 setattr(peft.PeftModel, name, method)
+
+    def test_the_lines_that_peft_would_need(self) -> None:
+        """The change of docs/peft-layout.md, made to a copy of PEFT's function, loads the layout as the decoded directory."""
+        import peft.peft_model
+        from peft.utils import save_and_load
+
+        base, x = self.base(), torch.randint(0, 50, (2, 7))
+        layout, decoded = self.folder / "layout", self.folder / "decoded"
+        run("encode", self.trained(base, self.CONFIGS["usual"]), "-o", layout, "--layout", "peft")
+        run("decode", layout, "-o", decoded)
+        with self.assertRaises(Exception):
+            peft.PeftModel.from_pretrained(copy.deepcopy(base), layout)
+        source = changed(inspect.getsource(save_and_load.load_peft_weights), "load_peft_weights")
+        exec(source, scope := dict(vars(save_and_load)))  # noqa: S102
+        with mock.patch.object(peft.peft_model, "load_peft_weights", scope["load_peft_weights"]), torch.no_grad():
+            models = [peft.PeftModel.from_pretrained(copy.deepcopy(base), path).eval()(x) for path in (layout, decoded)]
+        self.assertTrue(torch.equal(*models))
 
     def test_the_examples_of_the_readme(self) -> None:
         base = self.base()

@@ -35,6 +35,13 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   };
   // Report a wrong combination of options before reading anything.
   resolveOptions(asked);
+  if (asked.layout === "peft" && named === undefined)
+    throw new LqaError(KIND.USAGE, {
+      where: "lqa encode",
+      expected: "--output, a directory, with --layout peft",
+      actual: folder === undefined ? "no --output" : "--out-dir",
+      advice: "See lqa encode --help.",
+    });
   if (folder !== undefined && named === undefined)
     return await encodeManyCommand(args, folder, asked, terminal);
   const [input, ...more] = args.positionals;

@@ -3,9 +3,13 @@
  *
  * @module
  */
+import { join } from "node:path";
 import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import { readRegularFile } from "../../node/files/file.ts";
+import { fail, isLqaError } from "../../errors.ts";
+import { lqaPath } from "../../node/files/adapter-files.ts";
+import { CONFIG_FILE, LQA_FILE } from "../../node/files/adapter-names.ts";
+import { isDirectory, MAX_SIDE_FILE, readRegularFile } from "../../node/files/file.ts";
+import { layoutConfig } from "../../node/peft-layout.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
 import { openPush, pushTarget } from "../../node/remote/hub-push.ts";
 import { MOST_CARD, type PushPlan } from "../../node/remote/push-plan.ts";
@@ -31,9 +35,21 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       advice: "See lqa push --help.",
     });
   const remote = remoteOptions(args);
-  const target = await pushTarget(path, location);
+  const inside = await lqaPath(path);
+  const isLayout = inside !== path || textOption(args, "layout") === "peft";
+  const name = isLayout ? LQA_FILE : path;
+  const target = await pushTarget(name, location);
   const parents = await parentsOf(args, remote);
-  const { bytes, file, adapter, ids } = await readValidAdapter(path, { parents });
+  const { bytes, file, adapter, ids } = await readValidAdapter(inside, { parents });
+  if (isLayout && file.parentId !== undefined)
+    fail(KIND.USAGE, {
+      where: "lqa push",
+      expected: "a file without a parent in the layout peft",
+      actual: `the parent ${file.parentId}`,
+      advice: "Make it whole first: lqa rebase.",
+    });
+  // The configuration of a directory is its owner's; of a file alone it is made.
+  const config = !isLayout ? undefined : ((await configIn(path)) ?? layoutConfig(adapter));
   const from = textOption(args, "source");
   const source =
     from === undefined
@@ -50,7 +66,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
           fileId: ids.fileId,
           relativeError: source && diffAdapters(source, adapter).relativeError,
         });
-  const plan = await openPush(path, location, bytes, card, {
+  const plan = await openPush(name, location, bytes, card, {
+    config,
     force: args.values.has("force"),
     replaceCard: args.values.has("replace-card"),
     private: args.values.has("private") ? true : undefined,
@@ -89,6 +106,15 @@ async function readCard(path: string, fileId: string): Promise<string> {
       advice: "Run lqa card on this file.",
     });
   return text;
+}
+
+/** The configuration in a directory of the layout; undefined of a file. */
+async function configIn(path: string): Promise<Uint8Array | undefined> {
+  if (!(await isDirectory(path))) return undefined;
+  return await readRegularFile(join(path, CONFIG_FILE), MAX_SIDE_FILE).catch((error: unknown) => {
+    if (isLqaError(error, "NOT_FOUND")) return undefined;
+    throw error;
+  });
 }
 
 /** One line of text. */

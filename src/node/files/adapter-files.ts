@@ -9,10 +9,11 @@
 import { basename, dirname, join } from "node:path";
 import { isLqaError } from "../../errors.ts";
 import { shardsOf } from "../../model/shards.ts";
-import { CONFIG_FILE, weightsAmong } from "./adapter-names.ts";
+import { CONFIG_FILE, LQA_FILE, usualWeights, weightsAmong } from "./adapter-names.ts";
 import {
   assertRegular,
   isDirectory,
+  isRegularFile,
   MAX_SIDE_FILE,
   MAX_WHOLE_FILE,
   namesIn,
@@ -45,6 +46,21 @@ export async function readAdapterFiles(path: string, signal?: AbortSignal): Prom
     );
   }
   return config === undefined ? files : files.set(CONFIG_FILE, config);
+}
+
+/**
+ * The path of the `.lqa` file that a path means: the file `adapter_model.lqa` of a directory that has one, else the path itself.
+ * Reads nothing.
+ */
+export async function lqaPath(path: string): Promise<string> {
+  const inside = join(path, LQA_FILE);
+  return (await isRegularFile(inside)) ? inside : path;
+}
+
+/** Whether a path means an `.lqa` file rather than an adapter in another dialect, by names alone. */
+export async function isLqaPath(path: string): Promise<boolean> {
+  if (/\.lqa$/i.test(path)) return true;
+  return (await lqaPath(path)) !== path && usualWeights(await namesIn(path)) === undefined;
 }
 
 /** The open files of an adapter, with the weights not in memory. */

@@ -10,6 +10,8 @@ import { shardsOf } from "../../model/shards.ts";
 
 /** The configuration next to the weights, of PEFT and of MLX. */
 export const CONFIG_FILE = "adapter_config.json";
+/** An encoded adapter in a directory of PEFT's layout, next to the configuration: docs/peft-layout.md. */
+export const LQA_FILE = "adapter_model.lqa";
 /** File names that programs give the weights. The first one that exists is used. */
 const WEIGHTS = [
   "adapter_model.safetensors",
@@ -57,6 +59,12 @@ export function weightsAmong(found: readonly string[], folder: string): string {
         "Several files of weights are here: give the path of the one that is meant.",
       );
   }
+  if (names.includes(LQA_FILE))
+    return notFound(
+      folder,
+      names,
+      "This adapter is encoded already. To get its weights back, run lqa decode.",
+    );
   const checkpoint = names.find((name) => name.startsWith("checkpoint-"));
   return notFound(
     folder,

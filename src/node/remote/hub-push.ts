@@ -14,6 +14,7 @@ import type { HttpOptions } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { decodeUtf8 } from "../../model/bytes.ts";
+import { CONFIG_FILE } from "../files/adapter-names.ts";
 import { type HubRepo, openHub } from "./hub.ts";
 import { commitError } from "./hub-errors.ts";
 import { type HubSettings, hubSettings } from "./hub-settings.ts";
@@ -69,13 +70,16 @@ export async function openPush(
     throw error;
   });
   const files = new Map<string, Uint8Array>();
-  if (!isListed(repo, place.path, bytes)) {
-    if (repo?.files.has(place.path) && options.force !== true)
+  const contents = new Map([[place.path, bytes]]);
+  if (options.config !== undefined) contents.set(place.path.replace(/[^/]*$/, CONFIG_FILE), options.config);
+  for (const [path, content] of contents) {
+    if (isListed(repo, path, content)) continue;
+    if (repo?.files.has(path) && options.force !== true)
       fail(KIND.OUTPUT_EXISTS, {
-        where: `${repo.where}/${place.path}`,
+        where: `${repo.where}/${path}`,
         advice: "Give --force to replace it: the history of the repository keeps the old file.",
       });
-    files.set(place.path, bytes);
+    files.set(path, content);
   }
   let cardKept: PushPlan["cardKept"];
   if (card !== undefined) {

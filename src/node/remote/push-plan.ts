@@ -7,6 +7,7 @@ import { basename } from "node:path";
 import type { HttpOptions } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { LQA_FILE } from "../files/adapter-names.ts";
 import { isPlainPath } from "./location.ts";
 
 /** Options of {@link openPush}. */
@@ -17,6 +18,8 @@ export interface PushOptions {
   readonly replaceCard?: boolean | undefined;
   /** Visibility of a new repository. Default: that of the account. */
   readonly private?: boolean | undefined;
+  /** `adapter_config.json` that goes next to the file, in the layout of docs/peft-layout.md. Default: none. */
+  readonly config?: Uint8Array | undefined;
   /** Title of the commit. Default: "Add NAME". */
   readonly message?: string | undefined;
   readonly remote?: HttpOptions | undefined;
@@ -54,11 +57,14 @@ export const MOST_CARD: number = 2 ** 20;
 /**
  * The path of a file in a repository.
  *
- * @param path path of the file on this machine; its name is used if `given`, the path in the location, is empty
+ * @param path path of the file on this machine; its name is used if `given`, the path in the location, is empty, and in that
+ * folder if the file is `adapter_model.lqa`
  * @throws LqaError USAGE unless it is a plain path that ends in `.lqa`
  */
 export function pushPath(path: string, given: string): string {
-  const full = given === "" ? basename(path) : given;
+  const name = basename(path);
+  const isFolder = name === LQA_FILE && given !== "" && !/\.lqa$/i.test(given);
+  const full = given === "" ? name : isFolder ? `${given.replace(/\/$/, "")}/${name}` : given;
   if (!isPlainPath(full) || !/\.lqa$/i.test(full))
     fail(KIND.USAGE, {
       where: "location",

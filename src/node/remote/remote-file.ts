@@ -9,7 +9,7 @@ import type { TimedOptions } from "../../core/io/http-ranges.ts";
 import type { ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { WEIGHTS_ENDING } from "../files/adapter-names.ts";
+import { LQA_FILE, WEIGHTS_ENDING } from "../files/adapter-names.ts";
 import { MAX_WHOLE_FILE, openFileSource } from "../files/file.ts";
 import { type HubRepo, openHub } from "./hub.ts";
 import { assertDigest, assertListed, assertSize, type ListedFile } from "./listed-file.ts";
@@ -169,7 +169,7 @@ function opened(source: ByteSource, about: Pick<RemoteFile, "where" | "listed">)
 }
 
 /**
- * Opens the `.lqa` file of a location: the file that it names, or the only one in the folder that it names.
+ * Opens the `.lqa` file of a location: the file that it names or, in the folder that it names, `adapter_model.lqa` or the only one.
  *
  * @throws LqaError NOT_FOUND if there is none or several; as `openHub`
  */
@@ -178,6 +178,7 @@ export async function openRemoteFile(location: string, options: HttpOptions = {}
   if (folder.file !== undefined) return await folder.open(folder.file);
   const names = folder.names ?? [];
   const candidates = names.filter((name) => LQA.test(name));
+  if (candidates.includes(LQA_FILE)) return await folder.open(LQA_FILE);
   if (candidates.length === 1) return await folder.open(candidates[0]!);
   return fail(KIND.NOT_FOUND, {
     where: folder.where,

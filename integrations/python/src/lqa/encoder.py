@@ -67,7 +67,7 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
            fit: Literal["unbiased", "least-squares"] | None = None,
            code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
            tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | None = None,
-           base: str | PathLike[str] | None = None, unweighted: bool = False, start: int | Literal["none", "auto"] | None = None,
+           layout: Literal["file", "peft"] | None = None, base: str | PathLike[str] | None = None, unweighted: bool = False, start: int | Literal["none", "auto"] | None = None,
            parent: LqaFile | Source | None = None, workers: int | None = None, align: int | None = None,
            config: Any = None, adapter_name: str = "default", force: bool = False, timeout: float | None = None) -> Encoded | bytes:
     """Encodes an adapter. A file appears whole or not at all.
@@ -75,7 +75,7 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
     Args:
         source: the adapter: a directory of PEFT, a file of another dialect, the address of one, or `hf://owner/name[@revision][/path]`;
             or one in memory: a PeftModel, or a state dict of PEFT (arrays of numpy or tensors by PEFT's keys).
-        target: the .lqa file to write. Without it, the bytes of the file are returned, and a process of Node stays for the next call.
+        target: the .lqa file to write, or with `layout="peft"` the directory. Without it, the bytes of the file are returned, and a process of Node stays for the next call.
         bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
         parent: the file of which the adapter is the next version; the result then stores what differs from it, if that is smaller. If
             it has a parent itself, give it open: `lqa.open(child, parents=[...])`.
@@ -90,8 +90,10 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
         LqaError: what is wrong with the adapter, the parent or an option; OUTPUT_EXISTS; MISSING_PACKAGE without Node or in a package that
             was built without the encoder; ABORTED after `timeout`.
         ValueError: if the model has no adapter of this name.
-        TypeError: of something else than an adapter.
+        TypeError: of something else than an adapter; of a layout without a target.
     """
+    if target is None and layout is not None:
+        raise TypeError("a layout needs a target")
     own = ("source", "target", "timeout", "parent", "config", "adapter_name")
     options = {name: value for name, value in locals().items() if name not in (*own, "own")}
     found = encode_adapter(source, target, parent, config, adapter_name, timeout, options)

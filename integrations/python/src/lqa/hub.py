@@ -12,6 +12,8 @@ from urllib.parse import unquote
 from .errors import LqaError
 
 PLACE = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@(refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(.*?))?/?", re.ASCII | re.IGNORECASE)
+# The file that is read of a folder, as PEFT reads adapter_model.safetensors there: docs/peft-layout.md.
+LAYOUT = "adapter_model.lqa"
 OTHER_KINDS = ("datasets", "spaces", "buckets", "kernels")
 
 
@@ -51,7 +53,7 @@ def locate(location: str, max_bytes: int, timeout: float | None = None, *, whole
     The revision is resolved to a commit once. The size is checked before anything is downloaded.
 
     Args:
-        location: `hf://owner/name[@revision][/path]`; without a path the only .lqa file at the root.
+        location: `hf://owner/name[@revision][/path]`; without a path `adapter_model.lqa` or the only .lqa file at the root.
         timeout: seconds that the hub may take to answer a request.
         whole: let `huggingface_hub` download the file if it is not in its cache.
 
@@ -114,10 +116,11 @@ def _parse(location: str) -> tuple[str, str | None, str]:
 
 
 def choose(location: str, sizes: dict[str, int | None], path: str, max_bytes: int) -> str:
-    """The file that is meant: `path` itself, or the only .lqa file in that folder."""
+    """The file that is meant: `path` itself or, in that folder, `adapter_model.lqa` or the only .lqa file."""
     folder = f"{path}/" if path else ""
     inside = [name for name in sizes if name.startswith(folder) and "/" not in name[len(folder):]]
     found = [path] if path in sizes else [name for name in inside if name.lower().endswith(".lqa")]
+    found = [name for name in found if name == f"{folder}{LAYOUT}"] or found
     if len(found) != 1:
         shown = ", ".join(f'"{name}"' for name in (found or inside or list(sizes))[:4]) or "no files"
         raise LqaError("NOT_FOUND", where=location, expected="one .lqa file", found=shown, advice="Give the path of an .lqa file.")

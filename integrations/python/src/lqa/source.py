@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from . import hub
 from .errors import LqaError
+from .hub import LAYOUT
 from .ranges import RemoteBytes
 from .web import is_address, open_address, read_address
 
@@ -20,8 +21,6 @@ Source = Union[str, PathLike[str], bytes, bytearray, memoryview, IO[bytes]]
 
 VouchedBy = Literal["bytes", "fileId", "digest", "server"]
 MAX_BYTES = 1 << 30
-# The file that is read if a path is a directory, as PEFT reads adapter_model.safetensors there.
-LAYOUT = "adapter_model.lqa"
 PIECE = 1 << 20
 
 
