@@ -215,6 +215,33 @@ def check_server(checks: Checks, work: Path, dtype: str) -> dict:
         server.stop()
 
 
+def check_lines(checks, work: Path) -> None:
+    """The change of docs/peft-layout.md, made to a copy of vLLM's loader, loads the layout as the decoded directory."""
+    import inspect
+    import torch
+    from vllm.lora import lora_model
+    from vllm.lora.peft_helper import PEFTHelper
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python" / "tests"))
+    from support import changed
+
+    layout, decoded = work / "layout", work / "decoded"
+    for path in (layout, decoded):
+        shutil.rmtree(path, ignore_errors=True)
+    lqa_command("encode", EXAMPLE / "adapter", "-o", layout, "--layout", "peft")
+    lqa_command("decode", layout, "-o", decoded)
+    source = changed(inspect.getsource(lora_model.LoRAModel.from_local_checkpoint), "LoRAModel.from_local_checkpoint")
+    exec(f"class Changed(LoRAModel):\n{source}", scope := dict(vars(lora_model)))
+    names = {name for name in json.loads((decoded / "adapter_config.json").read_text())["target_modules"]}
+    loras = [loader.from_local_checkpoint(str(path), names, PEFTHelper.from_local_dir(str(path), None), lora_model_id=1, device="cpu",
+                                          dtype=torch.float32).loras
+             for loader, path in ((scope["Changed"], layout), (lora_model.LoRAModel, decoded))]
+    same = loras[0].keys() == loras[1].keys() and all(
+        torch.equal(loras[0][name].lora_a, lora.lora_a) and torch.equal(loras[0][name].lora_b, lora.lora_b)
+        and loras[0][name].scaling == lora.scaling for name, lora in loras[1].items())
+    checks.that(same and len(loras[0]) > 0, f"the lines for vLLM load {len(loras[0])} layers as the decoded directory")
+
+
 def measure(worker, kinds: dict[str, list[str]]) -> dict:
     """In a worker: bytes and times of adapters in its memory, without the weights of the slots."""
     import ctypes
@@ -252,9 +279,10 @@ def measure(worker, kinds: dict[str, list[str]]) -> dict:
     return found
 
 
-def check_memory(work: Path, dtype: str) -> dict:
+def check_memory(checks, work: Path, dtype: str) -> dict:
     make_base(work / "base")
     names = make_adapters(work / "adapters", COUNT)
+    check_lines(checks, work)
     os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"  # `measure` is sent to the worker
     from vllm import LLM
 
@@ -287,7 +315,7 @@ def main() -> int:
             each["server"] = check_server(checks, work, dtype)
             each["server"]["checks"] = checks.passed - before
         if options.only != "server":
-            each["memory"] = check_memory(work, dtype)
+            each["memory"] = check_memory(checks, work, dtype)
             print(json.dumps(each["memory"], indent=2), flush=True)
         if options.json and not checks.failures:
             options.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -94,6 +94,27 @@ class Worker(Served):
             self.assertEqual(len(manager.list_adapters()), 4)
             self.assertEqual(manager.packed_bytes, sum(file.stat().st_size for file in files))
 
+    def test_memory_is_used_again(self) -> None:
+        """For adapters with the same shapes; not for others, not after a fault, and not where copies may be under way."""
+        files = [self.encoded(f"a{i}", i) for i in range(3)] + [self.encoded("wide", 5, r=8)]
+        requests = [LoRARequest(f"a{i}", i + 1, str(file)) for i, file in enumerate(files)]
+        manager = self.manager()
+        slots = manager._adapter_manager
+        places = []
+        for i in (0, 1, 2, 0, 3, 1):
+            self.in_slot(manager, requests[i], files[i])
+            places.append(slots.last[2].data_ptr())
+        self.assertEqual(len(set(places[:4])), 1)
+        self.assertEqual(len({*places[3:5]}), 2)
+        with mock.patch("lqa.vllm_lora.decode_modules", side_effect=lqa.LqaError("NONFINITE_VALUE")), self.assertRaises(lqa.LqaError):
+            slots.activate_adapter(3)
+        self.assertIsNone(slots.last)
+        self.in_slot(manager, requests[2], files[2])
+        slots.device, slots.last = "cuda", None
+        for i in (0, 1):
+            self.in_slot(manager, requests[i], files[i])
+            self.assertIsNone(slots.last)
+
     def test_layers_of_another_worker(self) -> None:
         file = self.encoded("a")
         manager = self.manager(torch.bfloat16, elsewhere=(1,))

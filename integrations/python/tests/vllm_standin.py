@@ -53,7 +53,7 @@ class LRUCacheLoRAModelManager:
     """Two slots; q and v are one merged layer."""
 
     def __init__(self, model, lora_config) -> None:
-        self.model, self.lora_config = model, lora_config
+        self.model, self.lora_config, self.device = model, lora_config, "cpu"
         self._registered_adapters, self._active_adapters, self.slots = {}, {}, {}
         self.modules, self.packed_modules = {}, {}
         for name, layer in model.named_modules():

@@ -332,22 +332,30 @@ def decode_factor(of: Core, record: Any, factor: int, dtype: DType, layout: Layo
     return new_weights(dtype, shape, fill)
 
 
-def decode_modules(of: Core, records: Any, dtype: Any, multiplied: bool) -> list[Any]:
-    """B [out, rank] and A [rank, inputs] of each module, one after the other, as tensors in one piece of memory. That is much less work
-    for each module than `decode_factor` is, but the memory is free only when none of the tensors is in use.
+def shapes_of(records: Any) -> tuple[tuple[int, ...], ...]:
+    """The shapes of B [out, rank] and A [rank, inputs] of each module, one after the other; with experts these in front."""
+    return tuple(_shape(record, factor, factor == core.B) for record in records for factor in (core.B, core.A))
+
+
+def views(flat: Any, shapes: tuple[tuple[int, ...], ...]) -> list[Any]:
+    """The tensors of these shapes that are one behind the other in a tensor without dimensions, in its memory."""
+    return [part.view(shape) for part, shape in zip(flat.split([math.prod(shape) for shape in shapes]), shapes)]
+
+
+def decode_modules(of: Core, records: Any, dtype: Any, multiplied: bool, into: Any = None) -> Any:
+    """B and A of each module, one after the other, in one call and in one tensor without dimensions: see `shapes_of` and `views`. That is much less
+    work for each module than `decode_factor` is.
 
     Args:
         records: of modules that were checked.
         dtype: a type of torch.
+        into: a tensor that this function returned for records with these shapes and this type, to be written again.
     """
-    shapes = [_shape(record, factor, factor == core.B) for record in records for factor in (core.B, core.A)]
-    sizes = [math.prod(shape) for shape in shapes]
-
     def fill(address: int, element: int) -> None:
-        of.decode(records, (core.B, core.A), address, element, True, multiplied, True)
+        of.decode(records, (core.B, core.A), address, element, True, multiplied, into is None)
 
-    flat = new_weights(dtype, (sum(sizes),), fill)
-    return [part.view(shape) for part, shape in zip(flat.split(sizes), shapes)]
+    size = into.numel() if into is not None else sum(math.prod(shape) for shape in shapes_of(records))
+    return new_weights(dtype, (size,), fill) if into is None else fill_given(into, (size,), fill, "the modules")
 
 
 def _text(tag: Any) -> str:

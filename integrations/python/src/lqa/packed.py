@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .config import lora_config
 from .core import Core
 from .errors import LqaError
-from .file import LqaFile, decode_modules
+from .file import LqaFile, decode_modules, shapes_of, views
 from .file import open_whole as open_file
 from .source import Source
 
@@ -124,7 +124,7 @@ class PackedLora:
             x = args[0]
             if number not in self._decoded:
                 record = adapter.records[number:number + 1]
-                b, a = decode_modules(adapter.core, record, self._dtype, False)
+                b, a = views(decode_modules(adapter.core, record, self._dtype, False), shapes_of(record))
                 self._decoded[number] = b.to(x.device), a.to(x.device), record[0].multiplier
             b, a, multiplier = self._decoded[number]
             return (output + functional.linear(functional.linear(x.to(a.dtype), a), b) * multiplier).to(output.dtype)

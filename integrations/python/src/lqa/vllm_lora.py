@@ -1,9 +1,10 @@
 """Adapters of a vLLM worker that stay packed until they are activated.
 
 vLLM keeps `max_cpu_loras` adapters in main memory, decoded, and copies those that a batch needs into the slots of the model. Here an
-adapter in main memory is its verified file; when it is activated, its factors are decoded, multiplied by the multipliers of the file,
-handed to vLLM's own code that merges and copies them, and dropped. So vLLM never has a tensor that it could scale twice, which happens
-to adapters whose tensors are kept and given again after an eviction.
+adapter in main memory is its verified file; when it is activated, its factors are decoded in one call, multiplied by the multipliers of
+the file, and handed to vLLM's own code that merges and copies them. So vLLM never has a tensor that it could scale twice, which happens
+to adapters whose tensors are kept and given again after an eviction. On processors the memory of the factors, and what vLLM merged
+of them, serves the next adapter with the same layers and shapes; on other devices copies may still be under way.
 
 Files that were accepted are kept, up to LQA_VLLM_BYTES, even if vLLM evicts their adapters: what is read once is read again only if
 vLLM asks to load it again, so that a file that changes or disappears meanwhile harms nobody.
@@ -29,7 +30,7 @@ from vllm.model_executor.models.utils import PPMissingLayer
 from .config import lora_config
 from .core import Core
 from .errors import LqaError
-from .file import LqaFile, decode_modules
+from .file import LqaFile, decode_modules, shapes_of, views
 from .file import open_whole as open_file
 from .state import PREFIX
 from .vllm import split_path
@@ -42,7 +43,7 @@ TIMEOUT_SECONDS = 300.0
 class PackedAdapter:
     """The verified file of an adapter, and where its factors are for. Decodes them."""
 
-    __slots__ = ("_core", "_records", "layers", "rank", "file_id")
+    __slots__ = ("_core", "_records", "form", "rank", "file_id")
 
     def __init__(self, file: LqaFile, layers: tuple[str | None, ...]) -> None:
         """
@@ -54,7 +55,8 @@ class PackedAdapter:
         if None in layers:
             self._records = self._core.only(self._records, [layer is not None for layer in layers])
             layers = tuple(layer for layer in layers if layer is not None)
-        self.layers: tuple[Any, ...] = layers
+        # Adapters of one form have their factors at the same places of memory.
+        self.form: tuple[tuple[Any, ...], tuple[tuple[int, ...], ...]] = layers, shapes_of(self._records)
         self.rank = max((m.rank for m in file.modules), default=0)
         self.file_id = file.file_id
 
@@ -62,11 +64,19 @@ class PackedAdapter:
     def byte_length(self) -> int:
         return len(self._core.data)
 
-    def decode(self, dtype: torch.dtype) -> dict[str, LoRALayerWeights]:
-        """A [rank, in] and B [out, rank], B times the multiplier, as lqa decode --portable writes them, rounded to `dtype`."""
-        factors = decode_modules(self._core, self._records, dtype, True)
-        return {layer: LoRALayerWeights(layer, record.rank, record.rank, a, b, 1.0)
-                for record, layer, b, a in zip(self._records, self.layers, factors[::2], factors[1::2])}
+    def decode(self, dtype: torch.dtype, into: torch.Tensor | None = None) -> torch.Tensor:
+        """All factors in one tensor, B times the multiplier, as lqa decode --portable writes them, rounded to `dtype`.
+
+        Args:
+            into: what this method returned for an adapter of this form and this type, to be written again.
+        """
+        return decode_modules(self._core, self._records, dtype, True, into)
+
+    def layers(self, factors: torch.Tensor) -> dict[str, LoRALayerWeights]:
+        """A [rank, in] and B [out, rank] of each layer, in the memory of `factors`."""
+        names, shapes = self.form
+        parts = views(factors, shapes)
+        return {layer: LoRALayerWeights(layer, a.shape[0], a.shape[0], a, b, 1.0) for layer, b, a in zip(names, parts[::2], parts[1::2])}
 
 
 class PackedLoRAModel(LoRAModel):
@@ -78,7 +88,14 @@ class PackedLoRAModel(LoRAModel):
 
 
 class PackedLoRAModelManager(LRUCacheLoRAModelManager):
-    """Decodes adapters when they are activated."""
+    """Decodes adapters when they are activated.
+
+    Attributes:
+        last: form, type and memory of the factors that were decoded last, and what vLLM merged of them; None if nothing must be
+            written there.
+    """
+
+    last: tuple[Any, torch.dtype, torch.Tensor, dict[str, Any]] | None = None
 
     def _create_merged_loras_inplace(self, lora_model: LoRAModel) -> None:
         if lora_model.loras or not isinstance(lora_model, PackedLoRAModel):
@@ -89,12 +106,26 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
         if lora_id in self._active_adapters or not isinstance(model, PackedLoRAModel):
             return super().activate_adapter(lora_id, *rest, **options)
         try:
-            model.loras = model.adapter.decode(self.lora_config.lora_dtype)
-            if model.loras:
-                self._create_merged_loras_inplace(model)
+            self._decode(model)
             return super().activate_adapter(lora_id, *rest, **options)
         finally:
             model.loras = {}
+
+    def _decode(self, model: PackedLoRAModel) -> None:
+        adapter, dtype = model.adapter, self.lora_config.lora_dtype
+        last, self.last = self.last, None
+        if last is not None and last[:2] == (adapter.form, dtype):
+            adapter.decode(dtype, last[2])
+            model.loras = dict(last[3])
+            self.last = last
+            return
+        factors = adapter.decode(dtype)
+        model.loras = adapter.layers(factors)
+        if not model.loras:
+            return
+        self._create_merged_loras_inplace(model)
+        if torch.device(getattr(self, "device", "meta")).type == "cpu" and _within(factors, model.loras):
+            self.last = adapter.form, dtype, factors, dict(model.loras)
 
 
 class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
@@ -194,6 +225,12 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
                 raise LqaError("BASE_SHAPE", where=where, expected=str([module.out, module.in_]), found=str(list(self._sizes[layer])))
             found.append(layer)
         return tuple(found)
+
+
+def _within(factors: torch.Tensor, loras: dict[str, Any]) -> bool:
+    """Whether what vLLM merged is still in the memory of the factors, of which it could have made copies."""
+    found = (each for lora in loras.values() for side in (lora.lora_a, lora.lora_b) for each in (side if isinstance(side, list) else (side,)))
+    return all(each is None or each.untyped_storage().data_ptr() == factors.untyped_storage().data_ptr() for each in found)
 
 
 def pack(manager: LRUCacheWorkerLoRAManager) -> None:
