@@ -22,6 +22,7 @@ export const CONTENTS = [
       ["docs/many.md", "Encode many adapters"],
       ["docs/guide/serving.md", "Serve many adapters"],
       ["docs/guide/hub.md", "Use the Hugging Face hub"],
+      ["integrations/comfyui/README.md", "Use ComfyUI"],
       ["docs/guide/registries.md", "Registries and signatures"],
       ["docs/guide/ci.md", "Check files in CI"],
       ["docs/report.md", "Make a report"],
