@@ -74,6 +74,14 @@ export const DECODE: CommandSpec = {
       help: TO_HELP,
     },
     DTYPE_OPTION,
+    {
+      name: "rank",
+      type: "integer",
+      placeholder: "<n>",
+      pattern: /^[1-9]\d{0,4}$/,
+      expects: "a whole number from 1 to 99999",
+      help: "Keep the first n components of each module, for programs with one low rank for all adapters, and report the share of the energy of ΔW that the others had. The encoder sorts components by strength.",
+    },
     ...TARGET_OPTIONS,
     PARENT_OPTION,
     REPLACE_OPTION,
@@ -82,6 +90,7 @@ export const DECODE: CommandSpec = {
   ],
   examples: [
     "decode my-adapter.lqa -o restored",
+    "decode my-adapter.lqa -o restored --rank 4 --portable",
     "decode my-adapter.lqa -o restored --dtype f16",
     "decode my-adapter.lqa -o my-adapter.gguf --base base-model/config.json",
     "decode step-600.lqa -o restored --parent step-500.lqa",

@@ -8,10 +8,14 @@ import type { ConfigRisk } from "../adapters/config-risks.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type Rounding, type TargetOptions, writeTarget } from "./convert-file.ts";
 import { assertOutput } from "./files/write-output.ts";
+import { lowerRank } from "./lower-rank.ts";
 import { type AdapterOptions, readValidAdapter } from "./read-valid.ts";
 
 /** Options of {@link decodeFile}. Default of `to`: the dialect that the adapter came from. */
-export type DecodeFileOptions = TargetOptions & Pick<AdapterOptions, "parents">;
+export interface DecodeFileOptions extends TargetOptions, Pick<AdapterOptions, "parents"> {
+  /** Most components per module: a lower rank, for programs that have one for all adapters. Default: all. */
+  readonly rank?: number | undefined;
+}
 
 /** The result of {@link decodeFile}. */
 export interface DecodedFile {
@@ -29,6 +33,8 @@ export interface DecodedFile {
    * ‖ΔW − ΔŴ‖² / ‖ΔW‖² of the encoding, as its encoder recorded it, with factors in F32; absent if the file does not state it.
    */
   readonly relativeError?: number;
+  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² of leaving out components; absent without `rank`. */
+  readonly rankError?: number;
   /** The error that rounding the factors to their element types added; absent if none. */
   readonly rounding?: Rounding;
   readonly inputBytes: number;
@@ -54,7 +60,8 @@ export async function decodeFile(
   const started = performance.now();
   await assertOutput(output, options);
   const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
-  const target = await writeTarget(adapter, output, options, []);
+  const lower = options.rank === undefined ? undefined : lowerRank(adapter, options.rank);
+  const target = await writeTarget(lower?.adapter ?? adapter, output, options, []);
   const { relative_error: recorded } = adapter.meta;
   // META is untrusted: this accepts only a number that can be a share.
   const relativeError = typeof recorded === "number" && recorded >= 0 ? recorded : undefined;
@@ -63,6 +70,7 @@ export async function decodeFile(
     ...ids,
     ...target,
     ...(relativeError !== undefined && { relativeError }),
+    ...(lower !== undefined && { rankError: lower.relativeError }),
     inputBytes: bytes.length,
     seconds: (performance.now() - started) / 1000,
   };

@@ -55,6 +55,35 @@ class WithoutNode(unittest.TestCase):
         self.assertEqual(self.command("decode", "bad.lqa", "-o", "other")[0], 1)
         self.assertFalse((self.folder / "other").exists())
 
+    def test_a_lower_rank(self) -> None:
+        """The first components, the multiplier they had, and what the others had of ΔW."""
+        source = REPOSITORY / "bench/functional/data/airports-r16-all-s1.lqa"
+        code, out, _ = self.command("decode", source, "-o", "low", "--rank", "3", "--json")
+        self.assertEqual(code, 0)
+        config = json.loads((self.folder / "low/adapter_config.json").read_text())
+        file = lqa.open(source)
+        self.assertEqual((config["r"], config["rank_pattern"]), (3, {}))
+        multipliers = {module.multiplier for module in file.modules}
+        self.assertEqual({config["lora_alpha"] / 3, *(alpha / 3 for alpha in config["alpha_pattern"].values())}, multipliers)
+        whole, low = lqa.decode(source), lqa.decode(source, rank=3)
+        left = total = 0.0
+        for module in file.modules:
+            decoded = file.decode(module)
+            a, b = (next(key for key in whole if module.name in key and end in key) for end in ("lora_A", "lora_B"))
+            np.testing.assert_array_equal(low[a], whole[a][:3])
+            np.testing.assert_array_equal(low[b], whole[b][:, :3])
+            all_of = decoded.b.astype("f8") @ decoded.a * decoded.multiplier
+            total += (all_of ** 2).sum()
+            left += ((all_of - low[b].astype("f8") @ low[a] * decoded.multiplier) ** 2).sum()
+        self.assertAlmostEqual(file.rank_error(3), left / total, 8)
+        self.assertAlmostEqual(json.loads(out)["rankError"], left / total, 8)
+        self.assertGreater(left / total, 0.01)
+        self.assertEqual(file.rank_error(16), 0)
+        for wrong in (lambda: lqa.decode(source, rank=0), lambda: file.rank_error(0)):
+            self.assertRaises(ValueError, wrong)
+        code, _, err = self.command("decode", source, "-o", "none", "--rank", "0")
+        self.assertEqual((code, "a rank is a whole number" in err, (self.folder / "none").exists()), (2, True, False))
+
     def test_what_needs_node_says_so(self) -> None:
         code, _, err = self.command("encode", "x")
         self.assertEqual((code, "MISSING_PACKAGE" in err and "Node" in err), (2, True))

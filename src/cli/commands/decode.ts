@@ -10,8 +10,8 @@ import { readBaseDescription } from "../../node/convert-file.ts";
 import { type DecodeFileOptions, decodeFile } from "../../node/decode-file.ts";
 import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
-import { type Arguments, textOption } from "../command.ts";
-import { counted, duration, jsonText, printable } from "../format.ts";
+import { type Arguments, numberOption, textOption } from "../command.ts";
+import { counted, duration, jsonText, percent, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { parentsOf } from "../parents.ts";
@@ -32,6 +32,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
     checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,
+    rank: numberOption(args, "rank"),
     keepConfig: args.values.has("keep-config"),
     force: args.values.has("force"),
     parents: await parentsOf(args, remote),
@@ -48,6 +49,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       notes: result.notes,
       configRisks: result.configRisks,
       relativeError: result.relativeError ?? null,
+      rankError: result.rankError ?? null,
       rounding: result.rounding ?? null,
       modules: file.modules.length,
       tensors: file.tensors.length,
@@ -70,6 +72,12 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
         ],
         ...fileFacts(written),
         errorFact(result.relativeError, result.rounding),
+        [
+          "rank",
+          result.rankError === undefined
+            ? undefined
+            : `at most ${args.values.get("rank")}: ${percent(result.rankError)} of the energy of ΔW left out`,
+        ],
         ["time", duration(seconds)],
       ],
       terminal,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -98,7 +99,7 @@ def _decode(given: argparse.Namespace) -> int:
         raise LqaError("IO", where=str(target), expected="a directory that exists", found=str(target.parent))
     file = open_whole(given.file)
     file.verify()
-    config, state = lora_config(file), state_dict(file, given.dtype)
+    config, state = lora_config(file, given.rank), state_dict(file, given.dtype, given.rank)
     # Whole or not at all.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".lqa-") as folder:
         made = Path(folder) / "made"
@@ -106,8 +107,10 @@ def _decode(given: argparse.Namespace) -> int:
         (made / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
         _write_safetensors(made / "adapter_model.safetensors", state)
         os.rename(made, target)
-    report = {"output": str(target), "modules": len(file.modules), "fileId": file.file_id}
-    print(json.dumps(report, indent=2) if given.json else f"{len(file.modules)} modules in {_plain(target)}")
+    lost = None if given.rank is None else file.rank_error(given.rank)
+    report = {"output": str(target), "modules": len(file.modules), "rankError": lost, "fileId": file.file_id}
+    said = "" if lost is None else f", {100 * lost:.2f} % of the energy of ΔW left out"
+    print(json.dumps(report, indent=2) if given.json else f"{len(file.modules)} modules in {_plain(target)}{said}")
     return 0
 
 
@@ -135,6 +138,12 @@ def _plain(text: object) -> str:
     return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
 
 
+def _rank(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,4}", text):
+        raise argparse.ArgumentTypeError(f"a rank is a whole number from 1 to 99999, not {text}")
+    return int(text)
+
+
 def _file(options: argparse.ArgumentParser) -> None:
     options.add_argument("file", help="a path, an address, or hf://owner/name[@revision][/path]")
 
@@ -147,6 +156,7 @@ def _files(options: argparse.ArgumentParser) -> None:
 def _into(options: argparse.ArgumentParser) -> None:
     _file(options)
     options.add_argument("-o", "--output", required=True, help="the directory to write; it must not exist")
+    options.add_argument("--rank", type=_rank, help="keep the first components of each module, at most so many")
     options.add_argument("--dtype", default="f32", choices=("f32", "f16"), help="type of the factors (default f32)")
 
 

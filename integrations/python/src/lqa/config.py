@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import LqaError
 
 if TYPE_CHECKING:
-    from .file import LqaFile, Module
+    from .file import LqaFile
 
 # Adapters of these name their layers otherwise than the model does.
 FOREIGN = ("kohya", "diffusers", "cloneofsimo", "gguf")
@@ -34,8 +34,11 @@ TASKS = ("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "F
 EMBEDDINGS = ("embed_tokens", "lm_head", "embed_in", "embed_out", "wte", "word_embeddings", "tok_embeddings", "shared", "output_layer")
 
 
-def lora_config(file: LqaFile) -> dict[str, Any]:
+def lora_config(file: LqaFile, rank: int | None = None) -> dict[str, Any]:
     """Fields of PEFT's LoraConfig that say what the file says: one entry for each module, and nothing that it does not have.
+
+    Args:
+        rank: most components of each module, as of `LqaFile.state_dict`.
 
     Raises:
         LqaError: SOURCE_CONFIG of a file whose configuration is none, or of a dialect with other names than PEFT's;
@@ -53,15 +56,17 @@ def lora_config(file: LqaFile) -> dict[str, Any]:
         raise LqaError("UNSUPPORTED_ROLE", where="the adapter", expected="modules with factors", found="plain tensors alone",
                        advice="PEFT loads no such adapter.")
     adapted = {m.name for m in file.modules}
-    rank, alpha = (Counter(map(of, file.modules)).most_common(1)[0][0] for of in (_rank, _alpha))
+    ranks = {m.name: m.rank if rank is None else min(m.rank, rank) for m in file.modules}
+    alphas = {m.name: _alpha(m.multiplier, ranks[m.name]) for m in file.modules}
+    usual, alpha = (Counter(each.values()).most_common(1)[0][0] for each in (ranks, alphas))
     roles = {t.role for t in file.tensors}
     biases = [t.name.rpartition(".")[0] for t in file.tensors if t.role == "bias"]
     task = given.get("task_type")
     return {
         "peft_type": "LORA", "task_type": task if task in TASKS else None, "inference_mode": True, "init_lora_weights": True,
-        "r": rank, "lora_alpha": alpha, "lora_dropout": 0.0, "use_rslora": False,
-        "rank_pattern": {f"^{re.escape(m.name)}": m.rank for m in file.modules if m.rank != rank},
-        "alpha_pattern": {f"^{re.escape(m.name)}": _alpha(m) for m in file.modules if _alpha(m) != alpha},
+        "r": usual, "lora_alpha": alpha, "lora_dropout": 0.0, "use_rslora": False,
+        "rank_pattern": {f"^{re.escape(name)}": each for name, each in ranks.items() if each != usual},
+        "alpha_pattern": {f"^{re.escape(name)}": each for name, each in alphas.items() if each != alpha},
         "target_modules": sorted(adapted - bare), **({"target_parameters": sorted(bare)} if bare else {}),
         "use_dora": "magnitude" in roles, "lora_bias": "lora-bias" in roles,
         "bias": "none" if not biases else "lora_only" if adapted.issuperset(biases) else "all",
@@ -96,13 +101,9 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
 
 
-def _rank(module: Module) -> int:
-    return module.rank
-
-
-def _alpha(module: Module) -> float:
+def _alpha(multiplier: float, rank: int) -> float:
     """What PEFT divides by the rank: binary64 holds the product exactly, so that the quotient is the multiplier."""
-    alpha = module.multiplier * module.rank
+    alpha = multiplier * rank
     return int(alpha) if alpha.is_integer() else alpha
 
 

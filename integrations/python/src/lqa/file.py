@@ -289,24 +289,49 @@ class LqaFile:
         self._afford(2 * tensor._bytes, where)
         return plain_tensor(self._core.tensor_payload(record), record.element, tensor.shape, dtype, where)
 
-    def state_dict(self, dtype: DType = "f32") -> dict[str, Any]:
+    def state_dict(self, dtype: DType = "f32", *, rank: int | None = None) -> dict[str, Any]:
         """What `adapter_model.safetensors` of PEFT holds for this adapter, by PEFT's keys. Multipliers are no part of it.
 
         Args:
             dtype: as of `decode`; plain tensors keep their own types.
+            rank: keep the first components of each module, at most so many; see `rank_error`. The encoder sorts them by strength.
 
         Raises:
             LqaError: whatever is wrong with the file; BUDGET for the whole adapter.
+            ValueError: of a rank below 1.
         """
         from .state import state_dict
 
+        if rank is not None:
+            _at_least_one(rank)
         self._core.load()
         self._afford(sum(m.parameters for m in self.modules) * width(dtype) + sum(t._bytes for t in self.tensors), "the adapter")
-        return state_dict(self, dtype)
+        return state_dict(self, dtype, rank)
+
+    def rank_error(self, rank: int) -> float:
+        """‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules if only the first `rank` components of each are kept.
+
+        Raises:
+            LqaError: whatever is wrong with the file.
+            ValueError: of a rank below 1.
+        """
+        _at_least_one(rank)
+        whole = rest = 0.0
+        for decoded in self.decode_all():
+            a, b = decoded.a.astype("f8"), decoded.b.astype("f8")
+            # ‖BA‖² is the sum of the products of the entries of BᵀB and AAᵀ, also if components are not orthogonal.
+            energy = (b.swapaxes(-1, -2) @ b) * (a @ a.swapaxes(-1, -2)) * decoded.multiplier**2
+            whole, rest = whole + float(energy.sum()), rest + float(energy[..., rank:, rank:].sum())
+        return rest / whole if whole else 0.0
 
     def _afford(self, size: int, where: str) -> None:
         if size > self._budget:
             raise LqaError("BUDGET", where=where, expected=f"at most {self._budget} bytes (budget_bytes)", found=f"{size} bytes")
+
+
+def _at_least_one(rank: int) -> None:
+    if rank < 1:
+        raise ValueError(f"a rank is at least 1, not {rank}")
 
 
 def _shape(record: Any, factor: int, by_weight: bool) -> tuple[int, ...]:

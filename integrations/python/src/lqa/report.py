@@ -153,16 +153,17 @@ def inspect(source: Source | LqaFile, *, max_bytes: int = MAX_BYTES, budget_byte
                       file.meta, file.origin, file.vouched_by)
 
 
-def decode(source: Source | LqaFile, dtype: Any = "f32", *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
+def decode(source: Source | LqaFile, dtype: Any = "f32", *, rank: int | None = None, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
            timeout: float | None = None) -> dict[str, Any]:
     """The whole adapter as PEFT's state dict, as `safetensors.torch.load_file` gives it of the adapter's directory.
 
     Args:
         source: as of `open`, or an open file, to which the other arguments do not apply.
         dtype: of the factors: `f32` or `f16` for arrays of numpy; `torch.float16`, `torch.float32`, `torch.bfloat16` for tensors.
+        rank: most components of each module; `LqaFile.rank_error` says what the others had.
 
     Raises:
         LqaError: as `open` and `LqaFile.state_dict`.
     """
     file = source if isinstance(source, LqaFile) else open_file(source, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout)
-    return file.state_dict(dtype)
+    return file.state_dict(dtype, rank=rank)

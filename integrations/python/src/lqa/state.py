@@ -14,7 +14,7 @@ SUFFIXES = {"magnitude": ".lora_magnitude_vector", "lora-bias": ".lora_B.bias",
             "token-rows": ".token_adapter.trainable_tokens_delta"}
 
 
-def state_dict(file: LqaFile, dtype: DType) -> dict[str, Any]:
+def state_dict(file: LqaFile, dtype: DType, rank: int | None = None) -> dict[str, Any]:
     """See `LqaFile.state_dict`."""
     name_key = _keys(file)
     adapted = {m.name for m in file.modules}
@@ -29,6 +29,9 @@ def state_dict(file: LqaFile, dtype: DType) -> dict[str, Any]:
     for m in file.modules:
         decoded = file.decode(m, dtype)
         a, b = decoded.a, decoded.b
+        kept = m.rank if rank is None else min(m.rank, rank)
+        if kept < m.rank:
+            a, b = a[..., :kept, :], b[..., :kept]
         if m.experts > 1 and (m.kernel or m.role == "embedding"):
             raise LqaError("UNSUPPORTED_ROLE", where=f'module "{m.name}"', expected="linear layers with experts", found=f"{m.experts} of {m.role}",
                            advice="PEFT has no form for it. Read the factors with decode.")
@@ -37,7 +40,7 @@ def state_dict(file: LqaFile, dtype: DType) -> dict[str, Any]:
             a = a.reshape(-1, m.inputs)
             b = (b.permute(1, 2, 0) if is_torch(dtype) else b.transpose(1, 2, 0)).reshape(m.out, -1)
         if m.kernel:
-            a, b = a.reshape(m.rank, m.in_, *m.kernel), b.reshape(*b.shape, *(1 for _ in m.kernel))
+            a, b = a.reshape(kept, m.in_, *m.kernel), b.reshape(*b.shape, *(1 for _ in m.kernel))
         embedding = m.role == "embedding"
         put(m.name, ".lora_embedding_A" if embedding else ".lora_A.weight", a)
         put(m.name, ".lora_embedding_B" if embedding else ".lora_B.weight", b)
