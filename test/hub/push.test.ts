@@ -2,8 +2,11 @@
  * `lqa push`: one commit with the file and its card, nothing replaced unasked, and a token that goes to the hub alone.
  */
 import { execFileSync, spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 import { readAdapter } from "../../src/adapters/index.ts";
@@ -221,6 +224,22 @@ test("a card has nothing of a dialect that a file makes up", async () => {
   const { code, out } = await run("push", file, "hf://me/new", "--dry-run");
   expect([code, out.includes("- quantized\n---"), out.includes("evil")]).toEqual([0, true, false]);
 });
+
+test.skipIf(!existsSync("/dev/full"))(
+  "what a full device did not take is said, push or dry run",
+  async () => {
+    const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+    for (const more of ["--dry-run", "--json"]) {
+      const words = [process.execPath, main, "push", path, "hf://me/new", more];
+      const child = spawn("bash", ["-c", '"$0" "$@" >/dev/full', ...words], {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+      expect(said).toMatch(/IO: .*\n.*the disk is full.*\n.*standard output/s);
+      expect([code, said.includes("uploaded")]).toEqual([2, false]);
+    }
+  },
+);
 
 test("a card quotes the name of a file for each language", async () => {
   const name = `a"); import os # '$(touch x)\`y\`; <img src=x> [b](javascript:c) *d*.lqa`;
