@@ -4,7 +4,7 @@
  * a gigabyte or seconds (`big`) are left to it, too.
  */
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
@@ -29,11 +29,14 @@ interface Attack {
 const LIMITS = new Map(Object.entries(limits));
 const list = new URL("../fuzz/attacks/list.mjs", import.meta.url).href;
 const { ATTACKS } = (await import(list)) as { ATTACKS: readonly Attack[] };
+const pageProgram = new URL("../fuzz/attacks/page.mjs", import.meta.url).href;
+const { ELSEWHERE } = (await import(pageProgram)) as { ELSEWHERE: readonly (readonly string[])[] };
 const page = readFileSync(new URL("../docs/attacks.md", import.meta.url), "utf8");
 const rows = page
   .split("\n")
   .filter((line) => /^\| (?!file|---)/.test(line))
-  .map((line) => line.slice(2, -2).split(" | "));
+  .map((line) => line.slice(2, -2).split(" | "))
+  .filter(({ length }) => length === 9);
 
 describe("the page of attacks", () => {
   it("has each attack of the list, in its order, with its command and its end", () => {
@@ -65,6 +68,15 @@ describe("the page of attacks", () => {
     const all = ["validate", "inspect", "diff", "decode", "convert", "compare", "encode"];
     expect([...commands].sort()).toEqual(all.sort());
     expect(ATTACKS.some(({ words }) => words.includes("--html"))).toBe(true);
+  });
+});
+
+describe("the attacks that other tests make", () => {
+  it("are on the page, each with a test that is there", () => {
+    for (const [attack, limit, test] of ELSEWHERE) {
+      expect(page).toContain(`| ${attack} | ${limit} | \`${test}\` |`);
+      expect(existsSync(new URL(`../${test}`, import.meta.url)), test).toBe(true);
+    }
   });
 });
 

@@ -27,6 +27,46 @@ function row(attack, before) {
   return `${keyOf(attack)} ${bytesText(size)} | ${(memory / MIB).toFixed(0)} MiB | ${index === 0 ? "" : `${(index / MIB).toFixed(0)} MiB`} | ${seconds.toFixed(2)} s | ${actual.code} | ${outcome} |`;
 }
 
+/** Attacks that need a server, another program or another language, with the test that holds the limit of each. */
+export const ELSEWHERE = [
+  [
+    "a server that answers ranges from another file of the same length",
+    "no module of a second file is handed out; with a `fileId`, none of another file",
+    "test/read/pin.test.ts",
+  ],
+  [
+    "a hub that sends another file than it lists",
+    "a file that comes whole is refused (`HTTP_RESPONSE`); one read by ranges says `vouchedBy: server`",
+    "test/hub/read.test.ts",
+  ],
+  [
+    "a file whose name is Python, shell, Markdown and HTML, for `push`",
+    "each language of the card reads one string, one word, or text",
+    "test/hub/push.test.ts",
+  ],
+  [
+    "`/dev/full` as standard output of every command",
+    "exit code 2, and one error",
+    "test/cli/full-output.test.ts",
+  ],
+  ["`/dev/full` as standard output of `push`", "the same", "test/hub/push.test.ts"],
+  [
+    "a file among the parents of a pool that states the content id of another",
+    "it is passed over; children of the right parent load",
+    "test/parent/serve.test.ts",
+  ],
+  [
+    "a child whose sums are infinite, in a pool",
+    "`NONFINITE_VALUE`, and nothing is handed out",
+    "test/parent/serve.test.ts",
+  ],
+  [
+    "fields of PEFT's configuration that import, allocate or search",
+    "nothing is imported; 128 MiB of memory; PEFT 0.18.0 and the newest",
+    "integrations/python/tests/test_hostile.py",
+  ],
+];
+
 /** The page. @param results all attacks, in order; those that were not measured keep their rows of the page `before` */
 export function page(results, { small, idle, machine, before }) {
   const groups = new Map();
@@ -59,5 +99,11 @@ Files of a gigabyte, too, take at most 64 MiB above their index. That is promise
 Exit code 0 means that the file breaks no rule: it is large, or declares much, and was checked in bounded memory. What it costs to
 *decode* is bounded by budgets ([SECURITY.md](../SECURITY.md)).
 
-${tables.join("\n")}`;
+${tables.join("\n")}
+## Held by other tests
+
+| attack | limit | test |
+|---|---|---|
+${ELSEWHERE.map(([attack, limit, test]) => `| ${attack} | ${limit} | \`${test}\` |`).join("\n")}
+`;
 }

@@ -57,7 +57,7 @@ export interface InspectOptions {
   readonly weights?: boolean | undefined;
   /**
    * Approximate number of multiplications above which the inspection leaves out modules: a file of some kilobytes may hold
-   * modules that take hours to decompose. Default 2³⁰ plus 2¹² for each byte of the file, at most 2³⁶. That is ten times the
+   * modules that take hours to decompose. Default 2³⁰ plus 2¹¹ for each byte of the file, at most 2³⁶. That is five times the
    * work of an adapter with 2 bits per weight and rank 64.
    */
   readonly work?: number | undefined;
@@ -135,7 +135,7 @@ export interface Inspection {
 
 const MOST_WORK = 2 ** 36;
 const LEAST_WORK = 2 ** 30;
-const WORK_OF_A_BYTE = 2 ** 12;
+const WORK_OF_A_BYTE = 2 ** 11;
 /** Cost of decoding a weight compared with the decomposition, in the same unit. */
 const DECODING = 16;
 /** Fixed cost of a band of an expert, in addition to that of its weights. */

@@ -4,9 +4,15 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { expansionBound, type Stored } from "../../src/core/container/compression.ts";
 import { type ChunkRecord, isLqaError, open } from "../../src/core/index.ts";
-import { ADAPTER_BUDGET, assertRoom, CHUNK_BUDGET, decodedBudgets } from "../../src/core/read/budget.ts";
+import {
+  ADAPTER_BUDGET,
+  assertAdapter,
+  assertRoom,
+  CHUNK_BUDGET,
+  decodedBudgets,
+} from "../../src/core/read/budget.ts";
 import { EXPANSION } from "../../src/limits.ts";
-import { fileBytes, tensor } from "../container/fixtures.ts";
+import { fileBytes, smallInput, tensor } from "../container/fixtures.ts";
 
 const MIB = 2 ** 20;
 const chunk = (payload: number, stored: number, compression: ChunkRecord["compression"]): ChunkRecord => ({
@@ -89,6 +95,20 @@ it("an open file inflates nothing above its budget", async () => {
   // Element by element a megabyte takes seconds on a busy machine.
   expect(Buffer.compare((await rich.tensor(record!)).data, data)).toBe(0);
   await rich.verify();
+});
+
+it("an adapter has 262,144 bands of experts, or one for every four bytes of its chunks", async () => {
+  const bands = (experts: number, stored: number): unknown => {
+    const [record] = modules;
+    const one = { ...record!, experts, chunk: { offset: 4096, length: stored } };
+    return refusal(() => assertAdapter([one, one]));
+  };
+  const { modules } = await open(await fileBytes({ ...smallInput(), sections: [] }));
+  const each = modules[0]!.bands.length;
+  expect(bands(2 ** 17 / each, 4)).toBeUndefined();
+  expect(bands(2 ** 17 / each + 1, 4)).toMatchObject({ kind: "BUDGET" });
+  expect(bands(2 ** 18 / each, 2 ** 20)).toBeUndefined();
+  expect(bands(2 ** 18 / each + 1, 2 ** 20)).toMatchObject({ kind: "BUDGET" });
 });
 
 it("commands decode 128 MiB, or 256 times what is stored and 64 times for a module, up to 4 GiB", () => {
