@@ -4,7 +4,7 @@
  *
  * `rtn` is round-to-nearest over the range of each group with a zero point. `sign` is one sign bit and the mean magnitude of the group
  * (XNOR-Net's binarisation, without a mean shift). They follow the baselines of LoRAQuant (arXiv 2510.26690), the smallest range of
- * 1e-5 included, but for what storing the result needs: a group lies in one component, its range includes 0 (`minMaxFit`), scales
+ * 1e-5 included, except for what storing the result needs: a group lies in one component, its range includes 0 (`minMaxFit`), scales
  * are rounded to 16 bits before codes are chosen, and sign(0) is +. Components that add nothing to ΔW (a zero column of B or row of A,
  * as in untrained modules) take codec `zero`.
  *
