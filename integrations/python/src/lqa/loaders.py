@@ -23,8 +23,9 @@ def install() -> None:
     Of their options the name of the adapter and `is_trainable` apply to such a source; any other one is a TypeError.
 
     Raises:
-        ImportError: without PEFT.
+        LqaError: MISSING_PACKAGE without PEFT.
     """
+    peft.need_peft()
     from peft import PeftModel
 
     _route(PeftModel, "from_pretrained", 1, lambda _class, model, *words, **options: peft.load(model, *words, **options))
