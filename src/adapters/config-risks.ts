@@ -12,6 +12,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { LoraModule, MetaValue, Origin, PlainTensor } from "../model/adapter.ts";
 import { configurationMeter, type JsonObject, type JsonValue, parseJson, quoteName } from "./json.ts";
+import { isUnknown } from "./peft/fields.ts";
 import { searchesLong } from "./peft/slow-pattern.ts";
 
 /** A field of a configuration, and what a program does that loads it. */
@@ -44,6 +45,9 @@ const USUAL_SAMPLES = 1200;
 const NETWORK_PATH = /^(?:[\\/]{2}|\w+:\/\/)/;
 const SLOW = "is a regular expression that Python may search forever";
 const ALLOCATES = "makes PEFT allocate more than the tensors of the file need";
+
+/** Of a field that no version until this one acts on. */
+const UNKNOWN = "is not known to this version, and a later PEFT may act on it";
 
 const RISKY_FIELDS: ReadonlyMap<string, RiskyField> = new Map<string, RiskyField>([
   [
@@ -145,6 +149,7 @@ export function risksOf(config: JsonObject, context: RiskContext): ConfigRisk[] 
   for (const [field, value] of config) {
     const known = RISKY_FIELDS.get(field);
     if (known?.risky(value, context) === true) found.push({ field, risk: known.risk, action: known.action });
+    else if (isUnknown(field, value)) found.push({ field, risk: UNKNOWN, action: "left out" });
   }
   return found;
 }

@@ -1,6 +1,6 @@
 /** Every field of adapter_config.json: resolved, kept as provenance, or refused by name. */
 import { describe, expect, it } from "vitest";
-import { readAdapter } from "../../src/adapters/index.ts";
+import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 
 const read = (config: object | string, name = "layers.0.q_proj", rank = 2) =>
@@ -108,6 +108,23 @@ describe("fields", () => {
   });
 
   it.each([
+    ["model_name", "llama"],
+    ["lora_plus_lr_ratio", 16],
+  ])("%s: %j of another program is kept, with a note", (field, value) => {
+    const notes: string[] = [];
+    const files = directory(pair("layers.0.q_proj", { rank: 2 }), { [field]: value });
+    const adapter = readAdapter(files, { onNote: (note) => notes.push(note) });
+    expect(adapter.modules[0]!.multiplier).toBe(4);
+    expect(new TextDecoder().decode(adapter.origin!.config as Uint8Array)).toContain(`"${field}"`);
+    expect(notes).toEqual([expect.stringMatching(`does not know: "${field}"`)]);
+    // A file may come from anyone: a later PEFT may act on the field.
+    const written = (keepConfig: boolean) =>
+      writeAdapter(adapter, { factors: "source", keepConfig }).get("adapter_config.json");
+    expect(new TextDecoder().decode(written(false))).not.toContain(field);
+    expect(new TextDecoder().decode(written(true))).toContain(field);
+  });
+
+  it.each([
     ["alora_invocation_tokens", [1, 2]],
     ["use_qalora", true],
     ["layer_replication", [[0, 4]]],
@@ -117,8 +134,8 @@ describe("fields", () => {
     ["megatron_config", { hidden_size: 1 }],
     ["enable_lora", [true, false, true]],
     ["a_field_of_the_future", true],
-    ["a_field_of_the_future", "maths"],
-    ["a_field_of_the_future", 0.5],
+    ["a_field_of_the_future", [1]],
+    ["a_field_of_the_future", { share: 0.5 }],
     ["init_lora_weights", "pissa"],
     ["init_lora_weights", "pissa_niter_16"],
     ["init_lora_weights", "olora"],

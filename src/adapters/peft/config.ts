@@ -38,6 +38,8 @@ export interface PeftConfig {
   readonly baseModel: string | undefined;
   readonly revision: string | undefined;
   readonly peftVersion: string | undefined;
+  /** Fields that this version does not know, and PEFT ignores. */
+  readonly unknown: readonly string[];
   /** Counts the work of comparing keys with the lists of the configuration. */
   readonly meter: WorkMeter;
 }
@@ -79,8 +81,8 @@ export function readPeftConfig(config: JsonValue, meter: WorkMeter): PeftConfig 
     });
   }
   checkMethod(config);
-  checkFields(config);
   return {
+    unknown: checkFields(config),
     r: positiveInteger("r", config.get("r") ?? 8),
     // Left out it is 8; PEFT itself fails on null.
     loraAlpha: number("lora_alpha", config.has("lora_alpha") ? config.get("lora_alpha")! : 8),

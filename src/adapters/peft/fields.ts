@@ -90,17 +90,39 @@ const PLAIN_INITS: readonly JsonValue[] = [null, true, false, "gaussian", "eva",
 const REWRITING_INITS = /^(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)$/i;
 
 /**
- * Refuses a configuration with a field that changes the maths in a way that LQA cannot express, or with a field that is
- * unknown to this version and not empty.
+ * Refuses a configuration with a field that changes the maths in a way that LQA cannot express, or with an option that this
+ * version does not know: one that is true, a list or an object. Programs write their own settings into the file too
+ * (`model_name`, `lora_plus_lr_ratio`): PEFT ignores a field that it does not know, with a warning.
  *
+ * @returns the unknown fields that are a text or a number, for a warning
  * @throws LqaError UNSUPPORTED_ADAPTER_FEATURE naming the field
  */
-export function checkFields(config: JsonObject): void {
+export function checkFields(config: JsonObject): string[] {
   for (const [field, value] of config) {
-    if (isEmpty(value) || RESOLVED.includes(field) || INFORMATIVE.includes(field)) continue;
-    const reason = REFUSED.get(field) ?? "a field this version has never heard of; it may change the weights";
+    if (isKnown(field, value) || isUnknown(field, value)) continue;
+    const reason =
+      REFUSED.get(field) ?? "an option that this version does not know; it may change the weights";
     refuse(field, value, `no ${quoteName(field)}: ${reason}`);
   }
+  checkInit(config);
+  return [...config].filter(([field, value]) => isUnknown(field, value)).map(([field]) => field);
+}
+
+/** Whether this version does not know a field that it carries nevertheless: a text or a number. */
+export function isUnknown(field: string, value: JsonValue): boolean {
+  return !isKnown(field, value) && !REFUSED.has(field) && isSetting(value);
+}
+
+/** Whether a field cannot change the weights otherwise than this version says. */
+function isKnown(field: string, value: JsonValue): boolean {
+  return isEmpty(value) || RESOLVED.includes(field) || INFORMATIVE.includes(field);
+}
+
+function isSetting(value: JsonValue): boolean {
+  return typeof value === "string" || typeof value === "number";
+}
+
+function checkInit(config: JsonObject): void {
   const init = config.get("init_lora_weights") ?? null;
   const folded = typeof init === "string" ? init.toLowerCase() : init;
   if (PLAIN_INITS.includes(folded)) return;

@@ -11,6 +11,7 @@ import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, MetaValue } from "../../model/adapter.ts";
 import type { ReadSettings } from "../dialect.ts";
 import type { FactorElement } from "../elements.ts";
+import { quoteName } from "../json.ts";
 import { describeElements, unusualOrder } from "../origin.ts";
 import { CONFIG_FILE, type Source } from "../source.ts";
 import type { TensorFile } from "../tensor-file.ts";
@@ -41,6 +42,10 @@ export function readPeft(source: Source, settings: ReadSettings): Adapter {
     });
   }
   const config = readPeftConfig(given, source.meter);
+  if (config.unknown.length > 0)
+    settings.onNote?.(
+      `${CONFIG_FILE} has fields that this version does not know: ${config.unknown.map(quoteName).join(", ")}. PEFT ignores fields that it does not know; they are kept.`,
+    );
   const file = source.tensors();
   const keys = sortKeys(file.tensors, config, settings);
   const modules: LoraModule[] = [];
