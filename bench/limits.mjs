@@ -2,7 +2,6 @@
 // to Device and Core. Run after `npm run build`: node bench/limits.mjs FILE... (a folder of them: $(find encoded -name
 // '*.lqa'))
 import { readFileSync } from "node:fs";
-import { expansionOf } from "../dist/core/container/chunks-read.js";
 import { validate } from "../dist/core/index.js";
 import { inputLength } from "../dist/model/adapter.js";
 
@@ -34,7 +33,6 @@ function quantities(bytes, { modules, tensors, sections }) {
     EXPERTS: most(modules.map(({ experts }) => experts)),
     TENSOR_DIMENSIONS: most(tensors.map(({ shape }) => shape.length)),
     CHUNK_BYTES: most(chunks.flatMap(({ payload, chunk }) => [payload, chunk.length])),
-    EXPANSION: chunks.reduce((sum, { payload, chunk }) => sum + expansionOf(payload, chunk.length), 0),
     FILE_BYTES: bytes.length,
     META_BYTES: most(sections.map(({ payload }) => payload)),
   };

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError, ExecError, PlatformError
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # cffi runs build_core.py by its path, which setuptools resolves here
@@ -76,12 +75,7 @@ class BuildExt(build_ext):
     def build_extension(self, extension) -> None:
         if self.compiler.compiler_type == "msvc":
             extension.extra_compile_args = ["/O2"]
-        try:
-            super().build_extension(extension)
-        except (CompileError, ExecError, PlatformError, OSError) as error:
-            sys.exit(f"lqa-format: its C library could not be compiled ({error}).\n"
-                     "Install a C compiler and the headers of Python, then run this again: on Debian and Ubuntu apt install gcc python3-dev, on "
-                     "macOS xcode-select --install, on Windows the Build Tools for Visual Studio. Wheels need no compiler.")
+        super().build_extension(extension)
 
 
 os.chdir(HERE)

@@ -39,7 +39,11 @@ interface Tensor {
   readonly shape: readonly number[];
   readonly values: readonly number[];
 }
-const file = (tensors: Readonly<Record<string, Tensor>>, contentId?: string): Uint8Array =>
+const file = (
+  tensors: Readonly<Record<string, Tensor>>,
+  contentId?: string,
+  more: readonly (readonly [string, string])[] = [],
+): Uint8Array =>
   writeSafetensors(
     new Map(
       Object.entries(tensors).map(([name, { shape, values }]) => [
@@ -47,7 +51,9 @@ const file = (tensors: Readonly<Record<string, Tensor>>, contentId?: string): Ui
         { element: "F32" as const, shape, data: f32Bytes(values) },
       ]),
     ),
-    contentId === undefined ? {} : { metadata: new Map([["content_id", contentId]]) },
+    {
+      metadata: new Map([...(contentId === undefined ? [] : [["content_id", contentId] as const]), ...more]),
+    },
   );
 const components = (m: LoraModule, cost: number): Tensor => ({ shape: [8, 4], values: figures(m, cost) });
 
@@ -355,6 +361,45 @@ describe("gains", () => {
       /^SOURCE_IMPORTANCE: .*trained for this encoding/s,
     );
     expect(await errorOf(() => read(file(both)))).toMatch(/content_id/);
+  });
+});
+
+describe("a file without figures, which did not help", () => {
+  const kept = [["kept", "without a calibration"]] as const;
+
+  it("leaves the encoding as it is without a calibration", async () => {
+    const plain = await encodeAdapter(adapter, { bits: 3 });
+    const { bytes, report } = await encodeAdapter(adapter, {
+      bits: 3,
+      calibration: read(file({}, undefined, kept)),
+    });
+    expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
+    // META names the file, which takes a few bytes from the weights.
+    expect(report.relativeError / plain.report.relativeError).toBeCloseTo(1, 1);
+    expect(report.divergenceFrom).toBe("weights");
+  });
+
+  it("takes gains, and what is zero does not depend on them", async () => {
+    const [strong, weak] = [q, { ...v, multiplier: v.multiplier / 1e4 }];
+    const uneven = { ...adapter, modules: [strong, weak] };
+    const given = (tensors: Parameters<typeof file>[0], id?: string) =>
+      readCalibration(file(tensors, id, kept), uneven.modules);
+    const plain = await encodeAdapter(uneven, { bits: 0.6, calibration: given({}) });
+    expect(plain.report.droppedModules).toBe(1);
+    const { contentId } = await (await open(plain.bytes)).verify();
+    const gains = { shape: [8], values: Array(8).fill(0.9) };
+    const tuned = await encodeAdapter(uneven, {
+      bits: 0.6,
+      calibration: given({ [`${q.name}.gains`]: gains, [`${v.name}.gains`]: gains }, contentId),
+    });
+    expect(tuned.bytes.length).toBe(plain.bytes.length);
+    expect(tuned.bytes).not.toEqual(plain.bytes);
+    expect(tuned.report.droppedModules).toBe(1);
+  });
+
+  it("is refused if it does not say so", async () => {
+    for (const metadata of [[], [["kept", "with components alone"]]] as const)
+      expect(await errorOf(() => read(file({}, undefined, metadata)))).toMatch(/names of modules/);
   });
 });
 

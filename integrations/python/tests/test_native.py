@@ -6,7 +6,6 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 
@@ -84,14 +83,6 @@ class WithoutNode(unittest.TestCase):
             self.assertRaises(ValueError, wrong)
         code, _, err = self.command("decode", source, "-o", "none", "--rank", "0")
         self.assertEqual((code, "a rank is a whole number" in err, (self.folder / "none").exists()), (2, True, False))
-
-    def test_what_needs_peft_says_so(self) -> None:
-        with mock.patch.dict(sys.modules, {"peft": None}):
-            for call in (lambda: lqa.peft.load(None, EXAMPLE), lambda: lqa.peft.swap(None, EXAMPLE), lqa.peft.install):
-                with self.assertRaises(lqa.LqaError) as caught:
-                    call()
-                self.assertEqual(caught.exception.kind, "MISSING_PACKAGE")
-                self.assertIn("pip install peft", caught.exception.advice)
 
     def test_what_needs_node_says_so(self) -> None:
         code, _, err = self.command("encode", "x")

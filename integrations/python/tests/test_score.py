@@ -165,13 +165,13 @@ class Scoring(unittest.TestCase):
         other = LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, vocab_size=64))
         other = peft.get_peft_model(other, peft.LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
         other.save_pretrained(self.folder / "of-another-model")
-        for name, kinds in (("absent", ["NOT_FOUND"]), ("broken.lqa", ["TRUNCATED_PROLOGUE"]), ("of-another-model", ["IO"]),
+        for name, kinds in (("absent", ["NOT_FOUND"]), ("broken.lqa", ["TRUNCATED_PROLOGUE"]), ("of-another-model", ["BASE_SHAPE"]),
                             ("noise", ["UNSUPPORTED_DIALECT", "SOURCE_HEADER", "TRUNCATED_SOURCE", "UNKNOWN_DIALECT"])):
             found = self.command("first", name)
             self.assertIn(found["error"]["kind"], kinds, found)
             self.assertGreater(found["code"], 0)
         no_model = self.run_score(self.folder / "first", self.folder / "first", "--model", self.folder / "absent", "--texts", self.folder / "task.jsonl", "--json")
-        self.assertEqual((no_model[0], json.loads(no_model[1])["error"]["kind"]), (2, "IO"))
+        self.assertEqual((no_model[0], json.loads(no_model[1])["error"]["kind"]), (2, "NOT_FOUND"))
         with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(io.StringIO()):
             lqa.score.main(["only-one"])
         self.assertEqual(caught.exception.code, 2)

@@ -5,11 +5,15 @@ Needs what test_peft.py needs, and transformers.
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # of a wrong name of a model no hub is asked
 
 import lqa
 from lqa import node
@@ -19,12 +23,17 @@ REASON = absent("peft", "torch", "transformers")
 if not REASON:
     import peft
     import torch
-    from safetensors.torch import save_file
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from safetensors.torch import load_file, save_file
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
+    import lqa.base_model
     import lqa.calibrate
     import lqa.tune
     from lqa.calibrate import DIRECTIONS, calibrate, lora_layers
+    from lqa.draw import draw_texts
+    from lqa.encodings import PLAIN, WHOLE, Encodings, keep_best, kept_apart
+    from lqa.model_command import Progress, duration
     from lqa.texts import Text, read_texts
     from lqa.tune import tune
 
@@ -234,50 +243,225 @@ class Calibration(unittest.TestCase):
             lqa.encode(self.folder / "my-adapter", self.folder / "third.lqa", quality="high", calibration=calibration)
         self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
 
-    def test_commands(self) -> None:
-        from tokenizers import Tokenizer, models, pre_tokenizers
-        from transformers import PreTrainedTokenizerFast
-
+    def write_base(self, base: object) -> None:
+        """A base model as a directory, and the texts as a file."""
         words = Tokenizer(models.WordLevel({str(i): i for i in range(128)}, unk_token="0"))
         words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         PreTrainedTokenizerFast(tokenizer_object=words, eos_token="1").save_pretrained(self.folder / "my-base")
-        base = self.model.unload()
         base.save_pretrained(self.folder / "my-base")
-        texts = self.folder / "task.jsonl"
-        texts.write_text("".join(
+        (self.folder / "task.jsonl").write_text("".join(
             json.dumps({"prompt": " ".join(map(str, text.tokens[:6])), "completion": " ".join(map(str, text.tokens[6:]))}) + "\n"
             for text in self.texts))
         self.enterContext(contextlib.chdir(self.folder))
-        # As the guide has them: calibrate, encode, tune.
-        commands = [shlex.split(line) for line in re.findall(r"^lqa (.*--(?:texts|calibration) .*)$", PAGE, re.MULTILINE)]
+
+    def command(self, name: str, *words: object) -> tuple[int, dict, str]:
+        """Its exit code, its report, and what it says on standard error."""
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(io.StringIO()) as wrong:
+            code = node._in_python(name, [*map(str, words), "--json"])
+        return code, json.loads(said.getvalue()), wrong.getvalue()
+
+    def refused(self, name: str, *words: object, model: bool = False) -> dict:
+        """The error of a command; it has written nothing, and loaded no model unless the error is about that."""
+        before = sorted(path.name for path in Path().iterdir())
+        guard = contextlib.nullcontext() if model else mock.patch(f"lqa.{name}.load_model", side_effect=AssertionError("the model was loaded"))
+        with guard:
+            code, report, _ = self.command(name, *words, "--model", "my-base", "-o", "x")
+        self.assertGreater(code, 0)
+        self.assertEqual(sorted(path.name for path in Path().iterdir()), before)
+        return report["error"]
+
+    def test_commands(self) -> None:
+        self.write_base(self.model.unload())
+        # As the guide has them: calibrate without texts, encode, tune with texts.
+        commands = [shlex.split(line) for line in re.findall(r"^lqa ((?:calibrate|tune|encode .*--calibration) .*)$", PAGE, re.MULTILINE)]
         self.assertEqual([words[0] for words in commands], ["calibrate", "encode", "tune"])
-        lqa.calibrate.main(commands[0][1:])
+        code, report, said = self.command(*commands[0])
+        self.assertEqual((code, report["modules"]), (0, 6))
+        self.assertEqual(set(report["nats"]), {"without a calibration", "with components alone", "with components and directions"})
+        self.assertEqual(report["nats"][report["kept"]], min(report["nats"].values()))
+        self.assertRegex(said, r"^no --texts: the model writes 80 texts itself\ndrawing texts: 80 of 80 texts, .* taken\ncalibrating: 64 of 64 texts, ")
         node.run(*commands[1])
         first = Path("my-adapter.lqa").read_bytes()
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            lqa.tune.main([*commands[2][1:], "--calibration", "calibration.safetensors", "--keep", "kept.safetensors", "--epochs", "3"])
-        self.assertRegex(said.getvalue(), r"tuned\.lqa: \d+ bytes.*\n.* nats per token before, .* after")
+        self.assertEqual(self.command("calibrate", *commands[0][1:-2], "--texts", "task.jsonl", "-o", "c.safetensors")[0], 0)
+        code, report, _ = self.command(*commands[2], "--calibration", "c.safetensors", "--keep", "kept.safetensors", "--epochs", "3")
+        self.assertEqual((code, report["texts"], report["textsCut"], report["textsLeftOut"]), (0, 48, 0, 0))
+        self.assertLess(report["after"], report["before"])
+        self.assertAlmostEqual(report["before"], min(report["nats"].values()), places=6)
+        # Not only the components but the directions too are those of the file.
+        self.assertIn("with components and directions", report["nats"])
+        self.assertEqual(set(load_file("c.safetensors")), {name for name in load_file("kept.safetensors") if not re.search("gains|tuned", name)})
         self.assertTrue(lqa.validate("tuned.lqa").valid)
         tuned = Path("tuned.lqa").read_bytes()
         self.assertEqual(len(tuned), len(first))
         self.assertNotEqual(tuned, first)
-        for module, words in ((lqa.calibrate, commands[0]), (lqa.tune, commands[2])):
-            with self.assertRaises(lqa.LqaError) as caught:
-                module.main(words[1:])
-            self.assertEqual(caught.exception.kind, "OUTPUT_EXISTS")
+        for words in (commands[0], commands[2]):
+            self.assertEqual(self.command(*words)[1]["error"]["kind"], "OUTPUT_EXISTS")
         # What was tuned can be a calibration again; without its gains.
-        with contextlib.redirect_stdout(io.StringIO()) as said:
-            lqa.tune.main([*commands[2][1:], "--calibration", "kept.safetensors", "--epochs", "3", "--force", "--json"])
-        self.assertEqual(json.loads(said.getvalue())["encoding"]["outputBytes"], len(tuned))
+        code, report, _ = self.command(*commands[2], "--calibration", "kept.safetensors", "--epochs", "3", "--force")
+        self.assertEqual((code, report["encoding"]["outputBytes"]), (0, len(tuned)))
         self.assertEqual(Path("tuned.lqa").read_bytes(), tuned)
         self.assertEqual([path.name for path in Path().iterdir() if path.name.startswith("tmp")], [])
-        for words, kind in ((["no-adapter"], "NOT_FOUND"), (["my-adapter", "--calibration", "task.jsonl"], "SOURCE_IMPORTANCE")):
-            with contextlib.redirect_stdout(io.StringIO()) as said:
-                code = node._in_python("tune", [*words, *commands[2][2:6], "-o", "x.lqa", "--json"])
-            self.assertEqual((json.loads(said.getvalue())["error"]["kind"], Path("x.lqa").exists()), (kind, False))
-            self.assertGreater(code, 0)
         again = lqa.encode("my-adapter", "again.lqa", bits=1, calibration="kept.safetensors")
         self.assertEqual(again.path.read_bytes(), tuned)
+
+    def test_refused_before_the_model_is_loaded(self) -> None:
+        self.write_base(self.model.unload())
+        texts = ("--texts", "task.jsonl")
+        Path("few.jsonl").write_text("1 2\n" * 15)
+        Path("wrong.jsonl").write_text('{"prompt": "1"}\n')
+        for name in ("calibrate", "tune"):
+            for words, kind in (
+                (("no-adapter",), "NOT_FOUND"),
+                (("my-adapter", "--bist", "1"), "USAGE"),
+                (("my-adapter", "--bits", "99"), "USAGE"),
+                (("my-adapter", "--profile", "rtn"), "USAGE"),
+                (("my-adapter", "--texts", "wrong.jsonl"), "SOURCE_IMPORTANCE"),
+                (("my-adapter", "--texts", "absent.jsonl"), "IO"),
+            ):
+                self.assertEqual(self.refused(name, *words, *(() if "--texts" in words else texts))["kind"], kind, (name, words))
+        self.assertEqual(self.refused("tune", "my-adapter", "--texts", "few.jsonl")["kind"], "SOURCE_IMPORTANCE")
+        self.assertEqual(self.refused("tune", "my-adapter", *texts, "--calibration", "task.jsonl")["kind"], "SOURCE_IMPORTANCE")
+        tensors = load_file("my-adapter/adapter_model.safetensors")
+        config = Path("my-adapter/adapter_config.json").read_bytes()
+        name = next(iter(tensors))
+        Path("nan").mkdir()
+        Path("nan/adapter_config.json").write_bytes(config)
+        save_file(tensors | {name: torch.full_like(tensors[name], float("nan"))}, "nan/adapter_model.safetensors")
+        self.assertEqual(self.refused("calibrate", "nan", *texts)["kind"], "SOURCE_NONFINITE")
+        for name, words in (("calibrate", ["--limit", "-1"]), ("tune", ["--epochs", "0"]), ("tune", ["--rate", "nan"]), ("tune", ["--code-rate", "-1"]),
+                            ("calibrate", ["--limit", "1"]), ("calibrate", ["--seed", "-1"])):
+            with self.assertRaises(SystemExit) as caught, contextlib.redirect_stderr(io.StringIO()) as said:
+                node._in_python(name, ["my-adapter", "--model", "my-base", "-o", "x", *words])
+            self.assertEqual(caught.exception.code, 2)
+            self.assertIn(f"argument {words[0]}: expected a", said.getvalue())
+
+    def test_refused_with_the_model(self) -> None:
+        base = self.model.unload()
+        self.write_base(base)
+        texts = ("--texts", "task.jsonl")
+        code, report, _ = self.command("calibrate", "my-adapter", *texts, "--model", "./my-bse", "-o", "x")
+        self.assertEqual((code, report["error"]["kind"], report["error"]["where"]), (2, "NOT_FOUND", "./my-bse"))
+        code, report, _ = self.command("calibrate", "my-adapter", *texts, "--model", "my-bse", "-o", "x")
+        self.assertEqual((code, report["error"]["kind"]), (2, "IO"))
+        self.assertIn("no directory of this name", report["error"]["actual"])
+        for layers, width, kind, words in ((4, 256, "BASE_MODULE_MISSING", "no place"), (2, 128, "BASE_SHAPE", "size mismatch")):
+            other = LlamaForCausalLM(LlamaConfig(hidden_size=width, intermediate_size=384, num_hidden_layers=layers, num_attention_heads=4,
+                                                 num_key_value_heads=2, vocab_size=128))
+            lora = peft.LoraConfig(r=RANK, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+            peft.get_peft_model(other, lora).save_pretrained("other", save_embedding_layers=False)
+            for name in ("calibrate", "tune"):
+                error = self.refused(name, "other", *texts, model=True)
+                self.assertEqual(error["kind"], kind)
+                self.assertIn(words, error["actual"])
+        base.lm_head.weight.data[0, 0] = float("nan")
+        base.save_pretrained("my-base")
+        for name in ("calibrate", "tune"):
+            self.assertEqual(self.refused(name, "my-adapter", *texts, model=True)["kind"], "SOURCE_NONFINITE")
+        self.assertEqual(self.refused("calibrate", "my-adapter", model=True)["kind"], "SOURCE_NONFINITE")
+
+    def test_every_kind_of_adapter(self) -> None:
+        kinds = {
+            "dora": {"use_dora": True},
+            "rslora": {"use_rslora": True},
+            "patterns": {"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"q_proj": 3}},
+            "saved": {"modules_to_save": ["lm_head"]},
+            "lora-bias": {"lora_bias": True},
+            "biases": {"bias": "all"},
+            "experts": {"target_parameters": ["mlp.experts.down_proj"]},
+        }
+        llama = LlamaConfig(hidden_size=128, intermediate_size=128, num_hidden_layers=1, num_attention_heads=2, vocab_size=128, attention_bias=True)
+        moe = Qwen3MoeConfig(hidden_size=128, intermediate_size=128, moe_intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+                             num_key_value_heads=2, head_dim=64, num_experts=4, num_experts_per_tok=2, vocab_size=128)
+        for name, options in kinds.items():
+            with self.subTest(name):
+                torch.manual_seed(3)
+                base = (Qwen3MoeForCausalLM(moe) if name == "experts" else LlamaForCausalLM(llama)).eval()
+                folder = self.folder / name
+                folder.mkdir()
+                base.save_pretrained(folder / "base")
+                lora = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", **options)
+                model = peft.get_peft_model(base, lora)
+                for key, weight in model.named_parameters():
+                    if "lora_B" in key or "bias" in key:
+                        weight.data.normal_(std=0.1)
+                model.save_pretrained(folder / "adapter", save_embedding_layers=False)
+                with Encodings(str(folder / "adapter"), ["--bits", "4", *(["--expert-layout=out-in"] if name == "experts" else [])]) as encodings:
+                    encodings.check()
+                    model = lqa.base_model.add_adapter(model.unload() if name == "experts" else LlamaForCausalLM.from_pretrained(folder / "base"), folder / "adapter", "default")
+                    training, apart = kept_apart(self.texts[:24], 0)
+                    figures = calibrate(model, training)
+                    self.assertEqual({key.rpartition(".")[0].rpartition(".")[2] for key in figures}, {"q_proj", "v_proj"})
+                    before = {key: value.clone() for key, value in model.state_dict().items()}
+                    best = keep_best(model, encodings, figures, apart)
+                    alone = name in ("biases", "experts")  # PEFT takes no second one
+                    self.assertEqual(len(best.nats), 0 if alone else 3)
+                    first = encodings.encode(figures) and encodings.report["contentId"]
+                    if alone:
+                        with self.assertRaises(lqa.LqaError) as caught:
+                            tune(model, lambda tensors: encodings.encode(figures), self.texts[:24])
+                        self.assertEqual(caught.exception.kind, "UNSUPPORTED_ADAPTER_FEATURE")
+                        continue
+
+                    def encode(tensors):
+                        return encodings.encode(figures | dict(tensors), {"content_id": first})
+
+                    found = tune(model, encode, self.texts[:24], epochs=1)
+                    self.assertLessEqual(found.after, found.before)
+                    self.assertTrue(all(torch.equal(value, before[key]) for key, value in model.state_dict().items()))
+                    self.assertTrue(lqa.validate(encode(found.tensors)).valid)
+
+    def test_figures_that_do_not_help_are_not_kept(self) -> None:
+        figures = calibrate(self.model, self.texts)
+        wrong = {name: value.clone() for name, value in figures.items()}
+        for name, value in wrong.items():
+            if name.endswith(".components"):
+                value[:, 1:] = value[:, 1:].flip(0) ** 2  # the weakest components count most
+        with Encodings(str(self.folder / "my-adapter"), ["--bits", "1"]) as encodings:
+            best = keep_best(self.model, encodings, wrong, self.texts[:8])
+            self.assertEqual((best.name, best.figures), (PLAIN, {}))
+            self.assertEqual(min(best.nats.values()), best.nats[PLAIN])
+            plain = encodings.encode({}) and encodings.report
+            # A calibration file without tensors is none.
+            again = encodings.encode({}, {"kept": PLAIN}) and encodings.report
+            self.assertAlmostEqual(again["relativeError"], plain["relativeError"], delta=0.1)  # META names the calibration
+            self.assertEqual(again["divergenceFrom"], "weights")
+            with self.assertRaises(lqa.LqaError):
+                encodings.encode({}, {"kept": WHOLE})
+            # Without figures, too, an encoding can be trained.
+            first = again["contentId"]
+            found = tune(self.model, lambda tensors: encodings.encode(tensors, {"kept": PLAIN, "content_id": first}), self.texts, epochs=2)
+            self.assertLess(found.after, found.before)
+
+    def test_texts_that_the_model_writes(self) -> None:
+        class Tokenizer:
+            eos_token_id, bos_token_id = 1, None
+
+        tokenizer = Tokenizer()
+        before = self.state()
+        found = draw_texts(self.model, tokenizer, count=40, length=6, seed=2)
+        self.assertEqual(found, draw_texts(self.model, tokenizer, count=40, length=6, seed=2))
+        self.assertNotEqual(found, draw_texts(self.model, tokenizer, count=40, length=6, seed=3))
+        self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
+        self.assertEqual([(len(text.tokens), text.tokens[0], text.start) for text in found], [(7, 1, 1)] * 40)
+        # At nearly no temperature it writes what is likeliest, with the tokens before.
+        [text] = draw_texts(self.model, tokenizer, count=1, length=8, temperature=1e-6)
+        with torch.no_grad():
+            likeliest = self.model(input_ids=torch.tensor([text.tokens])).logits[0, :-1].argmax(-1)
+        self.assertEqual(list(text.tokens[1:]), likeliest.tolist())
+        tokenizer.bos_token_id = 5
+        self.assertEqual(draw_texts(self.model, tokenizer, count=1, length=2)[0].tokens[0], 5)
+        tokenizer.bos_token_id = tokenizer.eos_token_id = None
+        with self.assertRaises(lqa.LqaError) as caught:
+            draw_texts(self.model, tokenizer)
+        self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+
+    def test_progress_in_a_log(self) -> None:
+        with contextlib.redirect_stderr(io.StringIO()) as said, mock.patch("lqa.model_command.time.monotonic", side_effect=[0, 1, 20, 40, 45, 100]):
+            progress = Progress("tuning")
+            for done in (1, 20, 40, 45, 100):
+                progress(done, 100)
+        self.assertEqual(said.getvalue().splitlines(), ["tuning: 40 of 100 texts, 40 s taken, about 1 min 0 s left", "tuning: 100 of 100 texts, 1 min 40 s taken"])
+        self.assertEqual([duration(seconds) for seconds in (5, 65, 4000)], ["5 s", "1 min 5 s", "1 h 6 min"])
 
     def test_few_texts(self) -> None:
         for work in (lambda: calibrate(self.model, []), lambda: tune(self.model, lambda tensors: b"", self.texts[:15])):
@@ -292,17 +476,39 @@ class Calibration(unittest.TestCase):
             def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
                 return {"input_ids": [ord(c) for c in text]}
 
+            def apply_chat_template(self, messages, tokenize: bool, add_generation_prompt: bool = False) -> str:
+                if any(one["role"] == "system" for one in messages):
+                    raise ValueError("no system")
+                return "".join(f"<{one['role'][0]}>{one['content']}" for one in messages) + ("<a>" if add_generation_prompt else "")
+
+        tokenizer = Tokenizer()
         path = self.folder / "texts"
-        lines = ["abc", json.dumps({"text": "de"}), json.dumps({"prompt": "fg", "completion": "h"}), "", "x", "long" * 9]
-        path.write_text("\n".join(lines))
-        found = read_texts(path, Tokenizer(), 10)
-        self.assertEqual([(text.tokens, text.start) for text in found][:3], [((97, 98, 99), 1), ((100, 101), 1), ((102, 103, 104, 0), 2)])
-        self.assertEqual([len(text.tokens) for text in found], [3, 2, 4, 10])
-        for bad, kind in (('{"prompt": "x"}', "SOURCE_IMPORTANCE"), ('{"text": 1}', "SOURCE_IMPORTANCE"), ("{", "SOURCE_IMPORTANCE"), ("x", "SOURCE_IMPORTANCE")):
+        lines = ["\ufeffabc", json.dumps({"text": "d\u2028e"}, ensure_ascii=False), json.dumps({"prompt": "fg", "completion": "h"}), "", "x", "long" * 9,
+                 json.dumps({"prompt": "as long as the limit", "completion": "y"}) + "\r"]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        found = read_texts(path, tokenizer, 10)
+        self.assertEqual([(text.tokens, text.start) for text in found.texts][:3], [((97, 98, 99), 1), ((100, 0x2028, 101), 1), ((102, 103, 104, 0), 2)])
+        self.assertEqual([len(text.tokens) for text in found.texts], [3, 3, 4, 10])
+        self.assertEqual((found.cut, found.left_out), (1, 2))
+        self.assertEqual(found.report(), {"texts": 4, "textsCut": 1, "textsLeftOut": 2, "tokens": 2 + 2 + 2 + 9})
+        self.assertRegex(found.said(), "1 of 4 texts were cut at 10 tokens; 2 were left out")
+        tokenizer.chat_template = "yes"
+        dialogue = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]
+        path.write_text(json.dumps({"messages": dialogue}))
+        [text] = read_texts(path, tokenizer).texts
+        self.assertEqual(("".join(map(chr, text.tokens)), text.start), ("<u>hi<a>ho", 8))
+        for bad, kind in (('{"prompt": "x"}', "SOURCE_IMPORTANCE"), ('{"text": 1}', "SOURCE_IMPORTANCE"), ("{", "SOURCE_IMPORTANCE"), ("x", "SOURCE_IMPORTANCE"),
+                          ("", "SOURCE_IMPORTANCE"), (json.dumps({"messages": dialogue[:1]}), "SOURCE_IMPORTANCE"), ('{"messages": 1}', "SOURCE_IMPORTANCE"),
+                          (json.dumps({"messages": [{"role": "system", "content": "x"}, *dialogue]}), "SOURCE_IMPORTANCE")):
             path.write_text(bad)
             with self.assertRaises(lqa.LqaError) as caught:
-                read_texts(path, Tokenizer())
+                read_texts(path, tokenizer)
             self.assertEqual(caught.exception.kind, kind)
+        tokenizer.chat_template = None
+        path.write_text(json.dumps({"messages": dialogue}))
+        with self.assertRaises(lqa.LqaError) as caught:
+            read_texts(path, tokenizer)
+        self.assertIn("chat template", str(caught.exception))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
  * `<module>.components` `[components, 4]` (strength, b, a and joint of each, see `Sensitivity`), `<module>.directions_b`
  * `[directions, out]` and `<module>.directions_a` `[directions, in]` (see `Directions`), `<module>.gains` `[components]`,
  * `<module>.tuned_b` `[components, out]` and `<module>.tuned_a` `[components, in]`. The last three are trained for the encoding
- * that follows the others of the same file: its content id is in the metadata, under `content_id`.
+ * that follows the others of the same file: its content id is in the metadata, under `content_id`. If they measured that an
+ * encoding without figures is better, the file has none, and says so in the metadata, under `kept`.
  *
  * @module
  */
@@ -24,6 +25,8 @@ const TUNED = { b: ".tuned_b", a: ".tuned_a" } as const;
 const ENDINGS = [SENSITIVITIES, DIRECTIONS.b, DIRECTIONS.a, GAINS, TUNED.b, TUNED.a];
 /** Key of the metadata with the content id. */
 const CONTENT = "content_id";
+/** Key and value of the metadata of a file without figures. */
+const [KEPT, PLAIN] = ["kept", "without a calibration"];
 /** Figures of a component: strength, b, a, joint. */
 const FIGURES = 4;
 /** Most directions of a factor: memory of the encoder grows with them. */
@@ -35,7 +38,9 @@ const MOST_GAIN = 16;
 
 /** What a calibration file holds per component. */
 export interface ComponentFigures {
-  /** Undefined if the file has none; then it has no tuning either. */
+  /** Whether the file has none because they do not help. */
+  readonly plain: boolean;
+  /** Undefined if the file has none. */
   readonly sensitivities: Sensitivities | undefined;
   readonly directions: ReadonlyMap<string, Directions> | undefined;
   readonly tuning: Tuning | undefined;
@@ -84,7 +89,8 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
   const needs = (name: string, own: string, other: string, has: boolean): void => {
     if (!has) unfit(name + own, { expected: `a tensor ${quoteName(name + other)} too`, actual: "none" });
   };
-  for (const name of gains.keys()) needs(name, GAINS, SENSITIVITIES, sensitivities.has(name));
+  const plain = metadata?.get(KEPT) === PLAIN;
+  if (!plain) for (const name of gains.keys()) needs(name, GAINS, SENSITIVITIES, sensitivities.has(name));
   // Vectors of both factors, of modules that have another tensor too.
   const pairs = (
     { b, a }: typeof tuned,
@@ -118,6 +124,7 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       actual: quoteName(contentId),
     });
   return {
+    plain,
     sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
     directions: directions.size > 0 ? directions : undefined,
     tuning: gains.size > 0 ? { contentId, gains, vectors } : undefined,

@@ -29,7 +29,7 @@ export interface CalibrationFile extends Calibration {
  *
  * - safetensors as `lqa calibrate` and `lqa tune` of the Python package write it: `<name>.components`
  *   `[components, 4]`, `<name>.gains` `[components]`, `<name>.tuned_b` `[components, out]` and `<name>.tuned_a`
- *   `[components, in]`, see `Sensitivity` and `Tuning`.
+ *   `[components, in]`, see `Sensitivity` and `Tuning`; without tensors if they do not help.
  * - safetensors with one tensor per module, named after the module, `<name>.weight`, or a PEFT key: `[in]` holds second moments
  *   of the module's inputs, `[samples, in]` holds activations, whose mean squares are the moments.
  * - GGUF or `.dat` importance matrices of llama.cpp; their names are matched to the modules' names.
@@ -62,7 +62,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     else for (const target of targets) moments.set(target.module.name, layOut(target, values));
   }
   // Sensitivities belong to the components of an encoder that does not weight by moments; with moments, components differ.
-  const { sensitivities, directions, tuning } = figures ?? {};
+  const { plain = false, sensitivities, directions, tuning } = figures ?? {};
   if (moments.size > 0 && sensitivities !== undefined)
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "calibration file",
@@ -71,7 +71,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     });
   const known = sensitivities ?? moments;
   const missingModules = modules.map(({ name }) => name).filter((name) => !known.has(name));
-  if (missingModules.length === modules.length && modules.length > 0)
+  if (missingModules.length === modules.length && modules.length > 0 && !plain)
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "calibration file",
       expected: `names of modules, such as ${examples(missingModules)}`,

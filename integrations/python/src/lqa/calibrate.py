@@ -23,9 +23,13 @@ from typing import Any
 
 import torch
 
+from .base_model import check_directory, context_of, load_model
+from .divergence import check_finite
+from .draw import COUNT, LENGTH, draw_texts
+from .encodings import COMPONENTS, Encodings, keep_best, kept_apart
 from .errors import LqaError
-from .model_command import load_model, output_file, parser, print_report, progress_line
-from .texts import Text, read_texts
+from .model_command import Progress, output_file, parser, print_report, say, say_cut
+from .texts import Line, Text, Texts, read_lines, to_texts
 
 PREFIX = "base_model.model."
 # Kept of the directions of each factor. Half as many do nearly as well (docs/fidelity.md).
@@ -57,7 +61,8 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
         V, where an error e of a vector counts by d ‖e‖² + ‖V e‖², and d makes that ‖e‖² in the mean over all directions.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE without texts, or for layers that are not linear.
+        LqaError: SOURCE_IMPORTANCE without texts, or for layers that are not linear; SOURCE_NONFINITE if the adapter has weights, or the
+            model predictions, of infinity or NaN.
     """
     layers = lora_layers(model, adapter_name)
     if not texts or not layers:
@@ -70,6 +75,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
         with _observed(layers) as directions:
             for done, text in enumerate(texts, 1):
                 scores = torch.log_softmax(log_likelihoods(model, text) / TEMPERATURE, -1)
+                check_finite(scores)
                 drawn = torch.multinomial(scores.detach().exp().cpu(), 1, generator=generator).to(scores.device)
                 count += len(drawn)
                 gradients = torch.autograd.grad(-scores.gather(1, drawn).sum(), [f for b, a, _ in factors.values() for f in (b, a)])
@@ -169,7 +175,8 @@ def lora_layers(model: Any, adapter_name: str) -> dict[str, Any]:
     """The linear LoRA layers of an adapter, by the names that they have in its file."""
     found = {}
     for name, layer in model.named_modules():
-        if adapter_name in getattr(layer, "lora_A", {}) and layer.lora_A[adapter_name].weight.dim() == 2:
+        # Layers around a bare parameter, which may hold several experts, have a name besides.
+        if adapter_name in getattr(layer, "lora_A", {}) and not hasattr(layer, "parameter_name") and layer.lora_A[adapter_name].weight.dim() == 2:
             found[name.removeprefix(PREFIX)] = layer
     return found
 
@@ -183,9 +190,16 @@ def log_likelihoods(model: Any, text: Text) -> torch.Tensor:
 
 
 def components_of(layer: Any, adapter_name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The components of a layer, strongest first, in float64: U `[out, rank]`, Vᵀ `[rank, in]`, and |multiplier| · singular values."""
-    qb, rb = torch.linalg.qr(layer.lora_B[adapter_name].weight.detach().double())
-    qa, ra = torch.linalg.qr(layer.lora_A[adapter_name].weight.detach().double().T)
+    """The components of a layer, strongest first, in float64: U `[out, rank]`, Vᵀ `[rank, in]`, and |multiplier| · singular values.
+
+    Raises:
+        LqaError: SOURCE_NONFINITE.
+    """
+    b, a = layer.lora_B[adapter_name].weight.detach().double(), layer.lora_A[adapter_name].weight.detach().double()
+    if not bool(b.isfinite().all() and a.isfinite().all()):
+        raise LqaError("SOURCE_NONFINITE", where="the factors of a layer")
+    qb, rb = torch.linalg.qr(b)
+    qa, ra = torch.linalg.qr(a.T)
     u, s, vt = torch.linalg.svd(rb @ ra.T)
     return qb @ u, vt @ qa.T, s * abs(layer.scaling[adapter_name])
 
@@ -212,19 +226,36 @@ def _components(layers: dict[str, Any], adapter_name: str) -> Iterator[dict[str,
             parameter.requires_grad_(wanted)
 
 
+def texts_of(given: Any, lines: list[Line] | None, model: Any, tokenizer: Any, count: int) -> Texts:
+    """The texts of a command: those of its file, or, without one, `count` that the model writes."""
+    limit = min(given.limit, context_of(model) or given.limit)
+    if lines is not None:
+        texts = to_texts(lines, tokenizer, limit)
+        say_cut(texts)
+        return texts
+    say(f"no --texts: the model writes {count} texts itself")
+    return Texts(draw_texts(model, tokenizer, count=count, length=min(LENGTH, limit - 1), seed=given.seed, progress=Progress("drawing texts")), 0, 0, limit)
+
+
 def main(words: Sequence[str]) -> None:
     """The command."""
     from safetensors.torch import save
 
-    options = parser("calibrate", "Measures how much errors in each component of an adapter change what the model says, for `lqa encode "
-                     "--calibration`.", texts="a few dozen", output="the file to write, safetensors")
-    options.add_argument("--force", action="store_true", help="replace an existing file")
-    given = options.parse_args(words)
+    options = parser("calibrate", "Measures how much errors in each component of an adapter change what the model says, for `lqa encode --calibration`. "
+                     "All other options are those of `lqa encode`, such as --bits: with them it tries whether that helps.",
+                     texts="a few dozen", output="the file to write, safetensors")
+    given, encoding = options.parse_known_args(words)
     put = output_file(given.output, force=given.force)
-    model, tokenizer = load_model(given.model, given.adapter)
-    texts = read_texts(given.texts, tokenizer, given.limit)
-    found = calibrate(model, texts, seed=given.seed, progress=progress_line)
-    put(save(found))
-    tokens = sum(len(text.tokens) - text.start for text in texts)
-    print_report(given, f"{given.output}: {len(found)} modules, measured on {tokens} tokens of {len(texts)} texts",
-                 {"output": given.output, "modules": len(found), "texts": len(texts), "tokens": tokens})
+    lines = None if given.texts is None else read_lines(given.texts)
+    check_directory(given.adapter)
+    with Encodings(given.adapter, encoding) as encodings:
+        encodings.check()
+        model, tokenizer = load_model(given.model, given.adapter)
+        texts = texts_of(given, lines, model, tokenizer, COUNT)
+        measured, apart = kept_apart(texts.texts, given.seed)
+        best = keep_best(model, encodings, calibrate(model, measured, seed=given.seed, progress=Progress("calibrating")), apart)
+    # A file without tensors: `lqa encode` takes it for no calibration.
+    put(save(dict(best.figures), {"kept": best.name}))
+    modules = sum(name.endswith(COMPONENTS) for name in best.figures)
+    report = {"output": given.output, "modules": modules, **texts.report(), **best.report()}
+    print_report(given, f"{given.output}: {modules} modules, measured on {report['tokens']} tokens of {len(texts.texts)} texts\n{best.said()}".rstrip(), report)

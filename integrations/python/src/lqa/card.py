@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LqaError
-from .model_command import output_file, print_report, progress_line
+from .model_command import Progress, output_file, print_report, say_cut, whole
 from .report import Inspection, inspect
+from .texts import LINES, read_lines, to_texts
 
 HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 FILE_NAME = re.compile(r"[\w.-]{1,128}\.lqa", re.ASCII)
@@ -29,23 +30,25 @@ def measure(file: str, base: str, texts: str, source: str | None, limit: int) ->
     """Runs the base model on texts with the file, without it, and with the adapter that the file was made from.
 
     Returns:
-        `model`, `texts`, `tokens`, and the figures of `lqa.scores.compare`, each None or `{"value", "low", "high"}`. Without a source: only
+        `model`, those of `lqa.texts.Texts.report`, and the figures of `lqa.scores.compare`, each None or `{"value", "low", "high"}`. Without a source: only
         those of the base and of the file.
     """
-    from .score import OTHER, REFERENCE, add_adapter, load_base
+    from .base_model import add_adapter, context_of, load_base
+    from .score import OTHER, REFERENCE
     from .scores import compare, score
-    from .texts import read_texts
 
+    lines = read_lines(texts)
     model, tokenizer = load_base(base)
-    read = read_texts(texts, tokenizer, limit)
+    read = to_texts(lines, tokenizer, min(limit, context_of(model) or limit))
+    say_cut(read)
     model = add_adapter(model, source or file, REFERENCE)
     if source:
         model = add_adapter(model, file, OTHER)
-    found = score(model, read, (REFERENCE, None, OTHER) if source else (REFERENCE, None), progress=progress_line)
+    found = score(model, read.texts, (REFERENCE, None, OTHER) if source else (REFERENCE, None), progress=Progress("scoring"))
     figures = compare(found[1], found[0], found[-1] if source else found[0])
     alone = ("lossBase", "loss", "exact")
     shown = {name: one and one.report() for name, one in figures.items() if source or name in alone}
-    return {"model": base, "texts": len(read), "tokens": int(found[0].tokens.sum()), **shown}
+    return {"model": base, **read.report(), **shown}
 
 
 def markdown(found: Inspection, measured: dict[str, Any] | None, title: str, location: str) -> str:
@@ -151,9 +154,9 @@ def main(words: Sequence[str]) -> None:
     options.add_argument("file", help="the .lqa file")
     options.add_argument("--source", help="the adapter that the file was made from: the card then compares the two")
     options.add_argument("--model", help="the base model: a directory or a name that transformers loads")
-    options.add_argument("--texts", help='texts of the task that neither adapter was trained on: lines of text, of {"text": ...}, or of '
-                         '{"prompt": ..., "completion": ...}, of which only the completion counts')
-    options.add_argument("--limit", type=int, default=512, help="most tokens of a text (default 512)")
+    options.add_argument("--texts", help=f"texts of the task that neither adapter was trained on: lines of text or of {LINES}; of a completion and of "
+                         "the last message only they count")
+    options.add_argument("--limit", type=whole(2), default=512, help="most tokens of a text (default 512)")
     options.add_argument("--title", help="heading (default: the name of the file)")
     options.add_argument("--location", help="where the file will be, hf://owner/name/file.lqa (default: its name)")
     options.add_argument("-o", "--output", help="the file to write (default: print the card)")

@@ -23,9 +23,8 @@ def install() -> None:
     Of their options the name of the adapter and `is_trainable` apply to such a source; any other one is a TypeError.
 
     Raises:
-        LqaError: MISSING_PACKAGE without PEFT.
+        ImportError: without PEFT.
     """
-    peft.need_peft()
     from peft import PeftModel
 
     _route(PeftModel, "from_pretrained", 1, lambda _class, model, *words, **options: peft.load(model, *words, **options))

@@ -1,21 +1,52 @@
-"""What the commands that run a model have in common: their options, the model, progress, and files that appear whole or not at all."""
+"""What the commands that run a model have in common: their options, progress, and files that appear whole or not at all."""
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from .errors import LqaError
+from .texts import LINES, Texts
+
+# Seconds between lines of progress in a log.
+LOG_EVERY = 30.0
+
+
+def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """The type of an option: a whole number from `least` to `most`."""
+
+    def read(word: str) -> int:
+        try:
+            value = int(word)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {word!r}")
+        return value
+
+    return read
+
+
+def positive(word: str) -> float:
+    """The type of an option: a number above 0."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {word!r}")
+    return value
 
 
 def parser(command: str, description: str, *, texts: str, output: str) -> argparse.ArgumentParser:
-    """The options of a command.
+    """The options of a command that measures an adapter.
 
     Args:
         command: its name.
@@ -25,35 +56,20 @@ def parser(command: str, description: str, *, texts: str, output: str) -> argpar
     """
     options = argparse.ArgumentParser(prog=f"lqa {command}", description=description, allow_abbrev=False)
     options.add_argument("adapter", help="the adapter, as a PEFT directory")
-    options.add_argument("--model", required=True, help="the base model: a directory or a name that transformers loads")
-    options.add_argument("--texts", required=True,
-                         help=f'{texts} texts of the adapter\'s task: lines of text, of {{"text": ...}}, or of {{"prompt": ..., "completion": ...}}')
+    options.add_argument("--texts", help=f"{texts} texts of the adapter's task, lines of text or of {LINES}; without it the model with the adapter "
+                         "writes texts itself")
     options.add_argument("-o", "--output", required=True, help=output)
-    options.add_argument("--limit", type=int, default=256, help="most tokens of a text (default 256)")
-    options.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default 0)")
-    options.add_argument("--json", action="store_true", help="print the report, and errors, as JSON")
+    model_options(options, limit=256)
+    options.add_argument("--seed", type=whole(0), default=0, help="of everything that is drawn (default 0)")
+    options.add_argument("--force", action="store_true", help="replace existing files")
     return options
 
 
-def load_model(base: str, adapter: str | PathLike[str]) -> tuple[Any, Any]:
-    """A base model with an adapter, and its tokenizer, by transformers and PEFT. No code that comes with a model is run.
-
-    Raises:
-        LqaError: NOT_FOUND without a directory of the adapter, which is never fetched; IO if they cannot load it.
-    """
-    if not Path(adapter).is_dir():
-        raise LqaError("NOT_FOUND", where=str(adapter), expected="a PEFT directory")
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        return PeftModel.from_pretrained(model, str(adapter)).eval(), tokenizer
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise LqaError("IO", where=f"model {base}, adapter {adapter}", expected="a model and an adapter for it that transformers and PEFT load",
-                       found=str(error).split("\n", 1)[0][:300]) from error
+def model_options(options: argparse.ArgumentParser, *, limit: int) -> None:
+    """Adds the options of every command that runs a model on texts."""
+    options.add_argument("--model", required=True, help="the base model: a directory or a name that transformers loads")
+    options.add_argument("--limit", type=whole(2), default=limit, help=f"most tokens of a text; the rest is cut (default {limit})")
+    options.add_argument("--json", action="store_true", help="print the report, and errors, as JSON")
 
 
 def output_file(path: str, *, force: bool) -> Callable[[bytes], None]:
@@ -67,6 +83,8 @@ def output_file(path: str, *, force: bool) -> Callable[[bytes], None]:
         raise LqaError("OUTPUT_EXISTS", where=path, advice="Choose another name, or replace it with --force.")
     if not target.parent.is_dir():
         raise LqaError("IO", where=path, expected="a directory that exists", found=str(target.parent))
+    if target.is_dir():
+        raise LqaError("IO", where=path, expected="the name of a file", found="a directory")
 
     def put(data: bytes) -> None:
         try:
@@ -91,10 +109,54 @@ def _umask() -> int:
     return mask
 
 
-def progress_line(done: int, total: int) -> None:
-    """Progress on stderr, if it is a terminal."""
-    if sys.stderr.isatty():
-        print(f"\r{done} of {total} texts", end="\n" if done == total else "", file=sys.stderr, flush=True)
+class Progress:
+    """Progress of one piece of work on stderr: a line that changes on a terminal, a line every half minute in a log.
+
+    Args:
+        doing: what is done, such as `calibrating`.
+        of: what is counted.
+    """
+
+    def __init__(self, doing: str, of: str = "texts") -> None:
+        self._doing, self._of = doing, of
+        self._began = self._last = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        self._first = done - 1 if self._first is None else self._first  # more if an earlier run did it
+        ended = done >= total
+        line = f"{self._doing}: {done} of {total} {self._of}, {self._times(now, done, total)}"
+        if sys.stderr.isatty():
+            print(f"\r{line:<70}", end="\n" if ended else "", file=sys.stderr, flush=True)
+        elif ended or now - self._last >= LOG_EVERY:
+            self._last = now
+            print(line, file=sys.stderr, flush=True)
+
+    def _times(self, now: float, done: int, total: int) -> str:
+        taken = now - self._began
+        left = taken * (total - done) / max(1, done - (self._first or 0))
+        return f"{duration(taken)} taken" + ("" if done >= total else f", about {duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `45 s`, `3 min 20 s`, `1 h 5 min`."""
+    whole_seconds = round(seconds)
+    minutes, rest = divmod(whole_seconds, 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def say(text: str) -> None:
+    """A remark on stderr; nothing if it is empty."""
+    if text:
+        print(text, file=sys.stderr, flush=True)
+
+
+def say_cut(texts: Texts) -> None:
+    """Says which texts were cut and left out, if any were."""
+    say(texts.said() and f"note: {texts.said()}; --limit sets the limit")
 
 
 def print_report(given: argparse.Namespace, text: str, report: dict[str, Any]) -> None:

@@ -6,7 +6,6 @@ is in training. `PackedLora` needs no PEFT.
 """
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 from collections.abc import Iterator
@@ -26,17 +25,6 @@ __all__ = ["PackedLora", "install", "load", "swap", "update"]
 logger = logging.getLogger("lqa")
 # The files that the adapters of a model were loaded from, by their names.
 _loaded: WeakKeyDictionary[Any, dict[str, LqaFile]] = WeakKeyDictionary()
-
-
-def need_peft() -> None:
-    """
-    Raises:
-        LqaError: MISSING_PACKAGE without PEFT, or without what PEFT needs.
-    """
-    try:
-        importlib.import_module("peft")
-    except ImportError as error:
-        raise LqaError("MISSING_PACKAGE", where="peft", found=str(error), advice="pip install peft transformers torch") from error
 
 
 def install() -> None:
@@ -63,7 +51,6 @@ def load(model: Any, source: Source | LqaFile, adapter_name: str = "default", *,
         LqaError: whatever is wrong with the file; BASE_MODULE_MISSING, BASE_SHAPE if the model has other layers. The model is then as it was.
         ValueError: if the model has an adapter of this name, torch cannot name a module so, or PEFT refuses the configuration.
     """
-    need_peft()
     from peft import PeftModel, get_peft_model, set_peft_model_state_dict
     from torch.nn import ModuleDict
 
@@ -107,7 +94,6 @@ def swap(model: Any, source: Source | LqaFile, adapter_name: str = "default") ->
         LqaError: as `load`. The model then has the old adapter.
         ValueError: if there is no adapter of this name, or it is merged into the model.
     """
-    need_peft()
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
     if adapter_name not in model.peft_config:
@@ -239,7 +225,6 @@ def open_verified(source: Source | LqaFile) -> LqaFile:
 
 
 def peft_config(file: LqaFile, is_trainable: bool) -> Any:
-    need_peft()
     from peft import LoraConfig
 
     config = LoraConfig(**{field: value for field, value in lora_config(file).items() if field != "peft_type"})

@@ -6,82 +6,17 @@ publishes or downloads an encoded adapter can check what it does, with the base 
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from . import peft
-from .errors import LqaError
-from .model_command import print_report, progress_line
-from .node import run
+from .base_model import add_adapter, context_of, load_base
+from .model_command import Progress, model_options, print_report, say_cut
 from .scores import Estimate, compare, score
-from .texts import read_texts
+from .texts import LINES, read_lines, to_texts
 
 REFERENCE, OTHER = "reference", "other"
-
-
-def add_adapter(model: Any, place: str | PathLike[str], name: str) -> Any:
-    """Loads an adapter into a model under a name. Nothing is fetched, and no code of the adapter is run.
-
-    Args:
-        model: a model of transformers, or a PeftModel, which gets one more adapter.
-        place: a PEFT directory; an .lqa file; or what `lqa convert` reads, which then needs Node.
-
-    Returns:
-        The PeftModel, in evaluation mode.
-
-    Raises:
-        LqaError: NOT_FOUND; what is wrong with the file; BASE_MODULE_MISSING if the adapter does not fit the model.
-    """
-    path = Path(place)
-    if not path.exists():
-        raise LqaError("NOT_FOUND", where=str(path), expected="an adapter: a PEFT directory or a file")
-    if any((path / f"adapter_model.{ending}").is_file() for ending in ("safetensors", "bin")):
-        return _add_directory(model, path, name)
-    if path.is_file() and _is_lqa(path):
-        return peft.load(model, path, name)
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "adapter")
-        run("convert", str(path.resolve()), str(target), "--to=peft")
-        return _add_directory(model, target, name)
-
-
-def _is_lqa(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4)[1:] == b"LQA"
-
-
-def _add_directory(model: Any, path: Path, name: str) -> Any:
-    from peft import PeftConfig, PeftModel, PeftModelForCausalLM
-
-    try:
-        if not isinstance(model, PeftModel):
-            config = PeftConfig.from_pretrained(str(path))
-            config.inference_mode = True
-            model = PeftModelForCausalLM(model, config, adapter_name=name)
-        result = model.load_adapter(str(path), name)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise LqaError("IO", where=str(path), expected="an adapter that PEFT loads into this model", found=str(error).split("\n", 1)[0][:300]) from error
-    peft.check_loaded(result, name)
-    return model.eval()
-
-
-def load_base(base: str) -> tuple[Any, Any]:
-    """A base model in float32, and its tokenizer. No code that comes with a model is run.
-
-    Raises:
-        LqaError: IO if transformers cannot load it.
-    """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(base)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise LqaError("IO", where=f"model {base}", expected="a model that transformers loads", found=str(error).split("\n", 1)[0][:300]) from error
 
 
 def size_of(place: str | PathLike[str]) -> int:
@@ -96,20 +31,19 @@ def main(words: Sequence[str]) -> None:
                                       "in both directions, agreement of the likeliest tokens, loss, share of the gain that is kept.")
     options.add_argument("a", help="the reference: a PEFT directory, an .lqa file, or an adapter that lqa convert reads")
     options.add_argument("b", help="what is compared with it, such as an encoding of it")
-    options.add_argument("--model", required=True, help="the base model: a directory or a name that transformers loads")
-    options.add_argument("--texts", required=True, help='texts of the task: lines of text, of {"text": ...}, or of {"prompt": ..., "completion": ...}, '
-                         "of which only the completion counts")
-    options.add_argument("--limit", type=int, default=512, help="most tokens of a text; the rest is cut (default 512)")
-    options.add_argument("--json", action="store_true", help="print the report, and errors, as JSON")
+    options.add_argument("--texts", required=True, help=f"texts of the task: lines of text or of {LINES}; of a completion and of the last message "
+                         "only they count")
+    model_options(options, limit=512)
     given = options.parse_args(words)
+    lines = read_lines(given.texts)
     model, tokenizer = load_base(given.model)
-    texts = read_texts(given.texts, tokenizer, given.limit)
+    texts = to_texts(lines, tokenizer, min(given.limit, context_of(model) or given.limit))
+    say_cut(texts)
     model = add_adapter(add_adapter(model, given.a, REFERENCE), given.b, OTHER)
-    reference, base, other = score(model, texts, (REFERENCE, None, OTHER), progress=progress_line)
+    reference, base, other = score(model, texts.texts, (REFERENCE, None, OTHER), progress=Progress("scoring"))
     figures = compare(base, reference, other)
-    places = int(reference.tokens.sum())
-    report = {"a": given.a, "b": given.b, "model": given.model, "bytesA": size_of(given.a), "bytesB": size_of(given.b), "texts": len(texts),
-              "tokens": places, **{name: one and one.report() for name, one in figures.items()}}
+    report = {"a": given.a, "b": given.b, "model": given.model, "bytesA": size_of(given.a), "bytesB": size_of(given.b), **texts.report(),
+              **{name: one and one.report() for name, one in figures.items()}}
     print_report(given, _table(given, report, figures), report)
 
 

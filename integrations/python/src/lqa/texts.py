@@ -1,13 +1,16 @@
-"""Texts that `lqa calibrate` and `lqa tune` run the model on."""
+"""Texts that `lqa calibrate`, `lqa tune` and `lqa score` run the model on."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from .errors import LqaError
+
+LINES = '{"text": …}, {"prompt": …, "completion": …} or {"messages": […]}'
 
 
 @dataclass(frozen=True)
@@ -18,44 +21,134 @@ class Text:
     start: int = 1
 
 
-def read_texts(path: str | PathLike[str], tokenizer: Any, limit: int = 256) -> list[Text]:
-    """Reads texts: lines of JSON with `text`, or with `prompt` and `completion`, of which only the completion is scored; or plain lines.
+@dataclass(frozen=True)
+class Line:
+    """A line of a file of texts: plain text, or an object of JSON. `where` names it in errors."""
+
+    content: str | dict[str, Any]
+    where: str
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is left of the lines of a file.
+
+    Attributes:
+        texts: at least one.
+        cut: texts of which the end was cut off.
+        left_out: lines of which nothing was left to score: the prompt alone is as long as the limit, or there is one token at most.
+        limit: most tokens of a text.
+    """
+
+    texts: list[Text]
+    cut: int
+    left_out: int
+    limit: int
+
+    def said(self) -> str:
+        """What was cut and left out, in a sentence; empty if nothing was."""
+        parts = [f"{self.cut} of {len(self.texts)} texts were cut at {self.limit} tokens"] if self.cut else []
+        if self.left_out:
+            parts.append(f"{self.left_out} were left out: of a prompt of {self.limit} tokens, or of a text of one, nothing remains to score")
+        return "; ".join(parts)
+
+    def report(self) -> dict[str, int]:
+        """Of `--json`."""
+        return {"texts": len(self.texts), "textsCut": self.cut, "textsLeftOut": self.left_out, "tokens": sum(len(one.tokens) - one.start for one in self.texts)}
+
+
+def read_lines(path: str | PathLike[str]) -> list[Line]:
+    """Reads a file of texts, in UTF-8: lines of JSON with `text`, with `prompt` and `completion`, or with `messages`; or plain lines.
+
+    Raises:
+        LqaError: SOURCE_IMPORTANCE for a line of JSON without these, and if there is no line; IO.
+    """
+    try:
+        # Only a line feed ends a line: other separators of Unicode may be part of a text.
+        lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LqaError("IO", where=str(path), found=str(error)) from error
+    found = [Line(_content(line.strip("\r"), where), where) for number, line in enumerate(lines, 1) if line.strip() for where in [f"{path}, line {number}"]]
+    if not found:
+        raise LqaError("SOURCE_IMPORTANCE", where=str(path), expected="texts", found="none")
+    return found
+
+
+def _content(line: str, where: str) -> str | dict[str, Any]:
+    if not line.lstrip().startswith("{"):
+        return line
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LqaError("SOURCE_IMPORTANCE", where=where, expected=LINES, found=str(error)) from error
+    has = isinstance(item.get("text"), str) or all(isinstance(item.get(key), str) for key in ("prompt", "completion"))
+    if not has and not _is_dialogue(item.get("messages")):
+        raise LqaError("SOURCE_IMPORTANCE", where=where, expected=f"{LINES}, the last message of the assistant", found=f"the fields {', '.join(item) or 'of none'}")
+    return dict(item)
+
+
+def _is_dialogue(messages: Any) -> bool:
+    parts = messages if isinstance(messages, list) else []
+    whole = all(isinstance(one, dict) and isinstance(one.get("role"), str) and isinstance(one.get("content"), str) for one in parts)
+    return whole and bool(parts) and parts[-1]["role"] == "assistant"
+
+
+def read_texts(path: str | PathLike[str], tokenizer: Any, limit: int = 256) -> Texts:
+    """The texts of a file in tokens: see `read_lines` and `to_texts`."""
+    return to_texts(read_lines(path), tokenizer, limit)
+
+
+def to_texts(lines: Sequence[Line], tokenizer: Any, limit: int) -> Texts:
+    """Makes tokens of lines. Of a completion, and of the last message of a dialogue, only they are scored.
 
     Args:
-        path: the file.
-        tokenizer: of transformers.
+        tokenizer: of transformers. Its chat template makes a dialogue a text.
         limit: most tokens of a text; what is longer is cut.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE for a line of JSON without these, and if nothing is left to score; IO.
+        LqaError: SOURCE_IMPORTANCE for a dialogue that the template refuses, and if nothing is left to score.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LqaError("IO", where=str(path), found=str(error)) from error
-    texts = [text for number, line in enumerate(lines, 1) if line.strip() and (text := _text(line, tokenizer, limit, f"{path}, line {number}"))]
+    texts: list[Text] = []
+    cut = 0
+    for line in lines:
+        tokens, start = _tokens(line, tokenizer)
+        if start < min(len(tokens), limit):
+            texts.append(Text(tuple(tokens[:limit]), start))
+            cut += len(tokens) > limit
     if not texts:
-        raise LqaError("SOURCE_IMPORTANCE", where=str(path), expected="texts of two tokens or more", found="none")
-    return texts
+        raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"texts of two tokens or more, whose prompt is shorter than {limit} tokens", found="none")
+    return Texts(texts, cut, len(lines) - len(texts), limit)
 
 
-def _text(line: str, tokenizer: Any, limit: int, where: str) -> Text | None:
+def _tokens(line: Line, tokenizer: Any) -> tuple[list[int], int]:
     def ids(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    if not line.lstrip().startswith("{"):
-        return _cut(ids(line), 1, limit)
+    item = line.content
+    if isinstance(item, str):
+        return ids(item), 1
+    if "messages" in item:
+        before, whole = _dialogue(item["messages"], tokenizer, line.where)
+        prompt = ids(before)
+        return prompt + ids(whole.removeprefix(before)), max(1, len(prompt))
+    if "text" in item:
+        return ids(item["text"]), 1
+    prompt = ids(item["prompt"])
+    end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    return prompt + ids(item["completion"]) + end, max(1, len(prompt))
+
+
+def _dialogue(messages: list[dict[str, str]], tokenizer: Any, where: str) -> tuple[str, str]:
+    """A dialogue before its last message, as the model is asked to write it, and the whole one."""
+    if getattr(tokenizer, "chat_template", None) is None:
+        raise LqaError("SOURCE_IMPORTANCE", where=where, expected="a model with a chat template, which makes a text of messages", found="none",
+                       advice='Give lines of {"prompt": …, "completion": …}.')
     try:
-        item = json.loads(line)
-        if "text" in item:
-            return _cut(ids(item["text"]), 1, limit)
-        prompt = ids(item["prompt"])
-        end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
-        return _cut(prompt + ids(item["completion"]) + end, max(1, len(prompt)), limit)
-    except (ValueError, KeyError, TypeError) as error:
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected='{"text": …} or {"prompt": …, "completion": …}', found=str(error)) from error
-
-
-def _cut(tokens: list[int], start: int, limit: int) -> Text | None:
-    tokens = tokens[:limit]
-    return Text(tuple(tokens), start) if start < len(tokens) else None
+        before = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    except Exception as error:  # a template raises what it wants
+        raise LqaError("SOURCE_IMPORTANCE", where=where, expected="messages that the chat template of the model takes", found=str(error)[:300]) from error
+    if not whole.startswith(before):
+        raise LqaError("SOURCE_IMPORTANCE", where=where, expected="a chat template that writes the same before an answer and with it", found="another beginning",
+                       advice='Give lines of {"prompt": …, "completion": …}.')
+    return before, whole

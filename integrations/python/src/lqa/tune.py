@@ -12,7 +12,6 @@ import hashlib
 import math
 import pickle
 import random
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -22,19 +21,19 @@ from typing import Any
 import torch
 
 from . import peft
-from .calibrate import calibrate, components_of, lora_layers
+from .base_model import check_directory, load_model
+from .calibrate import calibrate, components_of, lora_layers, texts_of
+from .divergence import ADAPTER, ENCODED, Batch, activate, batches, check_finite, divergence, mean_divergence
+from .encodings import COMPONENTS, DIRECTIONS, PLAIN, Encodings, keep_best, kept_apart, only_one
 from .errors import LqaError
-from .model_command import load_model, output_file, parser, print_report, progress_line
-from .node import Running
+from .model_command import Progress, output_file, parser, positive, print_report, whole
 from .source import Source
-from .texts import Text, read_texts
+from .texts import Text, read_lines
 
-ADAPTER, ENCODED = "default", "lqa-encoded"
-# Of the adapter's distribution at each place these are kept, and what is left as one: tens of MB instead of gigabytes.
-KEPT = 256
-# Tokens of a batch: the distributions of all places are in memory at once.
-BATCH_TOKENS = 512
-HELD_BACK = 8
+# Fewest texts: some must be left to train with.
+LEAST_TEXTS = 16
+# Texts that the model writes if none are given, and those that calibrate.
+DRAWN, CALIBRATING = 256, 64
 # Bounds of a factor, as in the calibration file's reader.
 MOST_GAIN = 16
 # Cosine from which on an encoded vector is that component.
@@ -60,15 +59,6 @@ class Tuned:
     after: float
 
 
-@dataclass(frozen=True)
-class _Batch:
-    tokens: torch.Tensor  # rows × width, padded on the right
-    mask: torch.Tensor
-    scored: torch.Tensor  # rows × width: places that predict a token that counts
-    wanted: torch.Tensor  # places × kept, the likeliest tokens
-    scores: torch.Tensor  # their log-probabilities, and behind them that of all others
-
-
 def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str = ADAPTER, epochs: int = 4, rate: float = 0.03,
          code_rate: float = 0.003, seed: int = 0, state: str | PathLike[str] | None = None,
          progress: Callable[[int, int], None] | None = None) -> Tuned:
@@ -87,26 +77,24 @@ def tune(model: Any, encode: Encode, texts: Sequence[Text], *, adapter_name: str
         progress: called with the number of texts done and their total.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE for fewer texts, and for a state of another encoding, other texts or other arguments; what is wrong
-            with the encoding, as `lqa.peft.load`.
+        LqaError: SOURCE_IMPORTANCE for fewer texts, and for a state of another encoding, other texts or other arguments;
+            UNSUPPORTED_ADAPTER_FEATURE for biases and bare parameters; SOURCE_NONFINITE for infinity and NaN; what is wrong with the encoding, as `lqa.peft.load`.
     """
-    if len(texts) < 2 * HELD_BACK:
-        raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"at least {2 * HELD_BACK}", found=str(len(texts)))
-    order = list(texts)
-    random.Random(seed).shuffle(order)
-    split = len(order) // HELD_BACK
+    check_trainable(model.peft_config[adapter_name])
+    check_count(texts)
+    training_texts, apart = kept_apart(texts, seed)
     wanted = {name: p.requires_grad for name, p in model.named_parameters()}
     peft.load(model, encode({}), ENCODED)
     try:
-        _activate(model, adapter_name)
-        held_back, training = (_batches(model, part) for part in (order[:split], order[split:]))
+        activate(model, adapter_name)
+        held_back, training = (batches(model, part) for part in (apart, training_texts))
         own, encoded = lora_layers(model, adapter_name), lora_layers(model, ENCODED)
         trained = {name: _Trained(own[name], adapter_name, layer) for name, layer in encoded.items()}
-        _activate(model, ENCODED)
+        activate(model, ENCODED)
         for one in trained.values():
             one.b.requires_grad_(True)
             one.a.requires_grad_(True)
-        kept = None if state is None else _State(Path(state), _digest(trained, order, (epochs, rate, code_rate, seed)))
+        kept = None if state is None else _State(Path(state), _digest(trained, [*apart, *training_texts], (epochs, rate, code_rate, seed)))
         return _train(model, trained, encode, training, held_back, epochs, (rate, code_rate), seed, kept, progress)
     finally:
         model.set_adapter(adapter_name)
@@ -149,7 +137,7 @@ class _Trained:
         return {f"{name}.{key}": value.float().cpu().contiguous() for key, value in (("gains", gains), ("tuned_b", b.T), ("tuned_a", a))}
 
 
-def _train(model: Any, trained: dict[str, _Trained], encode: Encode, training: list[_Batch], held_back: list[_Batch], epochs: int,
+def _train(model: Any, trained: dict[str, _Trained], encode: Encode, training: list[Batch], held_back: list[Batch], epochs: int,
            rates: tuple[float, float], seed: int, kept: _State | None, progress: Callable[[int, int], None] | None) -> Tuned:
     gains, vectors = [one.gains for one in trained.values()], [x for one in trained.values() for x in one.vectors]
     optimizer = torch.optim.Adam([{"params": gains, "lr": rates[0]}, {"params": vectors, "lr": rates[1]}], eps=1e-12)
@@ -170,14 +158,16 @@ def _train(model: Any, trained: dict[str, _Trained], encode: Encode, training: l
         begin, before, after, best = reached["epochs"], reached["before"], reached["after"], reached["best"]
         peft.swap(model, encode(tensors()), ENCODED)
     else:
-        begin, before, best = 0, _mean(model, held_back), {}
+        begin, before, best = 0, mean_divergence(model, held_back), {}
         after = before
     done = begin * total // epochs
     for epoch in range(begin, epochs):
         order = training.copy()
         random.Random(f"{seed} {epoch}").shuffle(order)
         for part in order:
-            _divergence(model, part).mean().backward()
+            nats = divergence(model, part).mean()
+            check_finite(nats)
+            nats.backward()
             for one in trained.values():
                 one.take_gradients()
             optimizer.step()
@@ -186,7 +176,7 @@ def _train(model: Any, trained: dict[str, _Trained], encode: Encode, training: l
             done += len(part.tokens)
             if progress:
                 progress(done, total)
-        found = _mean(model, held_back)
+        found = mean_divergence(model, held_back)
         if found < after:
             after, best = found, tensors()
         if kept:
@@ -232,121 +222,81 @@ def _digest(trained: dict[str, _Trained], texts: Sequence[Text], options: tuple[
     return digest.hexdigest()
 
 
-def _activate(model: Any, name: str) -> None:
-    """Makes an adapter the active one. PEFT then wants gradients of its weights; here they have none until they are trained."""
-    model.set_adapter(name)
-    model.requires_grad_(False)
+def check_count(texts: Sequence[Any] | None) -> None:
+    """Raises SOURCE_IMPORTANCE for too few texts, or lines of them."""
+    if texts is not None and len(texts) < LEAST_TEXTS:
+        raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"at least {LEAST_TEXTS}", found=str(len(texts)))
 
 
-def _batches(model: Any, texts: Sequence[Text]) -> list[_Batch]:
-    """Batches of like length, with what the active adapter predicts."""
-    found: list[_Batch] = []
-    rows: list[Text] = []
-    for text in sorted(texts, key=lambda one: len(one.tokens)):
-        if rows and (len(rows) + 1) * len(text.tokens) > BATCH_TOKENS:
-            found.append(_batch(model, rows))
-            rows = []
-        rows.append(text)
-    return [*found, _batch(model, rows)] if rows else found
-
-
-@torch.no_grad()
-def _batch(model: Any, rows: Sequence[Text]) -> _Batch:
-    device = next(model.parameters()).device
-    width = max(len(row.tokens) for row in rows) - 1
-    tokens = torch.zeros(len(rows), width, dtype=torch.long, device=device)
-    mask, scored = torch.zeros_like(tokens), torch.zeros_like(tokens, dtype=torch.bool)
-    for i, row in enumerate(rows):
-        length = len(row.tokens) - 1
-        tokens[i, :length] = torch.tensor(row.tokens[:-1])
-        mask[i, :length] = 1
-        scored[i, row.start - 1:length] = True
-    scores = _scores(model, tokens, mask, scored)
-    top, wanted = scores.topk(min(KEPT, scores.shape[1]))
-    return _Batch(tokens, mask, scored, wanted, _with_rest(top))
-
-
-def _scores(model: Any, tokens: torch.Tensor, mask: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
-    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[scored]
-    return torch.log_softmax(logits.float(), -1)
-
-
-def _with_rest(kept: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities, and behind them that of everything else."""
-    rest = (1 - kept.exp().sum(-1, keepdim=True)).clamp_min(1e-7)
-    return torch.cat([kept, rest.log()], -1)
-
-
-def _divergence(model: Any, part: _Batch) -> torch.Tensor:
-    """Nats of each scored place."""
-    got = _with_rest(_scores(model, part.tokens, part.mask, part.scored).gather(1, part.wanted))
-    return (part.scores.exp() * (part.scores - got)).sum(-1)
-
-
-@torch.no_grad()
-def _mean(model: Any, parts: list[_Batch]) -> float:
-    return float(torch.cat([_divergence(model, part) for part in parts]).double().mean())
+def check_trainable(config: Any) -> None:
+    """Raises UNSUPPORTED_ADAPTER_FEATURE for an adapter whose encoding PEFT cannot take into the model too."""
+    if found := only_one(config):
+        raise LqaError("UNSUPPORTED_ADAPTER_FEATURE", where="adapter_config.json", expected="no biases and no bare parameters, to train an encoding", found=found,
+                       advice="Use lqa calibrate, then lqa encode --calibration.")
 
 
 def main(words: Sequence[str]) -> None:
     """The command."""
-    from safetensors.torch import save
+    from peft import PeftConfig
 
     options = parser("tune", "Encodes an adapter and trains codes and scales of the encoding, so that the model answers more like with the adapter "
                      "itself. All other options are those of `lqa encode`.", texts="hundreds of", output="the .lqa file to write")
-    options.add_argument("--calibration", help="a file of `lqa calibrate`; without it, the first 64 texts calibrate")
+    options.add_argument("--calibration", help="a file of `lqa calibrate`; without it, the first texts calibrate")
     options.add_argument("--keep", help="where to keep the calibration with what was trained, from which `lqa encode` makes the same file")
-    options.add_argument("--epochs", type=int, default=4, help="times that the texts are gone through (default 4)")
-    options.add_argument("--rate", type=float, default=0.03, help="learning rate of the factors (default 0.03)")
-    options.add_argument("--code-rate", type=float, default=0.003, help="learning rate of the vectors (default 0.003)")
+    options.add_argument("--epochs", type=whole(1), default=4, help="times that the texts are gone through (default 4)")
+    options.add_argument("--rate", type=positive, default=0.03, help="learning rate of the factors (default 0.03)")
+    options.add_argument("--code-rate", type=positive, default=0.003, help="learning rate of the vectors (default 0.003)")
     options.add_argument("--state", help="a file that keeps what was reached after each epoch; the same command then goes on from it")
-    options.add_argument("--force", action="store_true", help="replace existing files")
     given, encoding = options.parse_known_args(words)
     put = output_file(given.output, force=given.force)
     keep = output_file(given.keep, force=given.force) if given.keep else None
-    figures = _components(given.calibration) if given.calibration else None
-    with tempfile.TemporaryDirectory() as folder, Running() as lqa:
-        calibration, encoded = Path(folder, "calibration.safetensors"), Path(folder, "encoded.lqa")
-
-        report: dict[str, Any] = {}
-        first = ""  # content id of the encoding without what is trained
+    figures = _figures(given.calibration) if given.calibration else None
+    lines = None if given.texts is None else read_lines(given.texts)
+    check_count(lines)
+    check_directory(given.adapter)
+    with Encodings(given.adapter, encoding) as encodings:
+        encodings.check()
+        check_trainable(PeftConfig.from_pretrained(given.adapter))
+        model, tokenizer = load_model(given.model, given.adapter)
+        texts = texts_of(given, lines, model, tokenizer, DRAWN)
+        training, apart = kept_apart(texts.texts, given.seed)
+        if figures is None:
+            figures = calibrate(model, training[:CALIBRATING], seed=given.seed, progress=Progress("calibrating"))
+        best = keep_best(model, encodings, figures, apart)
+        encodings.encode(best.figures, {"kept": best.name})
+        first = {"kept": best.name, "content_id": encodings.report["contentId"]}
 
         def encode(tensors: Mapping[str, torch.Tensor]) -> Source:
-            nonlocal report, first
-            metadata = {"content_id": first} if tensors else None
-            calibration.write_bytes(save(figures | tensors, metadata))
-            report = lqa.run("encode", given.adapter, f"--output={encoded}", f"--calibration={calibration}", "--force", *encoding)
-            first = first if tensors else report["contentId"]
-            return encoded
+            return encodings.encode({**best.figures, **tensors}, first)
 
-        model, tokenizer = load_model(given.model, given.adapter)
-        texts = read_texts(given.texts, tokenizer, given.limit)
-        figures = figures or calibrate(model, texts[:64], seed=given.seed, progress=progress_line)
-        found = tune(model, encode, texts, epochs=given.epochs, rate=given.rate, code_rate=given.code_rate, seed=given.seed,
-                     state=given.state, progress=progress_line)
+        found = tune(model, encode, texts.texts, epochs=given.epochs, rate=given.rate, code_rate=given.code_rate, seed=given.seed,
+                     state=given.state, progress=Progress("tuning"))
         encode(found.tensors)
-        put(encoded.read_bytes())
+        put(encodings.file.read_bytes())
         if keep:
-            keep(calibration.read_bytes())
+            keep(encodings.calibration.read_bytes())
+        report = encodings.report
     size = f"{given.output}: {report['outputBytes']} bytes, {report['bitsPerParameter']:.3f} bits per weight"
-    change = f"{found.before:.5f} nats per token before, {found.after:.5f} after"
-    print_report(given, f"{size}\ndivergence from the adapter on texts kept apart: {change}",
-                 {"output": given.output, "before": found.before, "after": found.after, "encoding": report})
+    change = f"{found.before:.5f} before training, {found.after:.5f} after" + ("" if found.tensors else ", so what was trained is not used")
+    print_report(given, f"{size}\n{best.said()}\ntraining, on the same texts: {change}",
+                 {"output": given.output, **texts.report(), **best.report(), "before": found.before, "after": found.after, "encoding": report})
 
 
-def _components(path: str) -> dict[str, torch.Tensor]:
-    """The figures of a calibration file, without what an earlier run trained.
+def _figures(path: str) -> dict[str, torch.Tensor]:
+    """The figures of a calibration file, without what an earlier run trained; none if the file says that they do not help.
 
     Raises:
         LqaError: SOURCE_IMPORTANCE.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError, safe_open
 
+    endings = (COMPONENTS, *DIRECTIONS)
     try:
-        found = {name: tensor for name, tensor in load_file(path).items() if name.endswith(".components")}
+        with safe_open(path, "pt") as file:
+            found = {name: file.get_tensor(name) for name in file.keys() if name.endswith(endings)}
+            kept = (file.metadata() or {}).get("kept")
     except (OSError, SafetensorError) as error:
         raise LqaError("SOURCE_IMPORTANCE", where=path, found=str(error)) from error
-    if not found:
+    if not found and kept != PLAIN:
         raise LqaError("SOURCE_IMPORTANCE", where=path, expected="a file of lqa calibrate", found="no tensor of components")
     return found

@@ -175,7 +175,7 @@ export async function quantizeRd(
         return stretchComponents(subjects[i]!, choices[i]!, joined, gains?.get(subject.module.name));
       });
     let untuned = packed(subjects);
-    let factors = tuning === undefined ? untuned : packed(await codeTuned(choices, tuning), tuning.gains);
+    let factors = untuned;
     const measure = (which: readonly number[]): Promise<ModuleQuality[]> => {
       const inputs = which.map((i) => ({
         module: modules[i]!,
@@ -186,7 +186,7 @@ export async function quantizeRd(
       }));
       return executor.run("measure", inputs, phase("measuring", inputs.length));
     };
-    const qualities = await measure([...modules.keys()]);
+    let qualities = await measure([...modules.keys()]);
     const worse = qualities.flatMap(({ relativeError }, i) => (relativeError > mostError ? [i] : []));
     if (worse.length > 0) {
       choices = choices.map((own, i) => (worse.includes(i) ? own.map(() => ({ b: 0, a: 0 })) : own));
@@ -194,6 +194,11 @@ export async function quantizeRd(
       factors = untuned;
       for (const [k, quality] of (await measure(worse)).entries()) qualities[worse[k]!] = quality;
       for (const i of worse) subjects[i] = { ...subjects[i]!, dropped: true };
+    }
+    // Last: which modules are zero does not depend on what was trained.
+    if (tuning !== undefined) {
+      factors = packed(await codeTuned(choices, tuning), tuning.gains);
+      qualities = await measure([...modules.keys()]);
     }
     return factors.map((own, i) => {
       // The estimate does not cover trained factors.
