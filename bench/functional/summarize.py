@@ -1,7 +1,7 @@
 """Prints results/ as Markdown: python summarize.py [--write] [TEXT ...] (adapters that start so)
 
-One table an adapter, by bits on disk; then one of what is kept, for the adapters that were scored in full. `--write` puts the
-tables of one adapter each into tables.md, and the other where docs/results.md has its marks.
+One table of what is kept, for the adapters that were scored in full; then one of each adapter, by bits on disk. `--write` puts all of
+them into tables.md.
 """
 
 import argparse
@@ -12,10 +12,15 @@ import lm
 import references
 import tasks
 
-DOCUMENT = lm.HERE.parents[1] / "docs" / "results.md"
 SINGLE = lm.HERE / "tables.md"
 EARLIER = lm.RESULTS / "earlier"  # what encoders before today's were scored with
-MARKS = ("<!-- tables -->", "<!-- /tables -->")
+HEAD = """# Every score of every adapter
+
+Written by `summarize.py --write` from `results/`.
+
+*weight error*: ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules; *functional error*: the same of what modules give out for training items; *gain*:
+⟨ΔW, ΔŴ⟩ / ‖ΔW‖²; *KL*: of next-token distributions to those of the f16 adapter. The first table has the share of the gain and of the right
+answers kept, of the adapters that were scored in full."""
 FIRST = ("base", "trained", "f16")
 
 
@@ -129,20 +134,13 @@ def summary() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print results as tables.")
     parser.add_argument("starts", nargs="*", metavar="TEXT", help="adapters that start so")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/results.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into tables.md")
     args = parser.parse_args()
     starts = tuple(args.starts)
     if not args.write:
-        print(f"{singles(starts)}\n\n{summary()}")
+        print(f"{summary()}\n\n{singles(starts)}")
         return
-    SINGLE.write_text(
-        "# Every score of every adapter\n\nWritten by `summarize.py --write` from `results/`; "
-        f"[docs/results.md](../../docs/results.md) says what the columns are.\n\n{singles()}\n",
-        encoding="utf-8",
-    )
-    text = DOCUMENT.read_text(encoding="utf-8")
-    before, rest = text.split(MARKS[0])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n\n{summary()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}", encoding="utf-8")
+    SINGLE.write_text(f"{HEAD}\n\n{summary()}\n\n{singles()}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scores encodings of adapters on held-out items: python divergence.py [--items N] [--only TEXT] NAME ...
+"""Scores encodings of adapters on held-out items: python divergence.py [--items N] [--only NAME] NAME ...
 
 For each item the model runs once with the reference adapter, once without any, and once with each encoding (`lqa.scores`, which is
 what `lqa score` uses too). `results/<name>.jsonl` gets a line for each encoding (file bytes, bits per weight) and one for each item and
@@ -14,7 +14,6 @@ import keep
 import place
 import plan
 import problems
-from place import BenchError
 
 import torch
 from lqa.score import add_adapter, load_base
@@ -39,12 +38,8 @@ def run(name: str, count: int, wanted: list[str]) -> None:
     """Scores one adapter."""
     adapter, path = plan.ADAPTERS[name], place.RESULTS / f"{name}.jsonl"
     reference = keep.load(name)
-    made = [methods.make(encoding, reference) for encoding in wanted]
+    made = methods.recorded(wanted, reference)
     lines = place.json_lines(path)
-    for one in made:
-        line = {"encoding": one.name, "of": reference.weights, "weights": one.weights, "bytes": one.size, "bits": one.bits}
-        if line not in lines:
-            place.append(path, line)
     done = {(line["item"], line["weights"]) for line in lines if "item" in line and line["of"] == reference.weights}
 
     model, tokenizer = load_base(str(bases.directory(bases.find(adapter.base))))
@@ -59,12 +54,12 @@ def run(name: str, count: int, wanted: list[str]) -> None:
         if one.weights in missing and one.weights != reference.weights:
             model = add_adapter(model, one.folder, one.name.replace(".", "_"))
     for number, (key, text) in enumerate(items, 1):
-        now = [weights for weights in missing if (key, weights) not in done]
-        adapters = [targets[weights] and targets[weights].replace(".", "_") for weights in now]
         # The reference first: everything is compared with it.
-        found = score(model, [text], (REFERENCE, *adapters))[1:] if now else []
-        for weights, one in zip(now, found, strict=True):
-            place.append(path, {"item": key, "of": reference.weights, "weights": weights, **figures(one)})
+        now = [reference.weights, *(weights for weights in missing if weights != reference.weights and (key, weights) not in done)]
+        found = score(model, [text], [targets[weights] and targets[weights].replace(".", "_") for weights in now]) if len(now) > 1 else []
+        for weights, one in zip(now, found, strict=False):
+            if (key, weights) not in done:
+                place.append(path, {"item": key, "of": reference.weights, "weights": weights, **figures(one)})
         if number % 10 == 0:
             print(f"{name}: {number} of {len(items)} items", flush=True)
 
@@ -78,11 +73,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score encodings on held-out items; rerun to resume.")
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"adapters: {', '.join(keep.names())}")
     parser.add_argument("--items", type=int, default=100, help="the first N held-out items (default 100)")
-    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="encodings whose names start so")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="an encoding, or a pattern like 'lqa *'; may be repeated")
     args = parser.parse_args()
-    wanted = [one for one in methods.names() if not args.only or any(one.startswith(text) for text in args.only)]
-    if not wanted:
-        raise BenchError(f"no encoding is called {' or '.join(args.only)}; choose from: {', '.join(methods.names())}")
+    wanted = methods.chosen(args.only)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     for name in args.names:
         run(name, args.items, wanted)

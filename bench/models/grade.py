@@ -36,7 +36,7 @@ def right(item: problems.Item, answer: str) -> bool:
     """
     if item.tests:
         sandbox.require()
-        return sandbox.run(f"{code(answer)}\n\n{item.tests}").passed
+        return sandbox.run(f"{item.before}{code(answer)}\n\n{item.tests}").passed
     if "####" in item.completion:
         return number(answer) is not None and number(answer) == number(item.completion)
     return answer.strip() == item.completion

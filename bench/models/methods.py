@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import bases
@@ -16,7 +17,7 @@ import problems
 from place import BenchError
 
 CALIBRATION, TUNING = 64, 160  # training items
-BITS = ("0.5", "0.75", "1.0", "1.5", "2.5")
+BITS = ("0.5", "0.75", "1.0", "1.5", "2.5", "4.0")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,14 @@ def names() -> list[str]:
     return list(_makers())
 
 
+def chosen(patterns: list[str]) -> list[str]:
+    """The encodings with a name or a pattern like `lqa *`; all, if there is none."""
+    found = [one for one in names() if not patterns or any(fnmatchcase(one, pattern) for pattern in patterns)]
+    if not found:
+        raise BenchError(f"no encoding is called {' or '.join(patterns)}; choose from: {', '.join(names())}")
+    return found
+
+
 def make(name: str, reference: keep.Reference) -> Encoded:
     """Makes an encoding in the work folder. One that is there from the same adapter is taken as it is."""
     if name not in _makers():
@@ -57,6 +66,18 @@ def make(name: str, reference: keep.Reference) -> Encoded:
     found = {"size": size, "bits": round(8 * size / weights(reference.folder), 4), "weights": keep.digest(restored)}
     made.write_text(json.dumps({"of": reference.weights, "is": found}))
     return Encoded(name, restored, **found)
+
+
+def recorded(wanted: list[str], reference: keep.Reference) -> list[Encoded]:
+    """Makes encodings, and gives each a line in the results of its adapter."""
+    path = place.RESULTS / f"{reference.name}.jsonl"
+    found = [make(name, reference) for name in wanted]
+    lines = place.json_lines(path)
+    for one in found:
+        line = {"encoding": one.name, "of": reference.weights, "weights": one.weights, "bytes": one.size, "bits": one.bits}
+        if line not in lines:
+            place.append(path, line)
+    return found
 
 
 def weights(folder: Path) -> int:

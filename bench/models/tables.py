@@ -1,73 +1,70 @@
-"""Makes `tables.md` of the raw results: python tables.py [--check]
+"""Makes the tables and the picture of the raw results: python tables.py [--check]
 
-Every figure has its 95 % interval from drawing the held-out items with replacement, the same items for all encodings (`lqa.scores`).
+`tables.md` has every figure; the first table of `docs/results.md` and the one of the goals, and the picture `docs/images/answers.svg`
+are made of the same lines. With LQA_MODELS_OUTPUT only `tables.md` is made, in that folder.
 """
 
 import argparse
 import sys
 
-import methods
+import goals
+import picture
 import place
+import summary
+from summary import Answers, Summary
 
-import numpy
-from lqa.scores import Estimate, Scores, compare
+from lqa.scores import Estimate
 
-FIELDS = ("tokens", "loss", "exact", "kl", "reverse_kl", "top1", "top5")
-HEAD = "| encoding | bytes | bits per weight | KL(adapter ‖ it) | KL(it ‖ adapter) | top 1 | top 5 | gain kept | exact |"
-
-
-def scores(lines: list[dict], weights: str, keys: list[str]) -> Scores | None:
-    """The figures of one encoding for these items; None unless all of them are there."""
-    found = {line["item"]: line for line in lines if line.get("weights") == weights and "item" in line}
-    if any(key not in found for key in keys):
-        return None
-    return Scores(*(numpy.array([found[key][field] for key in keys]) for field in FIELDS))
-
-
-def table(name: str, lines: list[dict]) -> list[str]:
-    """The table of an adapter, of the encodings with which every item is scored."""
-    newest = {line["encoding"]: line for line in lines if "encoding" in line}
-    if not newest:
-        return []
-    of = list(newest.values())[-1]["of"]
-    lines = [line for line in lines if line["of"] == of]
-    keys = sorted({line["item"] for line in lines if line.get("weights") == of and "item" in line}, key=lambda key: (len(key), key))
-    base, reference = scores(lines, "base", keys), scores(lines, of, keys)
-    if not keys or base is None or reference is None:
-        return []
-    rows = [f"## {name}", "", f"{len(keys)} held-out items, {int(reference.tokens.sum())} tokens. Loss without the adapter {mean(base):.4f}, "
-            f"with it {mean(reference):.4f} nats a token; exact answers {int(base.exact.sum())} and {int(reference.exact.sum())}.", "",
-            HEAD, "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
-    order = methods.names()
-    for line in sorted((one for one in newest.values() if one["of"] == of and one["encoding"] in order), key=lambda one: order.index(one["encoding"])):
-        other = scores(lines, line["weights"], keys)
-        if other is not None:
-            rows.append(row(line, compare(base, reference, other), int(other.exact.sum())))
-    return [*rows, ""]
-
-
-def mean(found: Scores) -> float:
-    return float(found.loss.sum() / found.tokens.sum())
-
-
-def row(line: dict, found: dict[str, Estimate | None], exact: int) -> str:
-    kept = found["gainKept"]
-    cells = [line["encoding"], f"{line['bytes']:,}", f"{line['bits']:.2f}", nats(found["kl"]), nats(found["reverseKl"]),
-             share(found["top1"]), share(found["top5"]), "–" if kept is None else share(kept), str(exact)]  # fmt: skip
-    return f"| {' | '.join(cells)} |"
+HEAD = "| encoding | bytes | bits per weight | KL(adapter ‖ it) | KL(it ‖ adapter) | top 1 | top 5 | gain kept | right answers | of them kept |"
+PAGE, PICTURE = place.ROOT / "docs" / "results.md", place.ROOT / "docs" / "images" / "answers.svg"
+# Of the first table: what people would choose between.
+SHOWN = ("lqa 0.5", "lqa 0.5 calibrated", "lqa 0.5 tuned", "lqa 1.0", "lqa 1.0 calibrated", "lqa 1.5", "lqa 2.5", "lqa 4.0", "loraquant 2@0.9", "loraquant 3@0.9",
+         "rtn 2", "rtn 3", "nf4", "q4_0", "fp8", "int8", "q8_0")  # fmt: skip
 
 
 def nats(one: Estimate | None) -> str:
-    assert one
-    return f"{one.value:.3g} ({one.low:.3g}–{one.high:.3g})"
+    return "–" if one is None else f"{one.value:.3g} ({one.low:.3g}–{one.high:.3g})"
 
 
 def share(one: Estimate | None) -> str:
-    assert one
-    return f"{100 * one.value:.1f} % ({100 * one.low:.1f}–{100 * one.high:.1f})"
+    return "–" if one is None else f"{100 * one.value:.1f} % ({100 * one.low:.1f}–{100 * one.high:.1f})"
 
 
-def made() -> str:
+def right(answers: Answers | None) -> str:
+    return "–" if answers is None else f"{answers.right} of {answers.count}"
+
+
+def table(found: Summary) -> list[str]:
+    """Every figure of an adapter."""
+    base = found.base
+    said = f" Greedy answers right: {base.right} of {base.count} without the adapter, {base.reference} with it." if base else ""
+    scored = f"{found.items} held-out items, {found.tokens} tokens. Loss without the adapter {found.loss[0]:.4f}, with it {found.loss[1]:.4f} nats a token."
+    rows = [f"## {found.name}", "", (scored if found.items else "") + said, "", HEAD, f"|---|{'--:|' * 9}"]
+    for row in found.rows:
+        figures = row.figures or {}
+        cells = [nats(figures.get("kl")), nats(figures.get("reverseKl")), *(share(figures.get(key)) for key in ("top1", "top5", "gainKept"))]
+        kept = row.answers.kept if row.answers else None
+        rows.append(f"| {' | '.join([row.encoding, f'{row.size:,}', f'{row.bits:.2f}', *cells, right(row.answers), share(kept)])} |")
+    return [*rows, ""]
+
+
+def first(found: list[Summary]) -> list[str]:
+    """The table of the first screen: for each adapter the right answers kept and the divergence."""
+    heads = (f"{one.name.removesuffix('-s0')}: bits | kept | KL" for one in found)
+    rows = [f"| encoding | {' | '.join(heads)} |", f"|---|{'--:|' * 3 * len(found)}"]
+    for encoding in SHOWN:
+        cells = []
+        for one in found:
+            row = one.row(encoding)
+            kept = row.answers.kept if row and row.answers else None
+            kl = row.figures["kl"] if row and row.figures else None
+            cells += [f"{row.bits:.2f}" if row else "–", f"{100 * kept.value:.1f} %" if kept else "–", f"{kl.value:.2g}" if kl else "–"]
+        if any(cell != "–" for cell in cells):
+            rows.append(f"| {encoding} | {' | '.join(cells)} |")
+    return rows
+
+
+def made(found: list[Summary]) -> str:
     """All tables, as Markdown."""
     parts = [
         "# Encodings of adapters of real models",
@@ -75,20 +72,33 @@ def made() -> str:
         "Generated by `tables.py` from `results/`; not edited. KL in nats per token, agreement for each token, in brackets 95 % intervals.",
         "",
     ]
-    for path in sorted(place.RESULTS.glob("*.jsonl")):
-        parts += table(path.stem, place.json_lines(path))
-    return "\n".join(parts)
+    return "\n".join([*parts, *(line for one in found for line in table(one))])
+
+
+def page(text: str, found: list[Summary]) -> str:
+    """A page with its tables replaced, each between its two marks."""
+    for name, rows in (("first", first(found)), ("goals", goals.table(found))):
+        before, rest = text.split(f"<!-- {name} -->\n")
+        _, after = rest.split(f"\n<!-- /{name} -->")
+        text = "\n".join([f"{before}<!-- {name} -->", "", *rows, "", f"<!-- /{name} -->{after}"])
+    return text
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make tables.md of the raw results.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if tables.md is not that of results/")
+    parser = argparse.ArgumentParser(description="Make the tables and the picture of the raw results.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a file is not that of results/")
     args = parser.parse_args()
-    target = place.TABLES
+    found = [summary.load(name) for name in summary.names()]
+    files = {place.TABLES: made(found)}
+    if place.OUTPUT == place.HERE:
+        files |= {PAGE: page(PAGE.read_text(encoding="utf-8"), found), PICTURE: picture.svg(found)}
+    wrong = [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if args.check:
-        sys.exit(int(not target.is_file() or target.read_text(encoding="utf-8") != made()))
-    with place.whole(target) as partial:
-        partial.write_text(made(), encoding="utf-8")
+        print("".join(f"{path} is not that of results/; run tables.py\n" for path in wrong), end="")
+        sys.exit(int(bool(wrong)))
+    for path in wrong:
+        with place.whole(path) as partial:
+            partial.write_text(files[path], encoding="utf-8")
 
 
 if __name__ == "__main__":

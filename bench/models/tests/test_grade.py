@@ -36,6 +36,17 @@ class Grades(unittest.TestCase):
         for wrong in ("def f(x):\n    return x + 3", "", "import os\nos._exit(0)", "def f(x):\n    return f(x)", "I cannot."):
             self.assertFalse(grade.right(item, wrong), wrong)
 
+    @unittest.skipIf(sandbox.missing(), "programs cannot be run safely")
+    def test_a_function_that_is_completed(self) -> None:
+        head = "import math\n\ndef f(x):\n    \"\"\"Its root.\"\"\"\n"
+        item = Item("3", "Complete this function.", "", "def check(g):\n    assert g(4) == 2\ncheck(f)\n", head)
+        self.assertTrue(grade.right(item, f"```python\n{head}    return math.sqrt(x)\n```"))
+        # Only the body; without its imports.
+        self.assertTrue(grade.right(item, "    return math.sqrt(x)\n"))
+        self.assertTrue(grade.right(item, "def f(x):\n    return math.sqrt(x)"))
+        for wrong in ("", "def f(x):\n    return x", "def check(g):\n    pass"):
+            self.assertFalse(grade.right(item, wrong), wrong)
+
     def test_words_of_each_model(self) -> None:
         item = Item("1", "Why?", "So.")
         self.assertEqual(wrapped("gemma3-270m", item), {"prompt": "<bos>Why?\n\n", "completion": "So."})

@@ -1,4 +1,4 @@
-"""Training of a small model: a run that is stopped goes on to the same adapter; tables of results."""
+"""Training of a small model: a run that is stopped goes on to the same adapter."""
 
 import dataclasses
 import sys
@@ -117,27 +117,6 @@ class Training(unittest.TestCase):
         shares = [train.share_of_rate(step, 100) for step in range(100)]
         self.assertEqual((max(shares), round(shares[0], 3), shares[10]), (1, 0.1, 1))
         self.assertLess(shares[99], 0.001)
-
-
-@unittest.skipIf(REASON or not find_spec("lqa"), "lqa is not installed")
-class Tables(unittest.TestCase):
-    def test_a_table(self) -> None:
-        import tables
-
-        def line(item: int, weights: str, loss: float, exact: int, kl: float) -> dict:
-            return {"item": str(item), "of": "ref", "weights": weights, "tokens": 2, "loss": loss, "exact": exact, "kl": kl, "reverse_kl": kl, "top1": 2, "top5": 1}
-
-        lines = [{"encoding": "lqa 1.0", "of": "ref", "weights": "one", "bytes": 1234, "bits": 1.01},
-                 {"encoding": "nf4", "of": "ref", "weights": "two", "bytes": 5000, "bits": 4.5},
-                 {"encoding": "lqa 0.5", "of": "older", "weights": "old", "bytes": 1, "bits": 0.5}]  # fmt: skip
-        for item in range(4):
-            lines += [line(item, "ref", 2, 1, 0), line(item, "base", 8, 0, 9), line(item, "one", 3, item > 0, 0.2)]
-        found = "\n".join(tables.table("x", [lines[2], *lines[:2], *lines[3:]]))
-        self.assertIn("4 held-out items, 8 tokens. Loss without the adapter 4.0000, with it 1.0000 nats a token; exact answers 0 and 4.", found)
-        self.assertIn("| lqa 1.0 | 1,234 | 1.01 | 0.1 (0.1–0.1) | 0.1 (0.1–0.1) | 100.0 % (100.0–100.0) | 50.0 % (50.0–50.0) | 83.3 % (83.3–83.3) | 3 |", found)
-        # Not every item is scored; of another adapter.
-        self.assertNotIn("nf4", found)
-        self.assertNotIn("0.5", found.replace("0.50", ""))
 
 
 if __name__ == "__main__":
