@@ -4,8 +4,9 @@
  *   node bench/loraquant/encode.mjs encode ADAPTER -o FILE [--variant 2@0.8] [--h-rule code|text] [--refine search|none|sgd]
  *     [--group 128] [--force] [--json]
  *
- * An option `--profile` is ignored, so that lists of options for `lqa encode` can have it. `--h-rule`: how many components are strong, by the authors' program or by the text of the paper (one more). `--refine`: how to find
- * the scales of strong components. `search`: least squared error of each group; `none`: plain rounding; `sgd`: the authors' loop.
+ * An option `--profile` is ignored, so that lists of options for `lqa encode` can have it. `--h-rule`: how many components are strong,
+ * by the authors' program or by the text of the paper (one more). `--refine`: how to find the scales of strong components. `search`:
+ * least squared error of each group; `none`: plain rounding; `sgd`: the authors' loop.
  *
  * @module
  */
