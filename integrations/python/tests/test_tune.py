@@ -292,7 +292,8 @@ class Calibration(unittest.TestCase):
         self.assertEqual(set(load_file("c.safetensors")), {name for name in load_file("kept.safetensors") if not re.search("gains|tuned", name)})
         self.assertTrue(lqa.validate("tuned.lqa").valid)
         tuned = Path("tuned.lqa").read_bytes()
-        self.assertEqual(len(tuned), len(first))
+        # Both are as large as --bits 1 allows.
+        self.assertLess(abs(len(tuned) - len(first)), 0.02 * len(first))
         self.assertNotEqual(tuned, first)
         for words in (commands[0], commands[2]):
             self.assertEqual(self.command(*words)[1]["error"]["kind"], "OUTPUT_EXISTS")
