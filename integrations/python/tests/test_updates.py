@@ -331,5 +331,38 @@ class Training(WithModel):
             trainer.train()
 
 
+@unittest.skipIf(REASON or absent("trl", "datasets"), REASON or "trl or datasets is absent")
+class WithTrl(WithModel):
+    """Run where TRL is installed, which the environment of CI does not have: tried with 1.16.0."""
+
+    def test_policy_optimization(self) -> None:
+        """Real GRPO on a reward that is computed: how many of the words are the wanted one."""
+        from datasets import Dataset
+        from tokenizers import Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+        from trl import GRPOConfig, GRPOTrainer
+
+        words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(VOCABULARY)}, unk_token="w0"))
+        words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w1", pad_token="w2")
+        rewarded = []
+
+        def reward(completions, **_):
+            rewarded.append([each.split().count("w7") / 4 + len(set(each.split())) / 16 for each in completions])
+            return rewarded[-1]
+
+        arguments = GRPOConfig(str(self.folder / "out"), max_steps=4, save_steps=2, per_device_train_batch_size=4, num_generations=4,
+                               max_completion_length=4, learning_rate=1e-2, use_cpu=True, bf16=False, report_to=[], disable_tqdm=True,
+                               logging_strategy="no", seed=1)
+        callback = LqaCallback(wait=True)
+        GRPOTrainer(self.model(), reward, arguments, Dataset.from_list([{"prompt": "w3 w4 w5"}] * 8), processing_class=tokenizer,
+                    callbacks=[callback]).train()
+        self.assertEqual((callback.errors, callback.skipped, len(rewarded) >= 4), ({}, [], True))
+        folder = self.folder / "out" / "lqa"
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), ["step-000002.lqa", "step-000004.lqa"])
+        served = lqa.peft.load(self.base(), folder / "step-000002.lqa")
+        lqa.peft.update(served, folder / "step-000004.lqa")
+
+
 if __name__ == "__main__":
     unittest.main()
