@@ -8,6 +8,19 @@ import { checkpoint, type Variation } from "./run.ts";
 const parentBytes = (await encodeAdapter(checkpoint(0), { maxError: 0.002 })).bytes;
 const parent = await open(parentBytes);
 
+/** ΔW of all modules of an adapter, one behind the other. */
+function deltas({ modules }: Adapter): Float64Array {
+  const products = modules.map(({ rank, out, in: inputs, multiplier, b, a }) => {
+    const delta = new Float64Array(out * inputs);
+    for (let c = 0; c < rank; c++)
+      for (let o = 0; o < out; o++)
+        for (let i = 0; i < inputs; i++)
+          delta[o * inputs + i]! += multiplier * b[o * rank + c]! * a[c * inputs + i]!;
+    return delta;
+  });
+  return Float64Array.from(products.flatMap((delta) => [...delta]));
+}
+
 /** The error of a file against the adapter it was made from. */
 async function errorOf(bytes: Uint8Array, source: Adapter): Promise<number> {
   const decoded = await (await open(bytes, { parents: [parentBytes] })).adapter();
@@ -25,6 +38,23 @@ describe("a child of a parent", () => {
     expect(report.relativeError).toBeLessThanOrEqual(0.005);
     expect(await errorOf(bytes, child)).toBeCloseTo(report.relativeError, 6);
     expect((await validate(bytes, { level: "canonical" })).error).toBeUndefined();
+  });
+
+  it("keeps what changed since the parent, even if that is less than the error", async () => {
+    const child = checkpoint(4);
+    const [now, before] = [deltas(child), deltas(await parent.adapter())];
+    const dot = (x: Float64Array, y: Float64Array): number => x.reduce((sum, own, i) => sum + own * y[i]!, 0);
+    const step = now.map((own, i) => own - before[i]!);
+    const maxError = 1.5 * (dot(step, step) / dot(now, now));
+    const { bytes } = await encodeAdapter(child, { maxError, parent });
+    const decoded = deltas(await (await open(bytes, { parents: [parentBytes] })).adapter());
+    const kept = dot(
+      decoded.map((own, i) => own - before[i]!),
+      step,
+    );
+    // What is missing counts 32 times; what is stored has its length.
+    expect(kept / dot(step, step)).toBeGreaterThan(0.7);
+    expect(kept / dot(step, step)).toBeLessThan(1.1);
   });
 
   it("is tried alone if it is clearly smaller than the first file of its chain", async () => {

@@ -243,14 +243,14 @@ class Training(WithModel):
             names = self.names(folder)
             self.assertEqual(names, sorted({f"step-{step:06d}.lqa" for step in (2, 4, 6, 8) if step not in callback.skipped}))
             self.assertIn("step-000008.lqa", names)
-            self.assert_like(open_run(folder), self.folder / "out" / "checkpoint-8", 0.05)
+            self.assert_like(open_run(folder), self.folder / "out" / "checkpoint-8", 0.1)
         # The last file is broken: the run goes on from the one before it.
         path = folder / "step-000008.lqa"
         path.write_bytes(path.read_bytes()[:-1])
         callback = LqaCallback()
         with self.assertLogs("lqa", "ERROR"):
             self.trainer([callback], 10).train(resume_from_checkpoint=True)
-        self.assert_like(open_run(folder, 10), self.folder / "out" / "checkpoint-10", 0.05)
+        self.assert_like(open_run(folder, 10), self.folder / "out" / "checkpoint-10", 0.1)
 
     def test_a_write_that_fails_leaves_the_last_file(self) -> None:
         callback = LqaCallback()

@@ -40,7 +40,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
 
     Args:
         folder: where the files go. Default: `lqa` in the trainer's output directory.
-        max_error: most of the energy of ΔW that a file may lose.
+        max_error: most of the energy of ΔW that a file may lose; what changed since its parent and is not stored counts 32 times.
         start: the seed of torch's generator that was set right before PEFT made the adapter. Files without a parent then store it in
             place of the random numbers that A began with, where that pays. Nothing is searched.
         instead: remove `adapter_model.safetensors` of each checkpoint once a later one is there and the step has its file. The newest
@@ -56,7 +56,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         errors: what went wrong, by step. Training goes on; the next file follows the last good one.
     """
 
-    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.05, start: int | None = None,
+    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.1, start: int | None = None,
                  instead: bool = False, wait: bool = False, adapter_name: str = "default", options: dict[str, Any] | None = None,
                  on_file: Callable[[Path], None] | None = None) -> None:
         self._folder = None if folder is None else Path(folder)

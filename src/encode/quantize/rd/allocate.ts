@@ -12,7 +12,7 @@
  */
 
 import type { Sensitivity } from "../../../model/calibration.ts";
-import { divergenceLoss, type Fit, type Loss, lossOf } from "./gain.ts";
+import { type ComponentFit, divergenceLoss, type Fit, type Loss, lossOf } from "./gain.ts";
 
 /** The share of its energy that a vector loses. */
 export interface Lost {
@@ -40,7 +40,7 @@ export interface Candidate {
   /** Smallest rate number that either vector may have. */
   readonly floor: number;
   /** How it is fitted, if it differs from the others. */
-  readonly fit?: Fit;
+  readonly fit?: ComponentFit;
 }
 
 /** Rate numbers of a component's two vectors. */
@@ -149,11 +149,16 @@ function pointsOf(candidate: Candidate, fit: Fit): Point[] {
 /** What a component loses with its vectors at these rates. */
 export function lossAt(
   { energy, weight, fit: own }: Omit<Candidate, "b" | "a" | "floor">,
-  { distortion: lostB }: Lost,
+  { distortion: lostB, counted: countedB = lostB }: Lost,
   { distortion: lostA, counted = lostA }: Lost,
   others: Fit,
 ): Loss {
   const fit = own ?? others;
+  // What changed since the parent counts as more than its energy, also for a goal in error.
+  if (fit === "rest") {
+    const error = energy * lossOf((1 - countedB) * (1 - counted), fit).error;
+    return { loss: Number(weight) * error, error };
+  }
   // The least squared error counts every error as it is.
   const felt = fit === "least-squares" ? lostA : counted;
   const error = energy * lossOf((1 - lostB) * (1 - lostA), fit).error;

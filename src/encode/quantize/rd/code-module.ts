@@ -13,6 +13,7 @@ import { MOST_STRETCH, timesScales } from "./gain.ts";
 import { metricsOf } from "./noise-shaping.ts";
 import { lostShare, RATES, splitRate } from "./rates.ts";
 import { countedRest } from "./rests.ts";
+import { restError } from "./subject.ts";
 import type { Rotations } from "./survey.ts";
 import { type ModuleVectors, moduleVectors, type TaskWork, tunedComponents } from "./vectors.ts";
 
@@ -63,8 +64,16 @@ export function codeModule(
     const coded = number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, manners, where);
     const distortion = number === 0 ? 1 : lostShare(vectors, coded, manners);
     const spread = metrics?.(kind, rotations[kind]).spread(components[component]![factor][0]!);
-    if (started === undefined)
-      return { ...coded, distortion: components[component]!.left[factor] * distortion, spread };
+    const left = components[component]!.left[factor];
+    // Rate 0 is never wanted: it is coded from the beginning.
+    if (started === undefined && left !== 1)
+      return {
+        ...coded,
+        planes: atFullLength(coded, distortion),
+        distortion: restError(left, distortion),
+        spread,
+      };
+    if (started === undefined) return { ...coded, distortion, spread };
     const { bits, mix, share } = started;
     const encoding = { ...coded.encoding, mix: bits };
     const lost = share * distortion;

@@ -36,8 +36,11 @@ import type { Subject } from "./subject.ts";
  */
 export type Fit = "unbiased" | "least-squares";
 
+/** `rest`: a difference from a parent's component, which is stretched when it is coded, and whose component keeps its length. */
+export type ComponentFit = Fit | "rest";
+
 /** Weight of shrinkage relative to noise. docs/fidelity.md has the figures behind the choice. */
-const SHRINKAGE: Readonly<Record<Fit, number>> = { unbiased: 5, "least-squares": 1 };
+const SHRINKAGE: Readonly<Record<ComponentFit, number>> = { unbiased: 5, "least-squares": 1, rest: 1 };
 
 /** A smaller stretch is omitted: bf16 scales are 2^-8 to 2^-7 apart. */
 const LEAST_CORRECTION = 2 ** -8;
@@ -48,7 +51,7 @@ export const MOST_STRETCH = 1.75;
 const MODULE_SHRINKAGE = 10;
 
 /** f, for a component that keeps the share `kept`. */
-function stretchOf(kept: number, fit: Fit): number {
+function stretchOf(kept: number, fit: ComponentFit): number {
   return fit === "unbiased" ? Math.min(1 / kept, MOST_STRETCH) : 1;
 }
 
@@ -62,7 +65,7 @@ function stretchOf(kept: number, fit: Fit): number {
  * @returns 1 if the squared error would otherwise exceed that of a dropped module
  */
 function restoreOf(components: Subject["components"], kept: readonly number[]): number {
-  if (components.some(({ fit }) => fit === "least-squares")) return 1;
+  if (components.some(({ fit }) => fit !== "unbiased")) return 1;
   let [total, gain, noise] = [0, 0, 0];
   for (const [i, { energy, fit }] of components.entries()) {
     const k = kept[i]!;
@@ -87,11 +90,21 @@ export interface Loss {
 }
 
 /** The loss of a component that keeps the share `kept` before stretching. */
-export function lossOf(kept: number, fit: Fit): Loss {
+export function lossOf(kept: number, fit: ComponentFit): Loss {
   const f = stretchOf(kept, fit);
   const shrinkage = (1 - f * kept) * (1 - f * kept);
   const noise = f * f * kept * (1 - kept);
   return { loss: noise + SHRINKAGE[fit] * shrinkage, error: noise + shrinkage };
+}
+
+/**
+ * The error of a vector that is coded with a distortion and stretched to its length, as a share of its energy: what changed since a
+ * parent is neither weaker nor stronger than before.
+ */
+export function stretchedError(distortion: number): number {
+  const kept = 1 - distortion;
+  const f = Math.min(1 / kept, MOST_STRETCH);
+  return (1 - f * kept) * (1 - f * kept) + f * f * kept * (1 - kept);
 }
 
 /**

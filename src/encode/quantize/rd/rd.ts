@@ -27,10 +27,10 @@ import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
 import { type ModuleQuality, totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
-import { allocate, type Choice, type Goal } from "./allocate.ts";
+import { allocate, type Choice, type Goal, lossAt } from "./allocate.ts";
 import { approachBytes, type Choose, type FileLength } from "./approach-bytes.ts";
 import type { CodedSide, Wanted } from "./code-module.ts";
-import { type Fit, keptShares, lossOf, stretchComponents } from "./gain.ts";
+import { type Fit, lossOf, stretchComponents } from "./gain.ts";
 import { joinBands, sameEncoding } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
 import {
@@ -317,12 +317,13 @@ async function approachError(
     tried = key;
     await code(choices);
     const encoded = await finish(choices);
-    const error = totalQuality(encoded.map(({ quality }) => quality)).relativeError;
+    const { plain, counted } = errorsOf(subjects, choices);
+    const measured = totalQuality(encoded.map(({ quality }) => quality)).relativeError;
+    const error = energy === 0 ? measured : measured + (counted - plain) / energy;
     least = Math.min(least, error);
     if (error <= maxError && (best === undefined || error > best.error)) best = { encoded, error };
     if (error === 0 || (error <= maxError && error >= (1 - ERROR_SLACK) * maxError)) break;
-    const lost = errorOf(subjects, choices);
-    if (lost > 0) correction = (error * energy) / lost;
+    if (counted > 0) correction = (error * energy) / counted;
   }
   return (
     best?.encoded ??
@@ -335,11 +336,17 @@ async function approachError(
   );
 }
 
-/** The sum of the components' squared errors, at rates at which they are coded. */
-function errorOf(subjects: readonly Subject[], choices: readonly Choice[][]): number {
-  let lost = 0;
-  for (const [i, subject] of subjects.entries())
-    for (const [c, kept] of keptShares(subject, choices[i]!).entries())
-      lost += subject.components[c]!.energy * lossOf(kept, subject.components[c]!.fit).error;
-  return lost;
+/** The components' squared errors at rates at which they are coded, in sum; `counted`: as the allocation counts them. */
+function errorsOf(
+  subjects: readonly Subject[],
+  choices: readonly Choice[][],
+): { plain: number; counted: number } {
+  let [plain, counted] = [0, 0];
+  for (const [i, { components }] of subjects.entries())
+    for (const [c, { b, a, energy, fit }] of components.entries()) {
+      const [ofB, ofA] = [b.coded.get(choices[i]![c]!.b)!, a.coded.get(choices[i]![c]!.a)!];
+      plain += energy * lossOf((1 - ofB.distortion) * (1 - ofA.distortion), fit).error;
+      counted += lossAt({ energy, weight: 1, fit }, ofB, ofA, "unbiased").error;
+    }
+  return { plain, counted };
 }

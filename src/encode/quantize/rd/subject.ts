@@ -19,7 +19,7 @@ import { CALIBRATED } from "../answers.ts";
 import { CODERS } from "../coders.ts";
 import { type Candidate, type Choice, lossAt, type RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
-import { divergenceLoss, type Fit } from "./gain.ts";
+import { type ComponentFit, divergenceLoss, type Fit, stretchedError } from "./gain.ts";
 import { RATES, rateBits, splitRate } from "./rates.ts";
 import { countedRest } from "./rests.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
@@ -43,8 +43,8 @@ export interface Component {
   readonly energy: number;
   readonly b: Side;
   readonly a: Side;
-  /** How it is fitted. A difference from a parent's component has no length to restore: it has least squared errors. */
-  readonly fit: Fit;
+  /** How it is fitted. */
+  readonly fit: ComponentFit;
 }
 
 /** A module and its nonzero components, strongest first. */
@@ -86,11 +86,14 @@ export function subjectOf(
         energy,
         b: side("b", module.out, []),
         a: side("a", inputLength(module), survey.shares[c]!),
-        fit: left.b === 1 && left.a === 1 ? fit : "least-squares",
+        fit: left.b === 1 && left.a === 1 ? fit : "rest",
       };
     }),
   };
 }
+
+/** A vector that is coded never counts as lost. */
+const MOST_ERROR = 0.999;
 
 /** Allowed difference of singular values, as a share of the largest: they were measured in another precision. */
 const STRENGTH_TOLERANCE = 0.01;
@@ -115,9 +118,14 @@ function checkStrengths(
   }
 }
 
+/** The error of a vector whose difference from the parent's is coded with a distortion, as a share of the vector's energy. */
+export function restError(left: number, distortion: number): number {
+  return Math.min(left * stretchedError(distortion), MOST_ERROR);
+}
+
 /** The coded side at rate 0. */
 function nothing(experts: number, left: number): CodedSide {
-  return { ...CODERS.zero(experts), distortion: left };
+  return { ...CODERS.zero(experts), distortion: left, ...(left !== 1 && { counted: countedRest(left) }) };
 }
 
 /** The encoding of a side at a rate: the actual one if it is coded, else the usual one. */
@@ -216,6 +224,7 @@ function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
   const plain = RATES.map((rate, number) => ({
     bits: experts * rateBits(rate, side.length),
     distortion: expectedDistortion(side, number),
+    ...(number === 0 && side.left !== 1 && { counted: countedRest(side.left) }),
   }));
   const started = side.shares.flatMap((_, mixing) => {
     const sizes = planeSizes(mixEncoding({ mix: MIX_BITS[mixing]! }), 1, rank);
@@ -243,7 +252,8 @@ function expectedDistortion({ coded, survey, rest, shares, left }: Side, rate: n
   for (const other of coded.keys())
     if (other > 0 && other < RATES.length)
       if (nearest === 0 || Math.abs(other - number) < Math.abs(nearest - number)) nearest = other;
-  if (nearest === 0 || left === 0) return left * Math.min(RATES[number]!.distortion * survey.ratio, 1);
+  if (left !== 1) return restError(left, Math.min(RATES[number]!.distortion * survey.ratio, 1));
+  if (nearest === 0) return Math.min(RATES[number]!.distortion * survey.ratio, 1);
   const ratio = coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
-  return Math.min(RATES[number]!.distortion * ratio, left);
+  return Math.min(RATES[number]!.distortion * ratio, 1);
 }
