@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { apply } from "./generate/apply.mjs";
+import { atLimits } from "./generate/at-limits.mjs";
 import { choices } from "./generate/choices.mjs";
 import { coverage } from "./generate/coverage.mjs";
 import { invalidChunks } from "./generate/invalid-chunks.mjs";
@@ -45,6 +46,7 @@ for (const family of [
   limits,
   starts,
   parents,
+  atLimits,
   choices,
   operations,
   apply,

@@ -148,6 +148,13 @@ function codes(suite) {
   add("sign-second-group", sign(), second(1));
   add("trellis-whole-vector", trellis(4), { ...none, codes: (_, j) => Number(j === 0) });
   add("trellis-last-step", trellis(4), { ...none, codes: (_, j) => Number(j === 39) });
+  add("trellis-last-bit", trellis(4), { ...none, codes: (_, j) => 2 * Number(j === 39) });
+  add(
+    "trellis-last-bit-of-the-last-component",
+    trellis(3),
+    { scales: (c) => (c === 1 ? 0 : 0x3c00), codes: (c, j) => (c === 1 && j === 19 ? 4 : 0) },
+    { components: 2 },
+  );
   add(
     "trellis-rotated",
     trellis(4, { rotation: 1 }),

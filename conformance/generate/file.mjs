@@ -188,7 +188,8 @@ export function writeFile(model, lies = {}) {
     ...frontCoded(model.modules.map((m) => bytesOf(m.name))),
     ...frontCoded(model.tensors.map((t) => bytesOf(t.name))),
   ];
-  const lengthOf = (item) => chunks.find((chunk) => chunk.item === item).stored.length + 4;
+  const lengths = new Map(chunks.map(({ item, stored }) => [item, stored.length + 4]));
+  const lengthOf = (item) => lengths.get(item);
   const vectors = {
     encodings: model.encodings.map((e) => ({ ...e })),
     bands: model.plans.flat().map((band) => ({ ...band })),
@@ -248,9 +249,11 @@ export function writeFile(model, lies = {}) {
 
   const content = sha256(
     text("LQA content 1\n"),
-    ...chunks
-      .filter(({ kind }) => kind !== "section")
-      .flatMap(({ kind, item, raw }) => [contentRecord(model, kind, item), sha256(raw)]),
+    joined(
+      chunks
+        .filter(({ kind }) => kind !== "section")
+        .flatMap(({ kind, item, raw }) => [contentRecord(model, kind, item), sha256(raw)]),
+    ),
   );
   const digests = [content];
   let span = [];
@@ -259,7 +262,7 @@ export function writeFile(model, lies = {}) {
     span.push(chunk.stored, chunk.crc, chunk.gap);
     length += chunk.stored.length + chunk.crc.length + chunk.gap.length;
     if (length < 32768 && i < chunks.length - 1) return;
-    digests.push(sha256(...span));
+    digests.push(sha256(joined(span)));
     span = [];
     length = 0;
   });
@@ -317,7 +320,7 @@ export function writeFile(model, lies = {}) {
     prologue,
     index,
     gap,
-    ...chunks.flatMap(({ stored, crc, gap }) => [stored, crc, gap]),
+    joined(chunks.flatMap(({ stored, crc, gap }) => [stored, crc, gap])),
     list,
     tail,
     u32(crc32(tail)),

@@ -108,6 +108,11 @@ function frames(suite) {
     data: new Uint8Array(size).fill(7),
     note: "the frame ends before eight bytes of a content size could",
   });
+  add(
+    "no-content-size-and-a-window-byte-that-equals-it",
+    frame(size, [rleBlock(7, size)], { single: false, width: 0, window: size }),
+    { data: new Uint8Array(size).fill(7) },
+  );
   add("content-size-one-more", frame(size, blocks, { declared: size + 1 }));
   add("content-size-one-less", frame(size, blocks, { declared: size - 1 }));
   add("content-size-2-to-the-63", frame(size, blocks, { width: 8, declared: 2 ** 63 }));

@@ -248,6 +248,12 @@ function indexBytes(suite) {
     even,
   );
   moved(
+    "table-at-a-multiple-of-2-with-fields-at-multiples-of-4",
+    "INDEX_TABLE",
+    (vectors) => placedIndex(vectors, { vtable: 8, table: 30, field: 6 }),
+    "every position but that of the table is a multiple of 4",
+  );
+  moved(
     "fields-and-vectors-at-multiples-of-2",
     "INDEX_TABLE",
     (vectors) => placedIndex(vectors, { field: 6, gap: 2 }),

@@ -1,5 +1,5 @@
 // stream/, range/: the same files pushed in pieces, and read in part (spec clause 13; PROTOCOL.md).
-import { patched, text } from "./bytes.mjs";
+import { concat, patched, text } from "./bytes.mjs";
 import { affine, sign, trellis } from "./codecs.mjs";
 import { band, module, section, tensor, twinOf, twoBands } from "./compose.mjs";
 import { meta } from "./messagepack.mjs";
@@ -73,6 +73,14 @@ function streams(suite) {
     "section/order-descending",
     "feature/trellis-missing",
     "layout/padding-behind-the-index-last",
+    "parent/another-file",
+    "parent/another-file-before-a-chunk",
+    "parent/another-file-before-a-scale",
+    "parent/another-file-before-trailing-bytes",
+    "parent/another-file-before-missing-bytes",
+    "parent/number-beyond-before-a-chunk",
+    "parent/grandparent-lacks-it",
+    "layout/padding-behind-the-index-before-the-parent",
   ])
     add(`invalid/${of}`, 0);
   // The number of chunks before the first broken one.
@@ -128,8 +136,9 @@ const longName = (i, length) =>
 function ranges(suite) {
   const add = (name, of, wanted, error = undefined) => {
     const { model, written } = suite.built.get(of);
-    const { at, bytes } = written;
-    const contents = twinOf(model, written).modules.filter((m) => wanted.includes(m.name));
+    const { at } = written;
+    const { bytes } = suite.cases.find((c) => c.id === of);
+    const contents = () => twinOf(model, written).modules.filter((m) => wanted.includes(m.name));
     const lengths = written.vectors.modules.map((m) => m.chunk_length);
     const chosen = model.modules
       .map((m, i) => [m.name, i])
@@ -138,7 +147,7 @@ function ranges(suite) {
     const need = [[0, at.first], ...chosen.map((i) => [at.chunks[i], at.chunks[i] + lengths[i]])];
     const spans = spansOf(at);
     const may = [
-      [0, Math.min(65536, bytes.length)],
+      [0, Math.min(65536, bytes)],
       ...spans.filter(([start, end]) => chosen.some((i) => at.chunks[i] >= start && at.chunks[i] < end)),
       [at.digests, at.end],
     ];
@@ -149,7 +158,7 @@ function ranges(suite) {
       modules: wanted,
       need,
       may,
-      expected: error === undefined ? { valid: true, exit: 0, modules: contents } : refusal(error),
+      expected: error === undefined ? { valid: true, exit: 0, modules: contents() } : refusal(error),
     });
   };
   const spansOf = (at) => {
@@ -191,10 +200,11 @@ function ranges(suite) {
     { clauses: ["13.2"] },
   );
   add("one-of-a-span", "valid/range/small-modules-in-one-span", ["m3"]);
-  const damaged = (name, error, change, level) =>
+  const damaged = (name, error, change, level, shallower = undefined) =>
     suite.damaged(`invalid/range/${name}`, "valid/range/small-modules-in-one-span", error, change, {
       level,
       clauses: ["13.2"],
+      ...(shallower && { shallower }),
     });
   damaged(
     "fourth-of-eight-chunks",
@@ -220,6 +230,36 @@ function ranges(suite) {
     "nonfinite/raw-f32-infinity": "NONFINITE_VALUE",
   }))
     add(name.replace("/", "-"), `invalid/${name}`, ["q"], error);
+  // What the server says of the length is compared before chunks are read.
+  damaged("a-byte-more", "TRAILING_BYTES", (file) => concat(file, text("x")), "structure");
+  damaged("a-byte-less", "TRUNCATED_FILE", (file) => file.subarray(0, -1), "structure");
+  damaged(
+    "a-byte-more-and-a-broken-chunk",
+    "CHUNK_CRC",
+    (file, at) => concat(patched(file, at.chunks[3], 0xaa), text("x")),
+    "integrity",
+    "TRAILING_BYTES",
+  );
+  for (const name of ["a-byte-more", "a-byte-more-and-a-broken-chunk"]) {
+    add(name, `invalid/range/${name}`, ["m3"], "TRAILING_BYTES");
+    add(`${name}-not-wanted`, `invalid/range/${name}`, ["m5"], "TRAILING_BYTES");
+  }
+  add("a-byte-less", "invalid/range/a-byte-less", ["m0"], "TRUNCATED_FILE");
+  add("cut-in-the-wanted-chunk", "invalid/chunk/cut-in-a-module", ["layers.10.conv"], "TRUNCATED_FILE");
+  add("wrong-parent", "invalid/parent/another-file", ["q"], "PARENT_MISMATCH");
+  add("wrong-parent-before-a-chunk", "invalid/parent/another-file-before-a-chunk", ["q"], "PARENT_MISMATCH");
+  add(
+    "wrong-parent-before-a-byte-more",
+    "invalid/parent/another-file-before-trailing-bytes",
+    ["q"],
+    "PARENT_MISMATCH",
+  );
+  add(
+    "module-that-the-parent-lacks",
+    "invalid/parent/number-beyond-before-a-chunk",
+    ["q"],
+    "PARENT_MISMATCH",
+  );
   add("broken-trailer", "invalid/range/trailer", ["m0"]);
   add("broken-index", "invalid/range/index", ["m0"], "INDEX_CRC");
   add("a-file-below-64-kib", "valid/layout/everything", ["layers.10.conv"]);

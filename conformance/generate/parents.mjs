@@ -303,7 +303,11 @@ function invalid(suite) {
     "CORE_LIMIT",
     one,
     {},
-    given("root", "child", "generation-2", "generation-3", "generation-4"),
+    {
+      ...given("root", "child", "generation-2", "generation-3", "generation-4"),
+      obligation: "may",
+      accept: ["valid"],
+    },
   );
   // Files that state the content id of another one, or are broken.
   const { written } = suite.built.get("valid/parent/root");

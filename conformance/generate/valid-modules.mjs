@@ -48,6 +48,8 @@ function rules(suite) {
   add("alpha-over-r-two-thirds", { rank: 3, rule: "alpha/r", alpha: 2 });
   add("alpha-over-sqrt-r", { rank: 7, rule: "alpha/sqrt(r)", alpha: 16 });
   add("alpha-over-sqrt-r-rounds", { rank: 12, rule: "alpha/sqrt(r)", alpha: 32 });
+  add("alpha-over-r-and-not-times-1-over-r", { rank: 3, rule: "alpha/r", alpha: 5 });
+  add("alpha-over-sqrt-r-in-binary64", { rank: 5, rule: "alpha/sqrt(r)", alpha: 3 });
   add("alpha-0-multiplier-0", { rule: "alpha/r", alpha: 0, multiplier: 0 });
   add("alpha-over-r-rounds-to-minus-0", { rank: 4, rule: "alpha/r", alpha: -(2 ** -149), multiplier: 0 });
   add("alpha-negative", { rule: "alpha/r", alpha: -8, rank: 4 });

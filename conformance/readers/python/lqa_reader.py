@@ -301,8 +301,9 @@ class Names:
              "a name breaks clause 3.3", where, actual=name[:600].hex())
         key = natural_key(name, role)
         need(key > self.last_key, "NAME_ORDER", f"{text!r} does not follow the name before it", where)
-        longest = 0
-        while longest < min(255, len(self.last), len(name)) and self.last[longest] == name[longest]:
+        most = min(255, len(self.last), len(name))
+        longest = most if self.last[:most] == name[:most] else 0
+        while longest < most and self.last[longest] == name[longest]:
             longest += 1
         if shared != longest and self.noncanonical is None:  # reported in step 7
             self.noncanonical = LqaError("NONCANONICAL_NAME", "the shared prefix is not the longest possible", where,

@@ -83,8 +83,13 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
     fail(KIND.USAGE, { where: "fileId", expected: "64 hexadecimal digits", actual: fileId.slice(0, 80) });
   const bytes = bytesOf(input);
   if (bytes === undefined) {
-    const { header, source } = await (await import("./open-source.ts")).openSource(input, options);
-    return await fileOf(header, source, undefined, options, await parentsOf(header.index, options));
+    const { header, source, checkLength } = await (await import("./open-source.ts")).openSource(
+      input,
+      options,
+    );
+    const parents = await parentsOf(header.index, options);
+    checkLength();
+    return await fileOf(header, source, undefined, options, parents);
   }
   const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
   const source = keepingSource(memorySource(bytes));

@@ -25,13 +25,15 @@ const PADDING_BYTES = 4096;
 export interface OpenedHeader {
   readonly header: Header;
   readonly source: KeepingSource;
+  /** Compares the length of the source with the declared one. @throws LqaError TRUNCATED_FILE, TRAILING_BYTES */
+  checkLength(): void;
 }
 
 /**
- * Reads and checks prologue and index, and compares the length of the source with the declared one.
+ * Reads and checks prologue and index.
  *
- * @returns the header, and a source that keeps the bytes read so far
- * @throws LqaError as `headerSteps`; TRUNCATED_FILE, TRAILING_BYTES; and as the source
+ * @returns the header, and a source that keeps the bytes read so far. The caller checks its length after what the parents show
+ * @throws LqaError as `headerSteps`; and as the source
  */
 export async function openHeader(
   source: ByteSource,
@@ -58,15 +60,13 @@ export async function openHeader(
   const header = await runSteps(headerSteps(limits), take, signal);
   const { fileLength } = header.prologue;
   // If the source does not know its size, a later read detects that it is too short.
-  checkLength(source.size ?? (ended ? bytes.length : fileLength), fileLength);
+  const size = source.size ?? (ended ? bytes.length : fileLength);
   const kept = keepingSource(source);
   kept.keep("head", 0, bytes);
-  return { header, source: kept };
-}
-
-/** Compares the length of a source with the declared one. @throws LqaError TRUNCATED_FILE, TRAILING_BYTES */
-function checkLength(size: number, fileLength: number): void {
-  if (size < fileLength) truncated(size, fileLength);
-  if (size > fileLength)
-    fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
+  const checkLength = (): void => {
+    if (size < fileLength) truncated(size, fileLength);
+    if (size > fileLength)
+      fail(KIND.TRAILING_BYTES, { offset: fileLength, expected: `${fileLength} bytes`, actual: size });
+  };
+  return { header, source: kept, checkLength };
 }
