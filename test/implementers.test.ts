@@ -1,6 +1,6 @@
 /** Clause 9.7: its bytes are those of spec/example.lqa, and its numbers come out of them. docs/implementers.md: its cases exist. */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { open } from "../src/core/index.ts";
@@ -70,4 +70,30 @@ test("its cases exist, and its pitfalls have one each", () => {
     expect(cases.length, line).toBeGreaterThan(0);
     for (const [, id] of cases) expect(ids).toContain(id);
   }
+});
+
+/** Lines of a file of C, Java or Rust that are neither empty nor comments. */
+const codeLines = (path: string): number =>
+  readFileSync(`${root}/${path}`, "utf8")
+    .replace(/\/\*[\s\S]*?\*\//g, "")
+    .replace(/^\s*\/\/.*$/gm, "")
+    .split("\n")
+    .filter((line) => line.trim() !== "").length;
+
+test("the decoder and the readers have as many lines as it says", () => {
+  const readers = readFileSync(`${root}/conformance/readers/README.md`, "utf8");
+  const java = codeLines("conformance/readers/java/LqaDecoder.java");
+  expect(page).toContain(`| ${java} ([Java]`);
+  expect(readers).toMatch(new RegExp(`\\(java/\\).*\\| ${java} \\|`));
+  const sum = (folder: string, names: readonly string[]): string =>
+    names.reduce((lines, name) => lines + codeLines(`${folder}/${name}`), 0).toLocaleString("en");
+  const c = sum("integrations/c", ["lqa.c", "lqa.h", "lqa_bytes.h", "lqa_decode.h", "lqa_hash.c"]);
+  expect(readers).toMatch(new RegExp(`\\(c/\\).*\\| ${c} \\|`));
+  const sources = readdirSync(`${root}/conformance/readers/rust/src`, { recursive: true, encoding: "utf8" });
+  const rust = sum(
+    "conformance/readers/rust/src",
+    sources.filter((name) => name.endsWith(".rs")),
+  );
+  expect(readers).toMatch(new RegExp(`\\(rust/\\).*\\| ${rust} \\|`));
+  expect(page).toContain(` to ${rust} ([three of them]`);
 });
