@@ -139,7 +139,7 @@ function others() {
     },
     {
       group: "Parents",
-      name: "one without, beside it",
+      name: "one without, in the same file",
       clause: "8.9.1",
       seen: (file) => file.parentModules?.some((n) => n === 0),
     },
