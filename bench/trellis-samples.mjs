@@ -6,10 +6,11 @@
  *
  * Build first (`npm run build`), then `node bench/trellis-samples.mjs`; half a minute.
  */
-import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
+
 import { TRELLIS_TABLES } from "../dist/core/codecs/trellis.js";
-import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
+import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
 import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
+import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
 
 const SAMPLES = 16_384;
 const ROUNDS = 150;

@@ -7,11 +7,11 @@
  * one f16 scale that is refitted after the search, as an encoder would.
  */
 import { decodePlanes } from "../dist/core/codecs/decode.js";
-import { f16ToNumber, numberToF16 } from "../dist/floats.js";
-import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
 import { TRELLIS_TABLES } from "../dist/core/codecs/trellis.js";
-import { encodeTrellis } from "../dist/encode/quantize/viterbi/viterbi.js";
+import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
 import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
+import { encodeTrellis } from "../dist/encode/quantize/viterbi/viterbi.js";
+import { f16ToNumber, numberToF16 } from "../dist/floats.js";
 
 const LENGTH = 4096;
 const VECTORS = 128;

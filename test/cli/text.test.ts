@@ -2,8 +2,8 @@ import picocolors from "picocolors";
 import { describe, expect, it } from "vitest";
 import { decibels, jsonText, percent, printable, ratio, size } from "../../src/cli/format.ts";
 import { reportError } from "../../src/cli/report-error.ts";
-import { ERRORS, LqaError } from "../../src/core/index.ts";
 import { bandsText } from "../../src/core/codecs/bands-text.ts";
+import { ERRORS, LqaError } from "../../src/core/index.ts";
 
 /** A terminal that remembers what was written. */
 function memoryTerminal(): Parameters<typeof reportError>[2] & {

@@ -4,6 +4,7 @@
  */
 
 import { afterEach, describe, expect, it } from "vitest";
+import { encodingText } from "../../src/core/codecs/bands-text.ts";
 import type { Codec } from "../../src/core/codecs/codec.ts";
 import {
   type Encoding,
@@ -14,7 +15,6 @@ import {
   type Planes,
   validate,
 } from "../../src/core/index.ts";
-import { encodingText } from "../../src/core/codecs/bands-text.ts";
 import { inspectLqa } from "../../src/report/index.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { random, shape } from "../container/fixtures.ts";

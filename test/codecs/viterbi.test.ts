@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { kernelEngine } from "../../src/encode/quantize/viterbi/kernels/viterbi-kernel.ts";
-import { continueWindows, encodeTrellis, packWindows } from "../../src/encode/quantize/viterbi/viterbi.ts";
 import { BLOCK, type ViterbiEngine } from "../../src/encode/quantize/viterbi/engine.ts";
+import { kernelEngine } from "../../src/encode/quantize/viterbi/kernels/viterbi-kernel.ts";
 import { plainEngine } from "../../src/encode/quantize/viterbi/plain.ts";
+import { continueWindows, encodeTrellis, packWindows } from "../../src/encode/quantize/viterbi/viterbi.ts";
 import { random } from "../container/fixtures.ts";
 import {
   decodePlanes,
