@@ -13,8 +13,8 @@
 // Signs are chosen such that window 0 decodes to nothing negative: the error on independent symmetric data is the same.
 import { readFileSync, writeFileSync } from "node:fs";
 import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
-import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
 import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
+import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
 
 const SHAPES = [
   // number of the table, k, V, bits of a level's index to try, climbs

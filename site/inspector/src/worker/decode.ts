@@ -4,8 +4,8 @@
  * @module
  */
 import { writeSafetensors } from "../../../../src/adapters/safetensors.ts";
-import { type DecodedModule, decodeModule, type LqaFile } from "../../../../src/core/index.ts";
 import { bandsText } from "../../../../src/core/codecs/bands-text.ts";
+import { type DecodedModule, decodeModule, type LqaFile } from "../../../../src/core/index.ts";
 import { count, size } from "../../../../src/report/format.ts";
 import { facts, html, named, section, table } from "../../../../src/report/page/html.ts";
 import { effectiveRank, shapeText } from "../../../../src/report/page/module-tables.ts";
