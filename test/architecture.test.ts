@@ -80,7 +80,7 @@ const NESTED = ["core", "encode", "node"];
 /** Rooms with a door: entries of the package. */
 const ROOMS = ["core", "encode", "adapters", "serve", "webgpu", "report", "node"];
 /** The doors. */
-const DOORS = [...ROOMS.map((room) => `${room}/index.ts`), "core/format.ts"];
+const DOORS = [...ROOMS.map((room) => `${room}/index.ts`), "core/format.ts", "core/reading.ts"];
 /** The program. Its commands import the files that they run, and not doors, which would load more. */
 const PROGRAM = ["node", "cli"];
 /** Names of `lqa/format` at most. */

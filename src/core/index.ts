@@ -70,10 +70,7 @@ export type { Zstd, ZstdCodecFunctions } from "./container/zstd.ts";
 export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
 export type { AsyncBuffer, Input } from "./io/input.ts";
 export type { Pieces } from "./io/pieces.ts";
-// For the pool and the reports of this package.
-export { Slots } from "./io/slots.ts";
-export { assertNotAborted, assertRange, type ByteSource, blobSource, memorySource } from "./io/source.ts";
-export { pieceCount } from "./read/budget.ts";
+export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
 export {
   type DecodedFactor,
   type DecodedModule,
@@ -102,7 +99,6 @@ export type {
 export { open } from "./read/file.ts";
 export type { DecodeAllOptions, LqaFile, OpenOptions, ReadOptions, VouchedBy } from "./read/lqa-file.ts";
 export type { PlannedRange, PlanOptions } from "./read/ranges.ts";
-export { FIRST_BYTES, keepingSource } from "./read/ranges.ts";
 export type { WatchOptions } from "./read/steps.ts";
 export { type DecodeStreamOptions, decodeStream, type EventReceiver, LqaDecoder } from "./read/stream.ts";
 export type { VerifiedIds } from "./read/verify.ts";

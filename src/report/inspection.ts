@@ -19,13 +19,13 @@ import {
   memorySource,
   type OpenOptions,
   open,
-  pieceCount,
   type SectionRecord,
   type TensorRecord,
   type Validation,
   type ValidationLevel,
   validate,
 } from "../core/index.ts";
+import { pieceCount } from "../core/reading.ts";
 import { type BoundComponent, compareModules, paced, relativeBound } from "../encode/index.ts";
 
 import { isLqaError } from "../errors.ts";

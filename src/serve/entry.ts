@@ -4,7 +4,8 @@
  * @module
  */
 
-import { memorySource, Slots } from "../core/index.ts";
+import { memorySource } from "../core/index.ts";
+import { Slots } from "../core/reading.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { assertNotAborted } from "../core/index.ts";
+import { assertNotAborted } from "../core/reading.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";

@@ -11,9 +11,9 @@ import {
   type DecodeOptions,
   decodeModule,
   type LqaFile,
-  Slots,
   type WeightType,
 } from "../core/index.ts";
+import { Slots } from "../core/reading.ts";
 
 import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding, Leaving } from "./budget.ts";

@@ -5,7 +5,8 @@
  */
 
 import { checkLimit, checkParentModule } from "../core/format.ts";
-import { assertNotAborted, type LqaFile, open, Slots } from "../core/index.ts";
+import { type LqaFile, open } from "../core/index.ts";
+import { assertNotAborted, Slots } from "../core/reading.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { type ByteSource, FIRST_BYTES } from "../core/index.ts";
+import type { ByteSource } from "../core/index.ts";
+import { FIRST_BYTES } from "../core/reading.ts";
 
 /** A buffer serves for fewer bytes than it has if it exceeds them by at most this share. */
 export const SURPLUS: number = 1 / 8;

@@ -5,16 +5,8 @@
  * @module
  */
 
-import {
-  assertNotAborted,
-  assertRange,
-  type ByteSource,
-  FIRST_BYTES,
-  type HttpOptions,
-  httpSource,
-  keepingSource,
-  memorySource,
-} from "../core/index.ts";
+import { type ByteSource, type HttpOptions, httpSource, memorySource } from "../core/index.ts";
+import { assertNotAborted, assertRange, FIRST_BYTES, keepingSource } from "../core/reading.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

@@ -38,7 +38,7 @@ describe("lqa inspect --html", () => {
     );
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ html: "c.html", moduleCount: 4 });
-    expect(page("c.html")).toContain("3@0.9: ");
+    expect(page("c.html")).toContain("3-bit RTN: ");
   });
 
   it("takes an .lqa file as source", () => {
