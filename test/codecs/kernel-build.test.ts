@@ -65,7 +65,7 @@ describe.each(Object.keys(EXPORTS))("the embedded kernel %s", (kernel) => {
 
   it("needs nothing from outside and has no relaxed SIMD", async () => {
     const { WASM_TEXT } = await import(embedded.href);
-    const module = new WebAssembly.Module(bytesOfText(WASM_TEXT));
+    const module = new WebAssembly.Module(bytesOfText(WASM_TEXT) as Uint8Array<ArrayBuffer>);
     expect(WebAssembly.Module.imports(module)).toEqual([]);
     expect(WebAssembly.Module.exports(module).map((e) => e.name)).toEqual(EXPORTS[kernel]);
   });

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 // The readers' side of the suite is plain JavaScript, without types.
@@ -54,11 +55,12 @@ describe("the conformance suite", () => {
       ).length;
     expect(count("valid/", true)).toBeGreaterThanOrEqual(250);
     expect(count("invalid/", false)).toBeGreaterThanOrEqual(500);
+    // Compressed, as Git, npm and tar copy it: cases at the limits are megabytes of zeros and repeats.
     const bytes = readdirSync(root, { recursive: true })
-      .map((name) => statSync(join(root, String(name))))
-      .filter((s) => s.isFile())
-      .reduce((sum, { size }) => sum + size, 0);
-    expect(bytes).toBeLessThan(9.5e6);
+      .map((name) => join(root, String(name)))
+      .filter((path) => statSync(path).isFile())
+      .reduce((sum, path) => sum + gzipSync(readFileSync(path), { level: 6 }).length, 0);
+    expect(bytes).toBeLessThan(2.5e6);
   });
 });
 
