@@ -679,7 +679,7 @@ try {
     await page.waitForSelector("#decode-result a");
     await tabTo("#decode-result a");
     const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
-    expectEqual("download", download.suggestedFilename(), "q.B.npy");
+    expectEqual("download", download.suggestedFilename(), "model.layers.0.self_attn.k_proj.B.npy");
   });
 
   await check("takes what is dropped, a file beside its source", async (page) => {
