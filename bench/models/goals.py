@@ -20,7 +20,7 @@ def verdict(kept: Estimate, mark: float) -> str:
 
 
 def table(found: list[Summary]) -> list[str]:
-    rows = ["| adapter | goal | measured | |", "|---|---|---|---|"]
+    rows = ["| adapter | goal | measured | met |", "|---|---|---|---|"]
     for one in found:
         for encoding, mark in ANSWERS:
             row = one.row(encoding)

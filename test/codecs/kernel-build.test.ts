@@ -18,7 +18,6 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   ],
   "core/codecs/kernels/product": ["product", "memory"],
   "core/codecs/kernels/start": ["advance", "draws", "mix", "memory"],
-  "encode/quantize/viterbi/kernels/viterbi": ["forward", "memory"],
   "encode/linalg/kernels/dense": [
     "factor",
     "subtract",
@@ -30,6 +29,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     "pad",
     "memory",
   ],
+  "encode/quantize/viterbi/kernels/viterbi": ["forward", "memory"],
   "encode/start/kernels/eliminate": ["eliminate", "memory"],
   "serve/kernels/apply": [
     "project",

@@ -38,7 +38,7 @@ const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
   windows: decodeWindows,
 };
 
-/** Decodes with the {@link ReferenceDecoder} of the kind. */
+/** Decodes with the `ReferenceDecoder` of the kind. */
 export const decodePlain: ReferenceDecoder = (lowered, ...rest) => REFERENCE[lowered.kind](lowered, ...rest);
 
 const NO_BYTES = new Uint8Array(0);

@@ -53,7 +53,7 @@ export function encodingOf(band: Band, factor: Factor): Encoding {
   return factor === "mix" ? mixEncoding(band.a) : band[factor];
 }
 
-/** The lowered form of {@link encodingOf}. */
+/** The lowered form of `encodingOf`. */
 export function lowerFactor(band: Band, factor: Factor): Lowered {
   return factor === "mix" ? lowerMix(band.a) : lower(band[factor]);
 }

@@ -228,7 +228,7 @@ const NO_BAND: PackedBand = { b: NO_PLANES, a: NO_PLANES };
 /** A field that is added to an object later takes longer than decoding a plane. */
 const NO_STARTED_BAND: PackedBand = { ...NO_BAND, mix: NO_PLANES };
 
-/** The planes of a module, as views on its raw payload. {@link checkPayload} and `read/chunks.ts` check them. */
+/** The planes of a module, as views on its raw payload. `checkPayload` and `read/chunks.ts` check them. */
 export function splitPayload(
   shape: ModuleShape & Pick<ModuleRecord, "start" | "parentId">,
   bands: PackedFactors["bands"],
