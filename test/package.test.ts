@@ -98,7 +98,8 @@ describe("dependencies", () => {
 describe("the workflows", () => {
   interface Job {
     readonly permissions?: Readonly<Record<string, string>>;
-    readonly steps: readonly { readonly uses?: string; readonly run?: string }[];
+    /** None of a job that calls another workflow. */
+    readonly steps?: readonly { readonly uses?: string; readonly run?: string }[];
   }
   const workflows = readdirSync(join(root, ".github/workflows")).map((name) => `.github/workflows/${name}`);
   const jobs = workflows.flatMap((name): [string, Job][] =>
@@ -109,7 +110,7 @@ describe("the workflows", () => {
   );
 
   it("use actions by commit", () => {
-    const used = jobs.flatMap(([, { steps }]) => steps.flatMap(({ uses }) => uses ?? []));
+    const used = jobs.flatMap(([, { steps = [] }]) => steps.flatMap(({ uses }) => uses ?? []));
     expect(used.length).toBeGreaterThan(5);
     expect(used.filter((uses) => !/^[\w-]+\/[\w-]+@[0-9a-f]{40}$/.test(uses))).toEqual([]);
   });
@@ -117,7 +118,7 @@ describe("the workflows", () => {
   it("install from the lock file, and without scripts where they can publish", () => {
     const trusted = jobs.filter(([, { permissions }]) => permissions?.["id-token"] === "write");
     expect(trusted.length).toBeGreaterThan(1);
-    for (const [name, { steps }] of trusted)
+    for (const [name, { steps = [] }] of trusted)
       for (const { run = "" } of steps)
         if (/npm (ci|i|install)\b|pip install/.test(run))
           expect(run, name).toMatch(/^npm ci --ignore-scripts$|--require-hashes/);
