@@ -10,6 +10,8 @@ A source distribution contains all of them, so that it builds without the reposi
 """
 import json
 import os
+import posixpath
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -71,6 +73,16 @@ def addresses() -> dict[str, str]:
     return {"Source": repository, "Changes": f"{repository}/blob/main/CHANGELOG.md", "Issues": f"{repository}/issues"}
 
 
+def description() -> str:
+    """The README, with links that work on the package's page on PyPI."""
+    repository = (GATHERED / "repository").read_text()
+    text = (HERE / "README.md").read_text(encoding="utf-8")
+    if not repository:
+        return text
+    return re.sub(r"\]\((\.\.?/[^)]+)\)",
+                  lambda link: f"]({repository}/blob/main/{posixpath.normpath('integrations/python/' + link[1])})", text)
+
+
 class BuildExt(build_ext):
     def build_extension(self, extension) -> None:
         if self.compiler.compiler_type == "msvc":
@@ -81,4 +93,5 @@ class BuildExt(build_ext):
 os.chdir(HERE)
 gather()
 setup(cffi_modules=["build_core.py:ffi"], cmdclass={"build_ext": BuildExt}, project_urls=addresses(),
+      long_description=description(), long_description_content_type="text/markdown",
       options={"bdist_wheel": {"py_limited_api": "cp311"}})
