@@ -23,7 +23,7 @@ def make_base(folder: Path) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     program = f"""if True:
-        import sys, torch
+        import json, sys, torch
         from pathlib import Path
         sys.path.insert(0, {str(EXAMPLE)!r})
         from safetensors.torch import save_file
@@ -32,7 +32,11 @@ def make_base(folder: Path) -> None:
         model, tokenizer = load_base(torch.float32, "eager")
         del model.config.quantization_config
         model.config.architectures = ["LlamaForCausalLM"]
-        model.config.to_json_file(folder / "config.json")
+        place = folder / "config.json"
+        model.config.to_json_file(place)
+        config = json.loads(place.read_text())
+        # transformers 5 writes the base of the rotations into rope_parameters alone, where mlx-lm does not look.
+        place.write_text(json.dumps({{**config, "rope_theta": config["rope_parameters"]["rope_theta"]}}))
         weights = {{key: tensor.contiguous() for key, tensor in model.state_dict().items() if key != "lm_head.weight"}}
         save_file(weights, folder / "model.safetensors", metadata={{"format": "pt"}})
         tokenizer.save_pretrained(folder)
