@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import typing
 import unittest
 from unittest import mock
 import zlib
@@ -27,6 +28,15 @@ except ImportError:
 
 
 class Decoding(unittest.TestCase):
+    def test_types_name_arrays(self) -> None:
+        """A type checker sees arrays of numpy, or tensors for a type of torch, and never Any."""
+        for function in (lqa.LqaFile.decode, lqa.LqaFile.decode_all, lqa.LqaFile.tensor, lqa.LqaFile.state_dict, lqa.decode):
+            numpy, torches = typing.get_overloads(function)[:2]
+            self.assertRegex(numpy.__annotations__["return"], r"\b(Weights|NDArray\[Any\])\]?")
+            self.assertIn("NumpyDType", numpy.__annotations__["dtype"])
+            self.assertIn("torch.Tensor", torches.__annotations__["return"])
+            self.assertEqual(torches.__annotations__["dtype"], "torch.dtype")
+
     def test_same_floats_as_the_pure_reader(self) -> None:
         """Every file of the suite: the same factors, the same error, the same ids."""
         # Files at the limits have up to a million planes, which says nothing about floats.

@@ -4,13 +4,17 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any, TypeAlias, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import core
 from .errors import LqaError
 
+# "f32", "f16" or a type of numpy, which give arrays of numpy.
+NumpyDType: TypeAlias = Union[str, type[np.floating[Any]], np.dtype[Any]]
+Weights: TypeAlias = NDArray[np.floating[Any]]
 # "f32", "f16", a type of numpy or a type of torch; what the rest of the package calls `dtype`.
 DType = Union[str, type, np.dtype, Any]
 NAMES = {"f32": "float32", "f16": "float16", "float32": "float32", "float16": "float16"}

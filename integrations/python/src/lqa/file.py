@@ -11,16 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import msgpack
+from numpy.typing import NDArray
 
 from . import core
-from .arrays import TENSOR_TYPES, DType, fill_given, new_weights, plain_tensor, width
+from .arrays import TENSOR_TYPES, DType, NumpyDType, Weights, fill_given, new_weights, plain_tensor, width
 from .core import Core, name_of
 from .errors import LqaError
 from .ranges import RemoteBytes
 from .source import MAX_BYTES, Opened, Source, VouchedBy, open_source, read_source
+
+if TYPE_CHECKING:
+    import torch
 
 MODULE_ROLES = ("linear", "embedding", "conv1d", "conv2d", "conv3d")
 TENSOR_ROLES = ("replace", "bias", "lora-bias", "magnitude", "token-rows", "token-indices", "carried")
@@ -29,6 +33,7 @@ CODECS = ("zero", "raw", "affine", "sign", "trellis")
 TRELLIS_BITS = {1: "0.5", 2: "1", 3: "1.5", 4: "2", 5: "3", 6: "4"}
 BUDGET_BYTES = 1 << 32
 Layout = Literal["peft", "component"]
+ArrayT = TypeVar("ArrayT")
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class DecodedModule:
+class DecodedModule(Generic[ArrayT]):
     """The weights of a module: ΔW = multiplier · B · A.
 
     Attributes:
@@ -117,12 +122,13 @@ class DecodedModule:
 
     name: str
     multiplier: float
-    b: Any = field(repr=False)
-    a: Any = field(repr=False)
+    b: ArrayT = field(repr=False)
+    a: ArrayT = field(repr=False)
 
-    def delta(self) -> Any:
+    def delta(self) -> ArrayT:
         """ΔW as [out, inputs], experts first if there are any, in the type of the factors. For the layout `peft`."""
-        return (self.b @ self.a) * self.b.dtype.type(self.multiplier) if hasattr(self.b.dtype, "type") else (self.b @ self.a) * self.multiplier
+        b, a = cast(Any, self.b), cast(Any, self.a)
+        return cast(ArrayT, (b @ a) * (b.dtype.type(self.multiplier) if hasattr(b.dtype, "type") else self.multiplier))
 
 
 class LqaFile:
@@ -233,8 +239,18 @@ class LqaFile:
                 return MappingProxyType(msgpack.unpackb(data, raw=False, use_list=True))
         return MappingProxyType({})
 
+    @overload
+    def decode(self, module: Module | str, dtype: NumpyDType = ..., *, layout: Layout = ..., multiplier: bool = ...,
+               into: None = ...) -> DecodedModule[Weights]: ...
+    @overload
+    def decode(self, module: Module | str, dtype: torch.dtype, *, layout: Layout = ..., multiplier: bool = ...,
+               into: None = ...) -> DecodedModule[torch.Tensor]: ...
+    @overload
+    def decode(self, module: Module | str, dtype: DType = ..., *, layout: Layout = ..., multiplier: bool = ...,
+               into: tuple[ArrayT, ArrayT]) -> DecodedModule[ArrayT]: ...
+
     def decode(self, module: Module | str, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False,
-               into: tuple[Any, Any] | None = None) -> DecodedModule:
+               into: tuple[Any, Any] | None = None) -> DecodedModule[Any]:
         """Decodes both factors of a module, exactly as every other reader does.
 
         Args:
@@ -262,11 +278,21 @@ class LqaFile:
                 for factor in (core.B, core.A))
         return DecodedModule(name, 1.0 if multiplier else m.multiplier, b, a)
 
-    def decode_all(self, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False) -> Iterator[DecodedModule]:
+    @overload
+    def decode_all(self, dtype: NumpyDType = ..., *, layout: Layout = ..., multiplier: bool = ...) -> Iterator[DecodedModule[Weights]]: ...
+    @overload
+    def decode_all(self, dtype: torch.dtype, *, layout: Layout = ..., multiplier: bool = ...) -> Iterator[DecodedModule[torch.Tensor]]: ...
+
+    def decode_all(self, dtype: DType = "f32", *, layout: Layout = "peft", multiplier: bool = False) -> Iterator[DecodedModule[Any]]:
         """Decodes module after module, in the order of the file. See `decode`."""
         self._core.load()
         for module in self.modules:
             yield self.decode(module, dtype, layout=layout, multiplier=multiplier)
+
+    @overload
+    def tensor(self, tensor: Tensor, dtype: NumpyDType = ...) -> NDArray[Any]: ...
+    @overload
+    def tensor(self, tensor: Tensor, dtype: torch.dtype) -> torch.Tensor: ...
 
     def tensor(self, tensor: Tensor, dtype: DType = "f32") -> Any:
         """A plain tensor with its own type, as an array of numpy, or of torch if `dtype` is a type of torch.
@@ -288,6 +314,11 @@ class LqaFile:
         where = f'tensor "{tensor.name}"'
         self._afford(2 * tensor._bytes, where)
         return plain_tensor(self._core.tensor_payload(record), record.element, tensor.shape, dtype, where)
+
+    @overload
+    def state_dict(self, dtype: NumpyDType = ..., *, rank: int | None = ...) -> dict[str, NDArray[Any]]: ...
+    @overload
+    def state_dict(self, dtype: torch.dtype, *, rank: int | None = ...) -> dict[str, torch.Tensor]: ...
 
     def state_dict(self, dtype: DType = "f32", *, rank: int | None = None) -> dict[str, Any]:
         """What `adapter_model.safetensors` of PEFT holds for this adapter, by PEFT's keys. Multipliers are no part of it.

@@ -4,14 +4,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from numpy.typing import NDArray
 
 from . import node
+from .arrays import DType, NumpyDType
 from .core import LEVELS, Core
 from .errors import LqaError
 from .file import BUDGET_BYTES, LqaFile, Module, Tensor
 from .file import open_whole as open_file
 from .source import MAX_BYTES, Source, VouchedBy, read_source
+
+if TYPE_CHECKING:
+    import torch
 
 Level = Literal["structure", "integrity", "values", "canonical"]
 
@@ -153,7 +159,15 @@ def inspect(source: Source | LqaFile, *, max_bytes: int = MAX_BYTES, budget_byte
                       file.meta, file.origin, file.vouched_by)
 
 
-def decode(source: Source | LqaFile, dtype: Any = "f32", *, rank: int | None = None, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
+@overload
+def decode(source: Source | LqaFile, dtype: NumpyDType = ..., *, rank: int | None = ..., max_bytes: int = ..., budget_bytes: int = ...,
+           timeout: float | None = ...) -> dict[str, NDArray[Any]]: ...
+@overload
+def decode(source: Source | LqaFile, dtype: torch.dtype, *, rank: int | None = ..., max_bytes: int = ..., budget_bytes: int = ...,
+           timeout: float | None = ...) -> dict[str, torch.Tensor]: ...
+
+
+def decode(source: Source | LqaFile, dtype: DType = "f32", *, rank: int | None = None, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDGET_BYTES,
            timeout: float | None = None) -> dict[str, Any]:
     """The whole adapter as PEFT's state dict, as `safetensors.torch.load_file` gives it of the adapter's directory.
 
