@@ -108,7 +108,7 @@ function find(word: string): CommandSpec {
     expected: `one of ${known.join(", ")}`,
     actual: `unknown command ${JSON.stringify(word)}`,
     advice: PYTHON_COMMANDS.some(([name]) => name === word)
-      ? `lqa ${word} runs the model, so it is in the Python package lqa-format. In a clone, run pip install "./integrations/python[encode,tune]". If it is installed, activate its environment: this lqa comes first on the PATH.`
+      ? `lqa ${word} runs the model, so it is in the Python package lqa-format. In a clone, run pip install "./integrations/python[encode,tune]". If it is installed, activate its environment: the PATH leads to another program of this name first.`
       : meant === undefined
         ? "See lqa --help."
         : `Did you mean lqa ${meant}?`,
