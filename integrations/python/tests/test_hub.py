@@ -80,6 +80,6 @@ class OnTheHub(unittest.TestCase):
 
     def test_encode_takes_locations(self) -> None:
         for place in ("hf://me/adapter", "https://example.org/x.safetensors"):
-            with mock.patch("lqa.node.run", side_effect=KeyboardInterrupt) as run, self.assertRaises(KeyboardInterrupt):
+            with mock.patch("lqa.encoder.run", side_effect=KeyboardInterrupt) as run, self.assertRaises(KeyboardInterrupt):
                 lqa.encode(place, "x.lqa")
             self.assertEqual(run.call_args.args[:2], ("encode", place))

@@ -300,7 +300,8 @@ class Calibration(unittest.TestCase):
         # What was tuned can be a calibration again; without its gains.
         code, report, _ = self.command(*commands[2], "--calibration", "kept.safetensors", "--epochs", "3", "--force")
         self.assertEqual((code, report["encoding"]["outputBytes"]), (0, len(tuned)))
-        self.assertEqual(Path("tuned.lqa").read_bytes(), tuned)
+        # The same weights; META names another calibration file.
+        self.assertEqual(lqa.inspect("tuned.lqa").content_id, lqa.inspect(tuned).content_id)
         self.assertEqual([path.name for path in Path().iterdir() if path.name.startswith("tmp")], [])
         again = lqa.encode("my-adapter", "again.lqa", bits=1, calibration="kept.safetensors")
         self.assertEqual(again.path.read_bytes(), tuned)

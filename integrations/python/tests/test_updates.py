@@ -319,7 +319,7 @@ class Training(WithModel):
         answers = [line.partition("The king of")[2] for line in printed[1].splitlines()]
         self.assertEqual((len(answers), len(set(answers)) > 1), (len(files), True), printed[1])
         self.assertRegex(printed[2], r"^\d+ bytes, (a child|whole)\n$")
-        found = run("inspect", *(Path("run/lqa", name) for name in files))["files"]
+        found = run("inspect", *(Path("run/lqa", name).resolve() for name in files))["files"]
         parents = {Path(each["file"]).name: each["parent"] and Path(each["parent"]["file"]).name for each in found}
         for before, name in zip([None, *files], files):
             self.assertIn(parents[name], (None, before))
