@@ -42,10 +42,14 @@ export async function inspectMany(
   json: boolean,
   terminal: Terminal,
 ): Promise<void> {
-  const files: OpenedFile[] = [];
-  for (const path of paths) files.push(await openInput(path, remote));
-  const names = new Map(files.map(({ ids }, i) => [ids.contentId, paths[i]!]));
-  const lines = files.map((file, i) => lineOf(paths[i]!, file, names));
+  // One file in memory at a time.
+  const read: Line[] = [];
+  for (const path of paths) read.push(lineOf(path, await openInput(path, remote)));
+  const names = new Map(read.map(({ contentId, file }) => [contentId, file]));
+  const lines = read.map((line) => ({
+    ...line,
+    parent: line.parent && { ...line.parent, file: names.get(line.parent.contentId) ?? null },
+  }));
   if (json) {
     terminal.out(jsonText({ files: lines }));
     return;
@@ -61,11 +65,8 @@ export async function inspectMany(
   terminal.out(`${text.join("\n")}\n`);
 }
 
-function lineOf(
-  file: string,
-  { prologue, modules, meta, ids, parentId }: OpenedFile,
-  names: ReadonlyMap<string, string>,
-): Line {
+/** The line of a file, which does not know the others yet. */
+function lineOf(file: string, { prologue, modules, meta, ids, parentId }: OpenedFile): Line {
   const weights = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const { relative_error: error } = meta;
   return {
@@ -74,6 +75,6 @@ function lineOf(
     bitsPerWeight: weights === 0 ? 0 : (8 * prologue.fileLength) / weights,
     relativeError: typeof error === "number" ? error : null,
     contentId: ids.contentId,
-    parent: parentId === undefined ? null : { contentId: parentId, file: names.get(parentId) ?? null },
+    parent: parentId === undefined ? null : { contentId: parentId, file: null },
   };
 }

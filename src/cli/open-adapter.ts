@@ -25,7 +25,7 @@ export interface OpenedAdapter extends DiffSide {
 }
 
 /**
- * Opens the adapter at `path`.
+ * Opens the adapter at `path`, to compare it.
  *
  * @param parents the parents of an `.lqa` file
  * @throws LqaError as `readAdapter`, or the first error of an `.lqa` file
@@ -41,7 +41,7 @@ export async function openAdapter(
     return { ...adapter, facts: { path, fileId: null, contentId: null } };
   }
   const source = path === STANDARD_INPUT ? await readInput(path, remote) : path;
-  const { adapter, file, ids } = await readValidAdapter(source, { remote, parents });
+  const { adapter, file, ids } = await readValidAdapter(source, { remote, parents, compare: true });
   const encodings = new Map(file.modules.map(({ name, bands }) => [name, bandsText(bands)]));
   return { ...adapter, encodings, facts: { path, ...ids } };
 }

@@ -59,8 +59,11 @@ export async function decodeFile(
 ): Promise<DecodedFile> {
   const started = performance.now();
   await assertOutput(output, options);
-  const { bytes, ids, file, adapter } = await readValidAdapter(input, options);
-  const lower = options.rank === undefined ? undefined : lowerRank(adapter, options.rank);
+  const { bytes, ids, file, adapter } = await readValidAdapter(input, {
+    ...options,
+    compare: options.rank !== undefined,
+  });
+  const lower = options.rank === undefined ? undefined : await lowerRank(adapter, options.rank);
   const target = await writeTarget(lower?.adapter ?? adapter, output, options, []);
   const { relative_error: recorded } = adapter.meta;
   // META is untrusted: this accepts only a number that can be a share.

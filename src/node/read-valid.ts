@@ -8,7 +8,7 @@
  */
 
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { assertAdapter, decodedBudgets } from "../core/read/budget.ts";
+import { assertAdapter, assertComparable, decodedBudgets } from "../core/read/budget.ts";
 import { chunkOf, moduleFactors } from "../core/read/chunks.ts";
 import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
 import { openVerified } from "../core/read/file.ts";
@@ -102,6 +102,8 @@ export interface ValidAdapter extends ValidFile {
 export interface AdapterOptions extends LocationOptions {
   /** The file's parents, as in `open`: see `openParents`. */
   readonly parents?: readonly LqaFile[] | undefined;
+  /** The weights will be compared with others, which takes more than decoding: refuse what would take too long. */
+  readonly compare?: boolean | undefined;
 }
 
 /**
@@ -118,8 +120,10 @@ export async function readValidAdapter(
   const { bytes, ids } = await readValid(input, options);
   const { parents = [] } = options;
   const file = await openVerified(bytes, ids, parents.length === 0 ? {} : { parents });
-  const budgets = decodedBudgets(bytes.length + storedBytes(parents));
+  const stored = bytes.length + storedBytes(parents);
+  const budgets = decodedBudgets(stored);
   assertAdapter(file.modules, budgets.adapter);
+  if (options.compare) assertComparable(file.modules, stored);
   type ModuleRecord = LqaFile["modules"][number];
   // Fetches the parents' packed factors (views on their bytes) now, because decoding below is synchronous.
   const packedParents = new Map<ModuleRecord, PackedFactors["parent"]>();

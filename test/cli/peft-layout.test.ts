@@ -4,10 +4,10 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { decodeFile, encodeFile, readLocation } from "../../src/node/index.ts";
 import { lqa, lqaApart } from "../helpers/cli.ts";
-import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
+import { type TestHub, useHub } from "../helpers/hub.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
@@ -113,12 +113,7 @@ describe("a directory of the layout", () => {
 describe("push", () => {
   let hub: TestHub;
   beforeEach(async () => {
-    hub = await serveHub();
-    for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"])
-      vi.stubEnv(name, "");
-    vi.stubEnv("HF_ENDPOINT", hub.endpoint);
-    vi.stubEnv("HF_HOME", temporaryDirectory());
-    vi.stubEnv("HF_TOKEN", TOKEN);
+    hub = await useHub();
   });
   const push = (...words: string[]) => lqaApart(process.cwd(), "push", ...words);
   const pushed = (repo: string): string[] =>

@@ -6,7 +6,9 @@
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { vi } from "vitest";
 import { type Asked, answerRange, serve, type TestServer } from "./server.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
 type Files = Map<string, Uint8Array>;
 
@@ -41,6 +43,17 @@ const sha = (name: string, ...parts: (string | Uint8Array)[]): string =>
     .reduce<ReturnType<typeof createHash>>((hash, part) => hash.update(part), createHash(name))
     .digest("hex");
 const blobOf = (bytes: Uint8Array): string => sha("sha1", `blob ${bytes.length}\0`, bytes);
+
+/** Starts a hub, and lets the commands of a test use it: with a token, and an empty cache. */
+export async function useHub(token: string = TOKEN): Promise<TestHub> {
+  const hub = await serveHub();
+  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"])
+    vi.stubEnv(name, "");
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HOME", temporaryDirectory());
+  vi.stubEnv("HF_TOKEN", token);
+  return hub;
+}
 
 /** Starts a hub without repositories. */
 export async function serveHub(): Promise<TestHub> {

@@ -1,11 +1,11 @@
 /** Base models on servers: `--base` takes the locations that files have, and fetches only what is needed. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { open } from "../../src/core/index.ts";
 import { baseDigest, encodeFile, openModel, readBaseDescription } from "../../src/node/index.ts";
 import { lqaApart } from "../helpers/cli.ts";
-import { serveHub, type TestHub } from "../helpers/hub.ts";
+import { type TestHub, useHub } from "../helpers/hub.ts";
 import { noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { answerRange, serve } from "../helpers/server.ts";
@@ -56,11 +56,7 @@ const fetched = (): number =>
   }, 0);
 
 beforeEach(async () => {
-  hub = await serveHub();
-  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_TOKEN"])
-    vi.stubEnv(name, "");
-  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
-  vi.stubEnv("HF_HOME", temporaryDirectory());
+  hub = await useHub("");
 });
 
 describe("a base model on a server", () => {

@@ -15,7 +15,7 @@ import { encodeAdapter } from "../../src/encode/index.ts";
 import { encodeFile, openPush, readLocation, readSourceFiles } from "../../src/node/index.ts";
 import { pushFetch } from "../../src/node/remote/push-fetch.ts";
 import { lqaApart } from "../helpers/cli.ts";
-import { serveHub, type TestHub, TOKEN } from "../helpers/hub.ts";
+import { type TestHub, TOKEN, useHub } from "../helpers/hub.ts";
 import { writePacked } from "../helpers/packed.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { type Handler, serve } from "../helpers/server.ts";
@@ -26,12 +26,7 @@ const { peft, path, other, bytes } = await writePacked(place);
 let hub: TestHub;
 
 beforeEach(async () => {
-  hub = await serveHub();
-  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"])
-    vi.stubEnv(name, "");
-  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
-  vi.stubEnv("HF_HOME", temporaryDirectory());
-  vi.stubEnv("HF_TOKEN", TOKEN);
+  hub = await useHub();
 });
 
 const run = (...words: string[]) => lqaApart(process.cwd(), ...words);

@@ -7,6 +7,7 @@ import { type ChunkRecord, isLqaError, open } from "../../src/core/index.ts";
 import {
   ADAPTER_BUDGET,
   assertAdapter,
+  assertComparable,
   assertRoom,
   CHUNK_BUDGET,
   decodedBudgets,
@@ -109,6 +110,18 @@ it("an adapter has 262,144 bands of experts, or one for every four bytes of its 
   expect(bands(2 ** 17 / each + 1, 4)).toMatchObject({ kind: "BUDGET" });
   expect(bands(2 ** 18 / each, 2 ** 20)).toBeUndefined();
   expect(bands(2 ** 18 / each + 1, 2 ** 20)).toMatchObject({ kind: "BUDGET" });
+});
+
+it("comparing an adapter takes 2^32 multiplications, or 4,096 for each byte", async () => {
+  const { modules } = await open(await fileBytes({ ...smallInput(), sections: [] }));
+  // Two of rank 512 have 2^32 multiplications: 2^31 each.
+  const one = { ...modules[0]!, experts: 1, rank: 512, out: 2 ** 12, in: 2 ** 12, kernel: [] };
+  expect(refusal(() => assertComparable([one, one], 1))).toBeUndefined();
+  expect(refusal(() => assertComparable([one, one, one], 1))).toMatchObject({
+    kind: "BUDGET",
+    actual: 3 * 2 ** 31,
+  });
+  expect(refusal(() => assertComparable([one, one, one], (3 * 2 ** 31) / 4096))).toBeUndefined();
 });
 
 it("commands decode 128 MiB, or 256 times what is stored and 64 times for a module, up to 4 GiB", () => {

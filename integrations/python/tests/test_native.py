@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,10 @@ class WithoutNode(unittest.TestCase):
         self.assertAlmostEqual(json.loads(out)["rankError"], left / total, 8)
         self.assertGreater(left / total, 0.01)
         self.assertEqual(file.rank_error(16), 0)
+        # Components that have no bytes would cost the square of their number.
+        with mock.patch.multiple("lqa.file", COMPARING=1, COMPARING_TIMES=0), self.assertRaises(lqa.LqaError) as refused:
+            file.rank_error(3)
+        self.assertEqual(refused.exception.kind, "BUDGET")
         for wrong in (lambda: lqa.decode(source, rank=0), lambda: file.rank_error(0)):
             self.assertRaises(ValueError, wrong)
         code, _, err = self.command("decode", source, "-o", "none", "--rank", "0")

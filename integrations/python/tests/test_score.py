@@ -176,6 +176,21 @@ class Scoring(unittest.TestCase):
             lqa.score.main(["only-one"])
         self.assertEqual(caught.exception.code, 2)
 
+    def test_a_directory_with_an_encoded_adapter(self) -> None:
+        lqa.encode(self.folder / "first", self.folder / "layout", bits=6, layout="peft")
+        lqa.encode(self.folder / "first", self.folder / "same.lqa", bits=6)
+        self.assertEqual(self.command("first", "layout")["kl"], self.command("first", "same.lqa")["kl"])
+
+    def test_a_configuration_that_names_a_module_is_refused(self) -> None:
+        """PEFT 0.18 and 0.19 import it."""
+        odd = shutil.copytree(self.folder / "first", self.folder / "odd")
+        config = json.loads((odd / "adapter_config.json").read_text())
+        (odd / "adapter_config.json").write_text(json.dumps({**config, "megatron_config": {"x": 1}, "megatron_core": "evil_payload"}))
+        found = self.command("first", "odd")
+        self.assertEqual((found["code"], found["error"]["kind"]), (3, "UNSUPPORTED_ADAPTER_FEATURE"))
+        (odd / "adapter_config.json").write_text("[]")
+        self.assertEqual(self.command("first", "odd")["error"]["kind"], "SOURCE_CONFIG")
+
     def test_layers_without_tensors_are_an_error(self) -> None:
         """PEFT loads such an adapter with a warning, and it then does less than its author says."""
         from safetensors.torch import load_file, save_file

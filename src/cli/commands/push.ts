@@ -40,7 +40,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const name = isLayout ? LQA_FILE : path;
   const target = await pushTarget(name, location);
   const parents = await parentsOf(args, remote);
-  const { bytes, file, adapter, ids } = await readValidAdapter(inside, { parents });
+  const from = textOption(args, "source");
+  const compare = from !== undefined;
+  const { bytes, file, adapter, ids } = await readValidAdapter(inside, { parents, compare });
   if (isLayout && file.parentId !== undefined)
     fail(KIND.USAGE, {
       where: "lqa push",
@@ -50,7 +52,6 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     });
   // The configuration of a directory is its owner's; of a file alone it is made.
   const config = !isLayout ? undefined : ((await configIn(path)) ?? layoutConfig(adapter));
-  const from = textOption(args, "source");
   const source =
     from === undefined
       ? undefined

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from . import peft
+from .config import refuse_imports
 from .divergence import ADAPTER
 from .errors import LqaError
+from .hub import LAYOUT
 from .node import run
 
 
@@ -69,7 +71,7 @@ def add_adapter(model: Any, place: str | PathLike[str], name: str) -> Any:
         raise LqaError("NOT_FOUND", where=str(path), expected="an adapter: a PEFT directory or a file")
     if is_directory(path):
         return _add_directory(model, path, name)
-    if path.is_file() and _is_lqa(path):
+    if (path / LAYOUT).is_file() or (path.is_file() and _is_lqa(path)):
         return peft.load(model, path, name)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "adapter")
@@ -107,6 +109,7 @@ def _is_lqa(path: Path) -> bool:
 def _add_directory(model: Any, path: Path, name: str) -> Any:
     from peft import PeftConfig, PeftModel, PeftModelForCausalLM
 
+    refuse_imports(path / "adapter_config.json")
     try:
         if not isinstance(model, PeftModel):
             config = PeftConfig.from_pretrained(str(path))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import LqaError
@@ -28,6 +29,8 @@ KNOWN = frozenset((
     "lorap_lr_ratio"))
 # Such an adapter is for a base whose weights PEFT changes when it makes the adapter.
 REWRITING = re.compile(r"(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)", re.I)
+# As much of a configuration is read.
+CONFIG_BYTES = 1 << 22
 # Names of classes that PEFT has; each wraps a model and runs nothing.
 TASKS = ("SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
 # PEFT saves layers of these names without an entry in modules_to_save, and loads them into the base model.
@@ -74,6 +77,24 @@ def lora_config(file: LqaFile, rank: int | None = None) -> dict[str, Any]:
         "modules_to_save": _saved(file, adapted, _words(given.get("modules_to_save"))),
         "trainable_token_indices": {t.name: data.tolist() for t, data in file.tensor_all() if t.role == "token-indices"} or None,
     }
+
+
+def refuse_imports(path: Path) -> None:
+    """Refuses the configuration of a directory of PEFT that makes PEFT import a module of its choice, as 0.18 and 0.19 do.
+
+    Raises:
+        LqaError: UNSUPPORTED_ADAPTER_FEATURE; SOURCE_CONFIG; IO.
+    """
+    try:
+        fields = json.loads(path.read_bytes()[:CONFIG_BYTES])
+    except OSError as error:
+        raise LqaError("IO", where=str(path), found=error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise LqaError("SOURCE_CONFIG", where=str(path), found=str(error)[:100]) from error
+    if not isinstance(fields, dict):
+        raise LqaError("SOURCE_CONFIG", where=str(path), expected="an object", found=type(fields).__name__)
+    if fields.get("megatron_config"):
+        raise LqaError("UNSUPPORTED_ADAPTER_FEATURE", where=str(path), expected="plain LoRA", found="megatron_config")
 
 
 def _given(file: LqaFile) -> dict[str, Any]:

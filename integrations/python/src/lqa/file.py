@@ -32,6 +32,8 @@ BASE_LAYOUTS = ("out-in", "in-out")
 CODECS = ("zero", "raw", "affine", "sign", "trellis")
 TRELLIS_BITS = {1: "0.5", 2: "1", 3: "1.5", 4: "2", 5: "3", 6: "4"}
 BUDGET_BYTES = 1 << 32
+# Most multiplications to compare an adapter with another one, or so many for each byte of the file; as in the TypeScript library.
+COMPARING, COMPARING_TIMES = 1 << 32, 1 << 12
 Layout = Literal["peft", "component"]
 ArrayT = TypeVar("ArrayT")
 
@@ -343,10 +345,13 @@ class LqaFile:
         """‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules if only the first `rank` components of each are kept.
 
         Raises:
-            LqaError: whatever is wrong with the file.
+            LqaError: whatever is wrong with the file; BUDGET if it would take too long for the size of the file.
             ValueError: of a rank below 1.
         """
         _at_least_one(rank)
+        work, most = sum(m.parameters * m.rank for m in self.modules), max(COMPARING, COMPARING_TIMES * self.byte_length)
+        if work > most:
+            raise LqaError("BUDGET", where="the adapter", expected=f"at most {most} multiplications to compare it", found=work)
         whole = rest = 0.0
         for decoded in self.decode_all():
             a, b = decoded.a.astype("f8"), decoded.b.astype("f8")

@@ -228,7 +228,7 @@ def _resume(folder: Path, step: int) -> tuple[LqaFile | None, Path | None]:
         if step == 0 and files:
             raise LqaError("OUTPUT_EXISTS", where=f'"{folder}"', expected="no files of another run", found=f"{len(files)} files",
                            advice="Resume that run (resume_from_checkpoint), or give LqaCallback another folder.")
-        for path in folder.glob(f"*{PARTIAL}"):
+        for path in folder.glob(f"step-*{PARTIAL}"):
             path.unlink()
         for each in reversed(files):
             if each <= step:
