@@ -11,8 +11,8 @@ import { encodeJson } from "./encode-json.ts";
 import { metricsFile } from "./encode-metrics.ts";
 import { endSignal } from "./end-signal.ts";
 import { count, counted, jsonLogLine, jsonText, percent, printable, size } from "./format.ts";
-import { facts, more, table, title } from "./layout.ts";
-import { worstExitCode } from "./report-error.ts";
+import { more, table, title } from "./layout.ts";
+import { errorLines, worstExitCode } from "./report-error.ts";
 import { shardOf } from "./shared-options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -138,15 +138,17 @@ function manyLines(
     { title: "error", right: true },
   ] as const;
   const explained = listed ? failed.slice(0, SHOWN) : [];
+  // The totals come last, where they are seen.
   return [
-    ...title(`${printable(folder)}:`, totals(items), terminal),
     ...(listed ? table(columns, rows, terminal) : []),
     ...(listed ? more(items.length - shown.length, "--json") : []),
-    ...explained.flatMap((item) => [
+    ...explained.flatMap(({ input, error }) => [
       "",
-      ...title(`${printable(item.input)}:`, printable(item.error.message), terminal),
-      ...facts([["what to do", printable(item.error.advice)]], terminal),
+      ...title(`${printable(input)}:`, "", terminal),
+      ...errorLines(error, terminal),
     ]),
     ...(listed ? more(failed.length - explained.length, "--json") : []),
+    ...(explained.length > 0 ? [""] : []),
+    ...title(`${printable(folder)}:`, totals(items), terminal),
   ];
 }

@@ -19,7 +19,11 @@ export const PUSH: CommandSpec = {
     help: "The file, and where to put it: hf://owner/name[@branch][/path.lqa]. A directory that encode --layout peft wrote is pushed with its configuration, to hf://owner/name[@branch][/folder].",
   },
   options: [
-    { name: "dry-run", type: "flag", help: "Upload nothing: print the files and the card." },
+    {
+      name: "dry-run",
+      type: "flag",
+      help: "Ask the hub what it has, and print the files and the card. Nothing is uploaded.",
+    },
     {
       name: "source",
       type: "text",

@@ -24,6 +24,7 @@ import { leaveSignals } from "./files/temporary.ts";
 import { outputExists } from "./files/write-file.ts";
 import { findSources, type ManySource } from "./many-sources.ts";
 import { isStored } from "./objects/location.ts";
+import { BUCKET, REGION } from "./objects/s3-errors.ts";
 import { inShard, type Shard } from "./shard.ts";
 import { suitableWorkers, withWorkers } from "./workers/pool.ts";
 
@@ -193,7 +194,6 @@ async function earlier(
 /** Whether no other adapter could be encoded either. */
 function concernsAll({ kind, where, expected }: LqaError): boolean {
   if (kind === "ABORTED" || kind === "MISSING_PACKAGE") return true;
-  return (
-    (kind === "ACCESS_DENIED" && isStored(where ?? "")) || (kind === "NOT_FOUND" && expected === "a bucket")
-  );
+  if (kind === "ACCESS_DENIED") return isStored(where ?? "");
+  return expected === BUCKET || expected === REGION;
 }

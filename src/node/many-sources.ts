@@ -7,7 +7,7 @@
 import { basename, dirname, join, relative } from "node:path";
 import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import type { OpenAdapterFiles } from "./files/adapter-files.ts";
-import { CONFIG_FILE, WEIGHTS_ENDING } from "./files/adapter-names.ts";
+import { CONFIG_FILE, isEncoded, WEIGHTS_ENDING } from "./files/adapter-names.ts";
 import { isDirectory } from "./files/file.ts";
 import { entriesOf, expandPattern, isPattern, patternRoot } from "./files/glob.ts";
 import { isStored } from "./objects/location.ts";
@@ -88,12 +88,17 @@ function nameOf(path: string): string {
   return path.replace(WEIGHTS_ENDING, "").replace(/^(\.\.?[/\\])+/, "") || "adapter";
 }
 
-/** Directories with a configuration, and files of weights in all others. Does not follow links to directories. */
+/**
+ * Directories with a configuration, and files of weights in all others. Leaves out adapters that are encoded already. Does not
+ * follow links to directories.
+ */
 async function* walk(root: string): AsyncGenerator<string> {
   const entries = (await entriesOf(root)).sort((x, y) => (x.name < y.name ? -1 : 1));
-  const isAdapter = entries.some(({ name }) => name === CONFIG_FILE);
-  if (isAdapter) yield root;
-  else
+  const names = entries.map(({ name }) => name);
+  const isAdapter = names.includes(CONFIG_FILE);
+  if (isAdapter) {
+    if (!isEncoded(names)) yield root;
+  } else
     for (const entry of entries)
       if (WEIGHTS_ENDING.test(entry.name) && !entry.isDirectory()) yield join(root, entry.name);
   for (const entry of entries)

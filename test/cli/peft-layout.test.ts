@@ -2,7 +2,7 @@
  * The directory with `adapter_config.json` and `adapter_model.lqa` (docs/peft-layout.md): written by encode and push, and read by
  * every command that reads an `.lqa` file.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { decodeFile, encodeFile, readLocation } from "../../src/node/index.ts";
@@ -94,6 +94,19 @@ describe("a directory of the layout", () => {
       code: 2,
       err: expect.stringContaining("encoded already"),
     });
+  });
+
+  it("is left out among the adapters of a directory or a pattern", () => {
+    const [many, out] = [join(place, "many"), join(place, "many-out")];
+    cpSync(source, join(many, "plain"), { recursive: true });
+    cpSync(layout, join(many, "done"), { recursive: true });
+    for (const input of [many, join(many, "*")]) {
+      const run = lqa("encode", input, "--out-dir", out, "--json");
+      expect([run.code, run.json<{ input: string }[]>().map((item) => item.input)]).toEqual([
+        0,
+        [join(many, "plain")],
+      ]);
+    }
   });
 
   it("that lacks the file, or has a damaged one, says so", () => {

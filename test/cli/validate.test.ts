@@ -105,6 +105,20 @@ describe("levels", () => {
   });
 });
 
+describe("totals", () => {
+  const names = ["good.lqa", "crc.lqa", "absent.lqa"];
+  it("are the last line after several files, with their bytes", () => {
+    const { out } = lqa("validate", ...names.map(path));
+    expect(out.trimEnd().split("\n").at(-1)).toMatch(
+      /^total: 3 files \([\d.,]+ \w+\), 1 valid, 1 invalid, 1 unread$/,
+    );
+  });
+
+  it("are left out after one file", () => {
+    expect(lqa("validate", path("good.lqa")).out).not.toMatch(/total/);
+  });
+});
+
 describe("findings", () => {
   it("are the first, or all that do not depend on another", () => {
     const first = report(lqa("validate", path("damaged.lqa"), "--json")).files[0]!;

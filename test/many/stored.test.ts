@@ -188,6 +188,12 @@ describe.skipIf(program === undefined)("adapters in object storage", { timeout: 
       code: 2,
       err: expect.stringMatching(/AWS_REGION/),
     });
+    const out = ["encode", folder, "--out-dir", "s3://target/nowhere"];
+    const once = lqaIn(
+      { env: { ...nothing, ...none, AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" } },
+      ...out,
+    );
+    expect([once.code, `${once.out}${once.err}`.match(/AWS_REGION/g)]).toEqual([2, ["AWS_REGION"]]);
     expect(
       lqaIn(
         { env: { ...nothing, ...none, AWS_REGION: "us-east-1", AWS_ENDPOINT_URL: s3.endpoint } },

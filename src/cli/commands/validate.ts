@@ -36,10 +36,10 @@ import { isStored } from "../../node/objects/location.ts";
 import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
 import { risksOf, riskWarning } from "../config-risks.ts";
-import { counted, jsonText, printable, size } from "../format.ts";
+import { count, counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
-import { hanging, more, verdict } from "../layout.ts";
+import { hanging, more, title, verdict } from "../layout.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { parentsOf } from "../parents.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
@@ -91,12 +91,30 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     if (!json && !sarif) print(outcome, dumps, terminal);
   }
   if (catalogue !== undefined) await writeCatalogue(catalogue, rows, options);
+  if (outcomes.length > 1 && !json && !sarif)
+    terminal.out(`${title("total:", totals(outcomes), terminal).join("\n")}\n`);
   if (json) terminal.out(jsonText(validateJson(outcomes)));
   if (sarif) {
     const completed = outcomes.every(({ error }) => error === undefined);
     terminal.out(jsonText(sarifLog(sarifFindings(outcomes), completed)));
   }
   return worstExitCode(outcomes.map(exitCodeOf));
+}
+
+/** Files by verdict, and the bytes of those that were read. */
+function totals(outcomes: readonly Outcome[]): string {
+  const counts = { valid: 0, invalid: 0, unread: 0 };
+  let bytes = 0;
+  for (const outcome of outcomes) {
+    counts[wordOf(outcome)]++;
+    bytes += outcome.result?.bytes ?? 0;
+  }
+  const words = Object.entries(counts).filter(([word, files]) => files > 0 || word === "valid");
+  return `${counted(outcomes.length, "file")} (${size(bytes)}), ${words.map(([word, files]) => `${count(files)} ${word}`).join(", ")}`;
+}
+
+function wordOf({ result, error }: Outcome): "valid" | "invalid" | "unread" {
+  return error !== undefined ? "unread" : result.valid ? "valid" : "invalid";
 }
 
 /** A hex dump of the bytes around each finding. */
@@ -201,8 +219,9 @@ function exitCodeOf({ result, error }: Outcome): number {
     : error.exitCode;
 }
 
-function print({ path, result, error }: Outcome, dumps: Dumps, terminal: Terminal): void {
-  const word = error !== undefined ? "unread" : result.valid ? "valid" : "invalid";
+function print(outcome: Outcome, dumps: Dumps, terminal: Terminal): void {
+  const { path, result, error } = outcome;
+  const word = wordOf(outcome);
   const content =
     result?.valid === true
       ? [

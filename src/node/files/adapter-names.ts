@@ -28,6 +28,11 @@ const OTHERS = /\.(gguf|onnx_adapter|bin|pt|pth|ckpt|npz|fb)$/;
 /** Extensions of files of weights. */
 export const WEIGHTS_ENDING: RegExp = /\.(safetensors|bin|pt|pth|ckpt|npz|gguf|onnx_adapter|fb)$/;
 
+/** Whether the files of a directory are an encoded adapter, without the weights that it was made from. */
+export function isEncoded(names: readonly string[]): boolean {
+  return names.includes(LQA_FILE) && !names.some((name) => WEIGHTS_ENDING.test(name));
+}
+
 /** The file of weights among the files of a directory, if one has a name that programs give it. */
 export function usualWeights(names: readonly string[]): string | undefined {
   return WEIGHTS.find((name) => names.includes(name));
@@ -59,7 +64,7 @@ export function weightsAmong(found: readonly string[], folder: string): string {
         "Several files of weights are here: give the path of the one that is meant.",
       );
   }
-  if (names.includes(LQA_FILE))
+  if (isEncoded(names))
     return notFound(
       folder,
       names,

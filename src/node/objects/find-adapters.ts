@@ -1,10 +1,10 @@
 /**
  * Finds the adapters among the objects of a store: each directory with a configuration is one adapter; elsewhere each file of
- * weights is one. Hidden objects and directories are left out.
+ * weights is one. Hidden objects and directories, and adapters that are encoded already, are left out.
  *
  * @module
  */
-import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "../files/adapter-names.ts";
+import { CONFIG_FILE, isEncoded, LQA_FILE, usualWeights, WEIGHTS_ENDING } from "../files/adapter-names.ts";
 import type { ObjectInfo, ReadableStore } from "./store.ts";
 
 /** An adapter in a store. */
@@ -21,14 +21,18 @@ export async function findAdapters(store: ReadableStore, signal?: AbortSignal): 
     const { key } = info;
     const path = key.slice(0, key.lastIndexOf("/") + 1);
     const name = key.slice(path.length);
-    if ((!WEIGHTS_ENDING.test(name) && name !== CONFIG_FILE) || /(^|\/)\./.test(key)) continue;
+    const isPart = WEIGHTS_ENDING.test(name) || name === CONFIG_FILE || name === LQA_FILE;
+    if (!isPart || /(^|\/)\./.test(key)) continue;
     folders.set(path, [...(folders.get(path) ?? []), info]);
   }
   const found: FoundAdapter[] = [];
-  for (const [path, files] of folders)
-    if (files.some(({ key }) => key.slice(path.length) === CONFIG_FILE))
-      found.push({ name: path.slice(0, -1), files: chosen(path, files) });
+  for (const [path, all] of folders) {
+    const names = all.map(({ key }) => key.slice(path.length));
+    if (isEncoded(names)) continue;
+    const files = all.filter((_, at) => names[at] !== LQA_FILE);
+    if (names.includes(CONFIG_FILE)) found.push({ name: path.slice(0, -1), files: chosen(path, files) });
     else for (const file of files) found.push({ name: file.key.replace(WEIGHTS_ENDING, ""), files: [file] });
+  }
   return found.sort((x, y) => (x.name < y.name ? -1 : 1));
 }
 

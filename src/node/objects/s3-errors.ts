@@ -7,6 +7,10 @@
 import * as KIND from "../../error-catalogue.ts";
 import { isLqaError, LqaError } from "../../errors.ts";
 
+/** What is missing where no object of a location can be read or written. */
+export const BUCKET = "a bucket";
+export const REGION = "the region of the object storage";
+
 /** HTTP status of an error of the SDK. */
 export function statusOf(error: unknown): number | undefined {
   return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
@@ -31,7 +35,7 @@ export function s3Error(cause: unknown, where: string): LqaError {
   if (name === "NoSuchBucket")
     return new LqaError(KIND.NOT_FOUND, {
       where,
-      expected: "a bucket",
+      expected: BUCKET,
       actual: "no such bucket",
       advice: "Create the bucket, or check its name and the endpoint.",
       cause,
@@ -39,7 +43,7 @@ export function s3Error(cause: unknown, where: string): LqaError {
   if (status === undefined && /^Region (is missing|not accepted)/.test(message ?? ""))
     return new LqaError(KIND.USAGE, {
       where,
-      expected: "the region of the object storage",
+      expected: REGION,
       actual: message,
       advice: "Set AWS_REGION; for a service that is not Amazon's set AWS_ENDPOINT_URL.",
       cause,
