@@ -262,7 +262,7 @@ const policies = [
       return `| ${title} | ${cells.join(" | ")} |`;
     },
   ),
-  "| section tags | first letter upper case | first letter lower case | first letter lower case | – |",
+  "| section tags | first letter upper case | first letter lower case | first letter lower case | first letter `X`; `MEta` |",
   "| META keys | letters, digits and `_` | with a `/`, such as `example.org/run` | the same | – |",
 ].join("\n");
 const registryTables = registry.registries

@@ -1,6 +1,7 @@
 /** The registries of spec/registries.md against the schema and the sources: what is assigned is what is known, and nothing else. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { MT19937 } from "../src/core/codecs/start/start.ts";
 import { KNOWN_SECTIONS } from "../src/core/container/chunks-read.ts";
 import * as prologue from "../src/core/container/prologue.ts";
 import { TRELLIS_TABLES } from "./helpers/parts.ts";
@@ -47,6 +48,21 @@ describe("the registries", () => {
   it("have the trellis tables and the sections that the library knows", () => {
     expect(numbersOf("Trellis tables")).toEqual([...TRELLIS_TABLES.keys()]);
     expect(numbersOf("Section tags")).toEqual([...KNOWN_SECTIONS].sort());
+    expect(numbersOf("Generators of starts")).toEqual([MT19937]);
+  });
+
+  it("give no meaning to the sections that the suite calls unknown", () => {
+    const { cases } = JSON.parse(read("conformance/suite/manifest.json")) as {
+      cases: { id: string; expected: { sections?: { tag: string }[] } }[];
+    };
+    const tags = cases.flatMap(({ id, expected }) => [
+      ...(expected.sections ?? []).map(({ tag }) => tag),
+      ...(/unknown-and-critical-(.*)/.exec(id)?.slice(1) ?? []),
+    ]);
+    const unknown = [...new Set(tags)].filter((tag) => !KNOWN_SECTIONS.has(tag));
+    expect(unknown).toContain("XTRA");
+    // Private tags, and those that registries.md reserves.
+    for (const tag of unknown) expect(tag).toMatch(/^[a-zX]|^MEta$/);
   });
 
   it("have the feature bits that the library knows", () => {

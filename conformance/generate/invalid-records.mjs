@@ -364,14 +364,14 @@ function sections(suite) {
   add("order-descending", "SECTION_ORDER", [x("bbbb"), x("aaaa")]);
   add("order-twice", "SECTION_ORDER", [x("abcd"), x("abcd")]);
   add("order-meta-twice", "SECTION_ORDER", [section("META", meta({})), section("META", meta({}))]);
-  add("order-by-letters", "SECTION_ORDER", [x("aBCD"), x("Abcd")]);
+  add("order-by-letters", "SECTION_ORDER", [x("xBCD"), x("Xbcd")]);
   add("order-as-little-endian-numbers", "SECTION_ORDER", [x("bbba"), x("aaab")]);
   for (const tag of ["note", "aBCD"])
     add(`private-and-critical-${tag}`, "SECTION_RECORD", [x(tag, { flags: 1 })]);
   for (const [tag, flags] of [
     ["XTRA", 1],
     ["Xtra", 3],
-    ["ABCD", 1],
+    ["XBCD", 1],
     ["MEta", 1],
   ])
     add(`unknown-and-critical-${tag}`, "UNSUPPORTED_SECTION", [x(tag, { flags })], {}, ["10.1"]);

@@ -54,7 +54,7 @@ function accepted(suite) {
   add("bands-of-all-experts-2-to-the-20", { modules: crowds(1024) }, { features: ["experts"], note: SUM });
   add("tensor-of-8-dimensions", { tensors: [tensor({ shape: Array(8).fill(1) })] }, { hashes: true });
   const letter = (i) => String.fromCharCode(i < 26 ? 65 + i : 71 + i);
-  const tags = Array.from({ length: 64 }, (_, i) => `S${letter(i >> 5)}${letter(i % 32)}x`);
+  const tags = Array.from({ length: 64 }, (_, i) => `X${letter(i >> 5)}${letter(i % 32)}x`);
   add("sections-64", { sections: tags.map((tag) => section(tag, zeros(0))) });
   const long = meta({ a: "x".repeat(2 ** 20 - 8) });
   const stored = frame(2 ** 20, [rawBlock(long.subarray(0, 8)), ...runs("x", 2 ** 20 - 8)]);
@@ -99,7 +99,7 @@ function devices(suite) {
   const letter = (i) => String.fromCharCode(65 + i);
   pair(
     "sections",
-    (count) => ({ sections: Array.from({ length: count }, (_, i) => section(`S${letter(i)}xx`, zeros(0))) }),
+    (count) => ({ sections: Array.from({ length: count }, (_, i) => section(`X${letter(i)}xx`, zeros(0))) }),
     16,
   );
   suite.valid(

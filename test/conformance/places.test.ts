@@ -74,7 +74,7 @@ describe("the places of errors", () => {
   const python = process.env.LQA_PYTHON ?? "python3";
   const absent = spawnSync(python, ["--version"]).status !== 0;
   if (absent) console.log(`skipped: ${python} is not there, so offsets were compared with the table alone`);
-  it.skipIf(absent)("have the offsets that the Python reader finds", () => {
+  it.skipIf(absent)("have the offsets that the Python reader finds", { timeout: 120_000 }, () => {
     const commands = cases.map(({ id, run: { path, level, budget, parents } }, seq) =>
       JSON.stringify({ cmd: "run", seq, case: id, path, level, budget, parents }),
     );

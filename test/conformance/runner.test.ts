@@ -271,8 +271,11 @@ describe("the conformance runner", () => {
     write({ cases: cases.map((c) => ({ ...c, features: ["zstd"] })) });
     const without = await test("without-zstd", "b");
     write({ cases });
-    expect(without).toMatchObject({ code: 0, count: { skipped: 4 } });
+    expect(without).toMatchObject({ code: 2, count: { skipped: 4 } });
     expect(without.out).toMatch(/4 cases: never had it/);
+    // A reader that cannot decode is no decoder, however many cases it skips.
+    const reader = await test("answers-well", "b", "--decoder");
+    expect(reader).toMatchObject({ code: 2, count: { passed: 0, skipped: 4 } });
   });
 
   it("fails a case whose fault is found too early", async () => {
