@@ -168,6 +168,9 @@ const FACTOR = /lora_([ab]|down|up|embedding_[ab]|magnitude|linear_layer)\b|lora
  * @throws LqaError UNSUPPORTED_DIALECT for other kinds of files; UNSUPPORTED_ADAPTER_FEATURE for adapters of other methods
  */
 export function refuseOthers({ files, settings, weights, keys }: Source): void {
+  // First: tensors of a method that this version does not know look like those of a whole model.
+  const type = settings?.get("peft_type");
+  if (typeof type === "string" && type !== "LORA") refusePeftType(type);
   for (const [file, bytes] of files) {
     if (file === CONFIG_FILE || (file.endsWith(".json") && files.size > 1)) continue;
     // A complete set of shards has the name of the whole.
@@ -184,8 +187,6 @@ export function refuseOthers({ files, settings, weights, keys }: Source): void {
       advice: found.advice,
     });
   }
-  const type = settings?.get("peft_type");
-  if (typeof type === "string" && type !== "LORA") refusePeftType(type);
   const method = keys.some((key) => FACTOR.test(key)) ? undefined : firstMethod(keys);
   if (method !== undefined) refuseMethod(method.name, `tensor ${quoteName(method.key)}`);
 }

@@ -43,6 +43,8 @@ const PREFIXES: readonly (readonly [prefix: string, component: string])[] = [
   ["lora_prior_unet", "prior_unet"],
   // Wan Fun (comfy/lora_convert.py: convert_lora_wan_fun).
   ["lora_unet_", "unet"],
+  // Programs that put kohya's prefix in front of a path with its component.
+  ["lora_unet_unet", "unet"],
 ];
 
 const LONGEST_FIRST = [...PREFIXES].sort(([x], [y]) => y.length - x.length);

@@ -102,7 +102,7 @@ export function refuseMethod(method: string, where: string): never {
     summary: `This adapter is not LoRA but ${method}.`,
     where,
     advice: converted
-      ? 'If PEFT loads it, convert it with peft.save_as_lora("my-lora", model, rank=32), and encode the directory my-lora.'
+      ? 'If PEFT 0.19 or later loads it, convert it with peft.save_as_lora("my-lora", model, rank=32), and encode the directory my-lora.'
       : "Keep this adapter in its source format. Or merge it into its base model with the program that made it, and make a LoRA adapter of the change: mergekit-extract-lora --model <merged> --base-model <base> --out-path <adapter>.",
   });
 }

@@ -166,6 +166,12 @@ const METHODS: readonly (readonly [string, string, RegExp, RegExp])[] = [
   ["HRA", peft({ peft_type: "HRA" }, "x.hra_u"), /HRA/, EXTRACT],
   ["prompt tuning", peft({ peft_type: "PROMPT_TUNING" }, "prompt_embeddings"), /prompt tuning/, EXTRACT],
   [
+    "FineGates, whose tensors look like a model's",
+    peft({ peft_type: "FINEGATES" }, "x.q.weight", "x.k.weight", "x.v.weight"),
+    /PEFT's method "FINEGATES"/,
+    EXTRACT,
+  ],
+  [
     "a method of tomorrow",
     peft({ peft_type: "NEWLORA" }, "x.lora_A.weight"),
     /PEFT's method "NEWLORA"/,

@@ -135,6 +135,16 @@ describe("lqa encode", () => {
     expect(most).toMatchObject({ outlook: "changes", divergenceFrom: "weights", start: null });
   });
 
+  it("says that an adapter whose B is zero does nothing", () => {
+    const change = (tensors: ReturnType<typeof testTensors>): void => {
+      for (const [name, { values }] of tensors) if (name.includes("lora_B")) values.fill(0);
+    };
+    const untrained = writePeftDirectory(join(folder, "untrained"), { change });
+    const told = lqa("encode", untrained, "-o", join(folder, "untrained.lqa"));
+    expect(told).toMatchObject({ code: 0, out: expect.stringMatching(/warning: this adapter does nothing/) });
+    expect(told.out).not.toMatch(/answers/);
+  });
+
   it("keeps every bit with --profile raw, and says so", () => {
     const raw = join(folder, "raw.lqa");
     const report = lqa(

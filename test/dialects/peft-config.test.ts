@@ -151,6 +151,21 @@ describe("fields", () => {
   });
 
   it.each([
+    ["init_lora_weights", "pissa", /^Convert it to plain LoRA with PEFT \(/],
+    ["init_lora_weights", "olora", /^Convert it to plain LoRA with PEFT \(/],
+    ["init_lora_weights", "pissa_niter_16", /factors from before the training/],
+    ["init_lora_weights", "corda", /factors from before the training/],
+    ["init_lora_weights", "loftq", /^Save the base model as PEFT changes it/],
+    ["layer_replication", [[0, 4]], /^Save the base model as PEFT changes it/],
+  ])("%s: %j: says what to do, and the page that does it", (field, value, advice) => {
+    const page = expect.stringMatching(/docs\/guide\/migrating\.md#adapters-that-change-their-base\)\.$/);
+    expect(() => read({ [field]: value })).toThrow(expect.objectContaining({ advice: page }));
+    expect(() => read({ [field]: value })).toThrow(
+      expect.objectContaining({ advice: expect.stringMatching(advice) }),
+    );
+  });
+
+  it.each([
     ["r", 0],
     ["r", -1],
     ["r", 1.5],

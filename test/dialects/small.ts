@@ -482,6 +482,13 @@ const FILE = "pytorch_lora_weights.safetensors";
     { [FILE]: safetensors(linear.tensors) },
     { [`${attn}.q_proj`]: scaled(linear, 1, "none") },
   );
+  const twice = rows([`unet.${CROSS}.to_q.lora.down.weight`, `unet.${CROSS}.to_q.lora.up.weight`]);
+  add(
+    "diffusers",
+    "doubled unet",
+    { [FILE]: safetensors(twice.tensors) },
+    { [`${CROSS}.to_q`]: scaled(twice, 1, "none") },
+  );
   const block = "transformer.single_transformer_blocks.3.attn.to_k";
   const flux = rows([`${block}.lora_A.weight`, `${block}.lora_B.weight`], { element: "BF16" });
   add(
@@ -639,6 +646,19 @@ const FILE = "pytorch_lora_weights.safetensors";
       ]),
     },
     { "unet.blocks.0.self_attn.q": scaled(fun, 0.5) },
+  );
+  // A program's own prefix in front of a path that begins with the component.
+  const twice = rows(kohyaKeys("lora_unet_unet_mid_block_attentions_0_proj_in"));
+  add(
+    "kohya",
+    "doubled unet",
+    {
+      "adapter.safetensors": safetensors([
+        ...twice.tensors,
+        ["lora_unet_unet_mid_block_attentions_0_proj_in.alpha", number(1)],
+      ]),
+    },
+    { "unet.mid_block.attentions.0.proj_in": scaled(twice, 0.5) },
   );
 }
 

@@ -1,4 +1,5 @@
-"""The page about converting says how PEFT merges an adapter into its base model: its program is run here.
+"""The page about converting says how PEFT merges an adapter into its base model, and how an adapter that changes its base becomes
+one that means the same in every program. Its programs are run here.
 
 python test/interop/check_models.py, after `npm run build`. The base model is small and random, and nothing is asked of the network.
 """
@@ -13,13 +14,22 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/guide/migrating.md").read_text(encoding="utf-8")
-MERGE = re.search(r"^## Merge into a base model$.*?^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE).group(1)
+
+
+def programs(heading):
+    """The Python programs of one section."""
+    section = re.search(rf"^## {heading}$(.*?)^## ", PAGE, re.DOTALL | re.MULTILINE).group(1)
+    return re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+
+
+[MERGE] = programs("Merge into a base model")
+TO_PLAIN, KEEP_BASE = programs("Adapters that change their base")
 
 
 def run(folder, *words, **env):
@@ -33,6 +43,46 @@ def run(folder, *words, **env):
 
 def lqa(folder, *words):
     run(folder, "node", ROOT / "dist/cli/main.js", *words)
+
+
+def refused(folder, name):
+    """Checks that lqa refuses an adapter, names the section, and leaves nothing behind."""
+    result = subprocess.run(["node", ROOT / "dist/cli/main.js", "encode", name, "-o", "refused.lqa"], cwd=folder, capture_output=True, text=True)
+    if result.returncode != 3 or "#adapters-that-change-their-base" not in result.stderr or (folder / "refused.lqa").exists():
+        sys.exit(f"{name}: exit code {result.returncode}, not a refusal that names the section\n{result.stderr}")
+
+
+def logits(base, adapter=None):
+    """What a model answers; base and adapter are directories, or base is a model."""
+    model = LlamaForCausalLM.from_pretrained(base) if isinstance(base, Path) else base
+    model = PeftModel.from_pretrained(model, adapter) if adapter else model
+    with torch.no_grad():
+        return model.eval()(torch.arange(20)[None]).logits
+
+
+def check_changed(folder, name, **arguments):
+    """An adapter that changes its base is refused; what the program of the page makes of it is stored, and answers the same."""
+    made = get_peft_model(LlamaForCausalLM.from_pretrained(folder / "base-model"),
+                          LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", **arguments))
+    for key, value in made.named_parameters():
+        if "lora_" in key:
+            value.data += 0.02 * torch.randn_like(value)
+    expected = logits(made)
+    made.save_pretrained(folder / name)
+    refused(folder, name)
+    if name == "repeated":
+        run(folder, sys.executable, "-c", KEEP_BASE)
+        base, adapter = folder / "repeated-base", name
+    else:
+        run(folder, sys.executable, "-c", TO_PLAIN.replace('"pissa"', f'"{name}"'))
+        base, adapter = folder / "base-model", "plain"
+    lqa(folder, "encode", adapter, "-o", f"{name}.lqa", "--profile", "raw")
+    lqa(folder, "decode", f"{name}.lqa", "-o", f"{name}-decoded")
+    moved = float((logits(base, folder / f"{name}-decoded") - expected).abs().max() / expected.abs().max())
+    wrong = float((logits(base) - expected).abs().max() / expected.abs().max())
+    if moved > 1e-5 or wrong < 1e-3:
+        sys.exit(f"{name}: answers differ by {moved:.1e} of the largest (without the adapter {wrong:.1e})")
+    print(f"ok: {name} means the same after the program of the page (largest difference {moved:.1e})")
 
 
 def apart(one, other):
@@ -61,3 +111,7 @@ with tempfile.TemporaryDirectory() as name:
     if apart(merged, expected) > 1e-6 or apart(merged, plain) < 1e-2:
         sys.exit("merged: other weights than those of the adapter that was encoded")
     print("ok: PEFT merges what lqa decoded")
+
+    check_changed(folder, "pissa", init_lora_weights="pissa")
+    check_changed(folder, "olora", init_lora_weights="olora")
+    check_changed(folder, "repeated", layer_replication=[(0, 2), (1, 2)])

@@ -23,7 +23,12 @@ export interface KeyPrefix {
 const BLOCKS =
   "(?:(?:single_)?transformer_blocks|double_blocks|single_blocks|joint_blocks|refiner_blocks|token_refiner)\\.";
 
+const WITH_COMPONENT: KeyPrefix = { mark: "", text: "", keys: COMPONENT, component: "" };
+
 const PREFIXES: readonly KeyPrefix[] = [
+  // Programs that put a component in front of a path that has it.
+  { mark: "!unet-unet", text: "unet.unet.", keys: /^unet\.unet\./, component: "unet" },
+  WITH_COMPONENT,
   // ComfyUI (comfy/lora.py: "diffusion_model." + the path in the model's own code), ai-toolkit, musubi-tuner, lightx2v.
   {
     mark: "!comfy-unet",
@@ -72,18 +77,15 @@ const PREFIXES: readonly KeyPrefix[] = [
   { mark: "!", text: "", keys: /^(?!text_encoders\.|lora_)/, component: "unet" },
 ];
 
-const WITH_COMPONENT: KeyPrefix = { mark: "", text: "", keys: COMPONENT, component: "" };
-
 /** The row for a key; undefined if nothing in it names a model. */
 export function prefixOf(key: string): KeyPrefix | undefined {
-  if (COMPONENT.test(key)) return WITH_COMPONENT;
   return PREFIXES.find(({ keys }) => keys.test(key));
 }
 
 /** As {@link prefixOf}, with only the rows that apply to a file with these keys. */
 export function prefixesOf(keys: readonly string[]): typeof prefixOf {
   const rows = PREFIXES.filter(({ beside }) => beside === undefined || keys.some((key) => beside.test(key)));
-  return (key) => (COMPONENT.test(key) ? WITH_COMPONENT : rows.find((row) => row.keys.test(key)));
+  return (key) => rows.find((row) => row.keys.test(key));
 }
 
 /** The row with the mark of an origin record. */
@@ -93,8 +95,8 @@ export function prefixMarked(mark: string): KeyPrefix {
 
 /** True for a key of a diffusion model that has neither a component in front nor the path of a UNet in diffusers. */
 export function isModelsOwn(key: string): boolean {
-  const mark = prefixOf(key)?.mark ?? "";
-  return mark !== "" && mark !== "!";
+  const mark = prefixOf(key)?.mark ?? "!";
+  return mark !== "!" && !COMPONENT.test(key);
 }
 
 /** True for a layer's path (without component) that comes from the code of a model's authors rather than from diffusers. */

@@ -73,21 +73,32 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
   ["arrow_config", "the adapter is routed among others at run time (Arrow)"],
   ["enable_lora", "only parts of a fused layer are adapted (PEFT 0.2 MergedLinear)"],
   ["kasa_config", "a diagonal stands between the factors and the base weights are truncated (KaSA)"],
-  ["layer_replication", "module names refer to a base model with repeated layers"],
+  ["layer_replication", "module names refer to layers that PEFT repeats when it loads the adapter"],
   ["megatron_config", "the factors belong to tensor-parallel Megatron layers"],
   ["use_bdlora", "factors are stored block-diagonally (BD-LoRA)"],
   ["use_qalora", "A sees pooled inputs (QA-LoRA)"],
 ]);
 
+const PAGE = "docs/guide/migrating.md#adapters-that-change-their-base";
+const KEEP_BASE = "Save the base model as PEFT changes it, and name that model in adapter_config.json";
+
 /** Initializations that only choose the starting point of training. */
 const PLAIN_INITS: readonly JsonValue[] = [null, true, false, "gaussian", "eva", "orthogonal", "mica"];
 
 /**
- * Initializations that subtract the first factors from the base weights. Such an adapter is correct only on that
- * modified base, which PEFT computes again at every load. When PEFT converts such an adapter to plain LoRA while saving
- * (`path_initial_model_for_weight_conversion`), it sets the field to true, so converted adapters pass.
+ * Initializations that change the base weights. Such an adapter is correct only on that modified base, which PEFT computes
+ * again at every load, and other programs do not. After a conversion to plain LoRA the field is true, so converted adapters
+ * pass. PEFT converts PiSSA and OLoRA at any time, to the same outputs. The others start from random numbers or from data,
+ * so only the factors from before the training give the difference. The page has programs for all of them.
  */
-const REWRITING_INITS = /^(pissa(_niter_\d+)?|olora|corda|loftq|lora_ga)$/i;
+const REWRITING_INITS: readonly (readonly [RegExp, advice: string])[] = [
+  [/^(pissa|olora)$/i, "Convert it to plain LoRA with PEFT"],
+  [
+    /^(pissa_niter_\d+|corda|lora_ga)$/i,
+    "Convert it to plain LoRA with PEFT, with the factors from before the training",
+  ],
+  [/^loftq$/i, KEEP_BASE],
+];
 
 /**
  * Refuses a configuration with a field that changes the maths in a way that LQA cannot express, or with an option that this
@@ -102,7 +113,8 @@ export function checkFields(config: JsonObject): string[] {
     if (isKnown(field, value) || isUnknown(field, value)) continue;
     const reason =
       REFUSED.get(field) ?? "an option that this version does not know; it may change the weights";
-    refuse(field, value, `no ${quoteName(field)}: ${reason}`);
+    const advice = field === "layer_replication" ? `${KEEP_BASE} (${PAGE}).` : undefined;
+    refuse(field, value, `no ${quoteName(field)}: ${reason}`, advice);
   }
   checkInit(config);
   return [...config].filter(([field, value]) => isUnknown(field, value)).map(([field]) => field);
@@ -126,16 +138,14 @@ function checkInit(config: JsonObject): void {
   const init = config.get("init_lora_weights") ?? null;
   const folded = typeof init === "string" ? init.toLowerCase() : init;
   if (PLAIN_INITS.includes(folded)) return;
-  const rewrites = typeof init === "string" && REWRITING_INITS.test(init);
+  const advice = REWRITING_INITS.find(([pattern]) => typeof init === "string" && pattern.test(init))?.[1];
   refuse(
     "init_lora_weights",
     init,
-    rewrites
-      ? "an adapter for the unmodified base: this one belongs to a base whose weights its initialisation rewrote"
-      : "an initialisation this version has heard of",
-    rewrites
-      ? "In PEFT, save it with path_initial_model_for_weight_conversion, which converts it to plain LoRA."
-      : undefined,
+    advice === undefined
+      ? "an initialization that this version knows"
+      : "an adapter for the unmodified base: PEFT changes the base weights for this one",
+    advice === undefined ? undefined : `${advice} (${PAGE}).`,
   );
 }
 
