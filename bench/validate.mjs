@@ -18,9 +18,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { crc32 } from "../dist/core/container/bytes.js";
 import { sha256 } from "../dist/core/container/sha256.js";
-import { validateReader } from "../dist/core/validate/run.js";
+import { validate } from "../dist/core/index.js";
+import { piecesFrom } from "../dist/core/read/pieces-from.js";
 import { prepareFile } from "../dist/core/write/write.js";
-import { openFileReader } from "../dist/node/files/file.js";
+import { openFileSource } from "../dist/node/files/file.js";
 import { linear } from "./seven-b.mjs";
 
 const { values: options } = parseArgs({
@@ -75,16 +76,15 @@ async function speed(size, run) {
 }
 
 async function read(path) {
-  const reader = await openFileReader(path);
-  const target = new Uint8Array(4 * 2 ** 20);
-  while ((await reader.read(target)) > 0);
-  await reader.close();
+  const source = await openFileSource(path);
+  for await (const _ of piecesFrom(source, 0, source.size));
+  await source.close();
 }
 
-async function validate(path, level) {
-  const reader = await openFileReader(path);
-  const { error } = await validateReader(reader, { level });
-  await reader.close();
+async function validated(path, level) {
+  const source = await openFileSource(path);
+  const { error } = await validate(source, { level });
+  await source.close();
   if (error !== undefined) throw error;
 }
 
@@ -111,7 +111,7 @@ try {
     const reading = await speed(size, () => read(path));
     const levels = {};
     for (const level of ["structure", "integrity", "values", "canonical"])
-      levels[level] = await speed(size, () => validate(path, level));
+      levels[level] = await speed(size, () => validated(path, level));
     // The best case for integrity if nothing else runs: each byte read, and hashed both ways.
     const bound = 1 / (1 / reading + 1 / alone.sha256 + 1 / alone.crc32);
     results.push({ name, bytes: size, modules, reading, ...alone, bound, ...levels });

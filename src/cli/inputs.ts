@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import type { HttpOptions } from "../core/io/http.ts";
-import { type ByteReader, piecesReader } from "../core/validate/window.ts";
+import type { Input as Bytes } from "../core/io/input.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
 import { isDirectory, isPipe } from "../node/files/file.ts";
@@ -24,7 +24,7 @@ export interface Input {
 }
 
 export interface OpenInput {
-  readonly reader: ByteReader;
+  readonly input: Bytes;
   /** Some bytes of the input, after it was read; undefined if they are no longer available. */
   again(begin: number, end: number): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
@@ -77,7 +77,7 @@ async function openPath(path: string, regular: boolean): Promise<OpenInput> {
 
 async function openStandardInput(): Promise<OpenInput> {
   return {
-    reader: piecesReader(process.stdin),
+    input: process.stdin,
     again: async () => undefined,
     close: async () => {},
   };

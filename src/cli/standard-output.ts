@@ -5,9 +5,10 @@
  *
  * @module
  */
+import { piecesFrom } from "../core/read/pieces-from.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
-import { isDirectory, openFileReader } from "../node/files/file.ts";
+import { isDirectory, openFileSource } from "../node/files/file.ts";
 import { osError } from "../node/files/os-error.ts";
 import { withTemporaryDirectory } from "../node/files/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
@@ -80,14 +81,9 @@ export async function toStandardOutput(
 }
 
 async function copyOut(path: string): Promise<void> {
-  const file = await openFileReader(path);
+  const file = await openFileSource(path);
   try {
-    for (;;) {
-      const piece = new Uint8Array(65536);
-      const length = await file.read(piece);
-      if (length === 0) return;
-      await written(piece.subarray(0, length));
-    }
+    for await (const piece of piecesFrom(file, 0, file.size)) await written(piece);
   } finally {
     await file.close();
   }

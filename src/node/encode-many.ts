@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { validateReader } from "../core/validate/validate.ts";
+import { validate } from "../core/validate/validate.ts";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
@@ -179,7 +179,7 @@ async function earlier(
   const found = await target.open(file);
   if (found === undefined) return undefined;
   try {
-    const { valid, error, bytes } = await validateReader(found.reader, {
+    const { valid, error, bytes } = await validate(found.input, {
       level: "integrity",
       warnings: false,
     });

@@ -26,9 +26,7 @@ export {
 } from "./encode-file.ts";
 export { type EncodedItem, type EncodeManyOptions, encodeMany } from "./encode-many.ts";
 export {
-  type FileReader,
   type FileSource,
-  openFileReader,
   openFileSource,
   readWholeFile,
 } from "./files/file.ts";

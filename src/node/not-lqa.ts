@@ -6,7 +6,7 @@
 import type { Identification } from "../adapters/identify.ts";
 import { isLqaError, LqaError } from "../errors.ts";
 import { CONFIG_FILE, usualWeights, WEIGHTS_ENDING } from "./files/adapter-names.ts";
-import { isDirectory, namesIn, openFileReader } from "./files/file.ts";
+import { isDirectory, namesIn, openFileSource } from "./files/file.ts";
 import { quotePath } from "./files/os-error.ts";
 
 /** First bytes of files that hold adapters or models, and their names. */
@@ -66,15 +66,14 @@ async function ofDirectory(path: string): Promise<Identification> {
 async function ofFile(path: string): Promise<Identification | undefined> {
   // Needed for this error alone, and many files.
   const { HEAD_BYTES, identify, textOf } = await import("../adapters/identify.ts");
-  const reader = await openFileReader(path, { regular: true });
+  const source = await openFileSource(path);
   try {
-    const bytes = new Uint8Array(HEAD_BYTES);
-    const head = bytes.subarray(0, await reader.read(bytes));
+    const head = await source.read(0, HEAD_BYTES);
     const text = textOf(head);
     const weights = WEIGHTS.find(([pattern]) => pattern.test(text));
     if (weights !== undefined) return { what: weights[1], advice: ENCODE };
     return identify({ name: "", head, keys: [] });
   } finally {
-    await reader.close();
+    await source.close();
   }
 }

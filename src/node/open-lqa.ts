@@ -4,16 +4,16 @@
  *
  * @module
  */
-import { type ByteReader, sourceReader } from "../core/validate/window.ts";
+import type { Input } from "../core/io/input.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { lqaPath } from "./files/adapter-files.ts";
-import { openFileReader, openFileSource } from "./files/file.ts";
+import { openFileInput } from "./files/file.ts";
 import { isRemote } from "./remote/location.ts";
 
 /** An open file that is read in order. */
 export interface OpenLqa {
-  /** The reader. At the end of the file it compares the bytes with the digest that the server lists. */
-  readonly reader: ByteReader;
+  /** Its bytes. The read that reaches the end compares them with the digest that the server lists. */
+  readonly input: Input;
   /** Reads some bytes again; undefined for a pipe, which no longer has them. */
   again(begin: number, end: number): Promise<Uint8Array | undefined>;
   close(): Promise<void>;
@@ -23,36 +23,25 @@ export interface OpenLqa {
  * Opens the file at a location. The caller closes it.
  *
  * @param options `regular` refuses pipes and devices: for paths that a program found rather than the user typed
- * @throws LqaError as `openFileReader` and `openRemoteFile`
+ * @throws LqaError as `openFileInput` and `openRemoteFile`
  */
 export async function openLqa(
   location: string,
   { regular, remote, signal }: LocationOptions & { readonly regular?: boolean | undefined } = {},
 ): Promise<OpenLqa> {
   if (!isRemote(location)) {
-    const path = await lqaPath(location);
-    const reader = await openFileReader(path, { regular });
+    const input = await openFileInput(await lqaPath(location), { regular });
     return {
-      reader,
-      again: async (begin, end) =>
-        reader.size === undefined ? undefined : await readAgain(path, begin, end),
-      close: () => reader.close(),
+      input,
+      again: async (begin, end) => ("read" in input ? await input.read(begin, end - begin) : undefined),
+      close: () => input.close(),
     };
   }
   const { checkedInOrder, openRemoteFile } = await import("./remote/remote-file.ts");
   const source = await openRemoteFile(location, { ...remote, signal });
   return {
-    reader: sourceReader(checkedInOrder(source), signal),
+    input: checkedInOrder(source),
     again: (begin, end) => source.read(begin, end - begin),
     close: () => source.close(),
   };
-}
-
-async function readAgain(path: string, begin: number, end: number): Promise<Uint8Array> {
-  const source = await openFileSource(path);
-  try {
-    return await source.read(begin, end - begin);
-  } finally {
-    await source.close();
-  }
 }

@@ -14,12 +14,12 @@ import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
 import { openVerified } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
-import { validate, validateReader } from "../core/validate/validate.ts";
+import { validate } from "../core/validate/validate.ts";
 import type { Validation, ValidationLevel } from "../core/validate/validation.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { lqaPath } from "./files/adapter-files.ts";
-import { MAX_WHOLE_FILE, openFileReader, readWholeFile } from "./files/file.ts";
+import { isRegularFile, MAX_WHOLE_FILE, openFileSource, readWholeFile } from "./files/file.ts";
 import { explainNotLqa } from "./not-lqa.ts";
 import { isRemote } from "./remote/location.ts";
 
@@ -76,13 +76,14 @@ export async function readLocation(
 
 /** Validates a large file while reading it, then reads it into memory; undefined for any other file. */
 async function readLarge(path: string, { level, signal }: How): Promise<ValidFile | undefined> {
-  const reader = await openFileReader(path);
+  if (!(await isRegularFile(path))) return undefined;
+  const source = await openFileSource(path);
   try {
-    if (reader.size === undefined || reader.size < LARGE) return undefined;
-    const ids = idsOf(await validateReader(reader, { level, warnings: false }));
-    return { bytes: await reader.whole(signal), ids };
+    if (source.size < LARGE) return undefined;
+    const ids = idsOf(await validate(source, { level, warnings: false, signal }));
+    return { bytes: await source.whole(signal), ids };
   } finally {
-    await reader.close();
+    await source.close();
   }
 }
 

@@ -11,7 +11,7 @@
 import type { LqaFile } from "../../core/read/lqa-file.ts";
 import { type BaseModel, compareWithBase } from "../../core/validate/base.ts";
 import { MOST_FINDINGS } from "../../core/validate/run.ts";
-import { validateReader } from "../../core/validate/validate.ts";
+import { validate } from "../../core/validate/validate.ts";
 import {
   type Validation,
   type ValidationLevel,
@@ -130,7 +130,7 @@ async function check(
   let opened: OpenInput | undefined;
   try {
     opened = await input.open();
-    const checked = await withRisks(await validateReader(opened.reader, settings), settings);
+    const checked = await withRisks(await validate(opened.input, settings), settings);
     const result = await explained(path, await withBase(checked, settings));
     return {
       // The outcomes are kept until the end. Indexes are not: they would need many times the memory of the files.

@@ -13,9 +13,8 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { decodeStarted } from "../codecs/start/decode-started.ts";
 import type { ModuleStart } from "../codecs/start/start.ts";
 import { checkHalves } from "../codecs/sums.ts";
+import { allocateBytes, assertSums } from "./budget.ts";
 import {
-  allocateBytes,
-  assertSums,
   type DecodedModule,
   type DecodeOptions,
   decodeModule,
@@ -23,7 +22,7 @@ import {
   targetsOf,
   useDecoders,
   type WeightType,
-} from "./opened.ts";
+} from "./decode.ts";
 
 /** Enables `decodeModule` to decode factors with a start or a parent, in this thread. */
 export function loadDecoders(): void {

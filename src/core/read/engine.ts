@@ -1,8 +1,7 @@
 /**
  * Runs the checks of a whole file over pieces, for `stream.ts` and `whole.ts`.
  *
- * The caller feeds one piece at a time; `next` returns events until it needs another piece. The engine loads zstd only when
- * the first compressed chunk has arrived: loading takes 30 ms, and modules must not wait for it.
+ * The caller feeds one piece at a time; `next` returns events until it needs another piece.
  *
  * @module
  */
@@ -11,17 +10,17 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import { isIncomplete } from "../container/prologue.ts";
-import { allChunks } from "../container/types.ts";
-import type { Decompressor, Zstd } from "../container/zstd.ts";
+import type { Zstd } from "../container/zstd.ts";
 import { type Pieces, piecesOf } from "../io/pieces.ts";
 import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { readerValues } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import type { LqaEvent, ModuleEvent, SectionEvent, TensorEvent } from "./events.ts";
+import { Feed } from "./feed.ts";
 import { chunksStart, type Header, headerSteps } from "./header.ts";
 import type { LqaFile } from "./lqa-file.ts";
-import { tensorOf, zstdFor } from "./other-payloads.ts";
+import { tensorOf } from "./other-payloads.ts";
 import { breather, type Need, PAUSE, type Steps } from "./steps.ts";
 import { bodySteps, type ChunkVisitor, type VerifiedIds } from "./verify.ts";
 
@@ -52,8 +51,7 @@ export interface EngineOptions extends StreamOptions {
 /** Reads one file. After an error every call throws that error. */
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #intake = new Intake();
-  readonly #tools: { zstd: Decompressor | undefined } = { zstd: undefined };
+  readonly #feed = new Feed({ copies: true });
   readonly #steps: Steps<VerifiedIds>;
   #step: IteratorResult<Need, VerifiedIds> | undefined;
   #header: Header | undefined;
@@ -87,11 +85,11 @@ export class Engine {
   }
 
   get received(): number {
-    return this.#intake.received;
+    return this.#feed.received;
   }
 
   get held(): number {
-    return this.#intake.held;
+    return this.#feed.held;
   }
 
   get failure(): unknown {
@@ -100,13 +98,13 @@ export class Engine {
 
   feed(piece: Uint8Array): void {
     this.#assertAlive();
-    this.#intake.feed(piece);
+    this.#feed.push(piece);
   }
 
   /** Reports the end of the input. */
   close(): void {
     this.#assertAlive();
-    this.#intake.close();
+    this.#feed.close();
   }
 
   /** The next event; undefined if it needs more input, or after the end event. */
@@ -124,9 +122,8 @@ export class Engine {
         const need = this.#step.value;
         if (need.bytes === 0) await this.#breathe();
         await need.load?.();
-        const bytes = this.#intake.take(need.bytes);
+        const bytes = this.#feed.take(need.bytes);
         if (bytes === undefined) return undefined;
-        if (need.compressed === true && bytes.length === need.bytes) await this.#loadZstd();
         this.#assertAlive();
         this.#step = this.#steps.next(bytes);
         this.#offset += bytes.length;
@@ -145,7 +142,7 @@ export class Engine {
     this.#failure ??= { error };
     this.#ready = [];
     this.#held = [];
-    this.#intake.release();
+    this.#feed.release();
   }
 
   /** The event of a module, with the factors of its parent if the caller has provided it. */
@@ -161,11 +158,6 @@ export class Engine {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Chooses an implementation for all chunks: the package reads all that the native implementation reads, but not vice versa. */
-  async #loadZstd(): Promise<void> {
-    this.#tools.zstd ??= await zstdFor(allChunks(this.#header!.index), this.#options);
-  }
-
   *#fileSteps(): Steps<VerifiedIds> {
     const header = yield* headerSteps(this.#options.limits ?? "core");
     const { prologue, index } = header;
@@ -177,7 +169,7 @@ export class Engine {
 
   *#body(header: Header): Steps<VerifiedIds> {
     this.#header = header;
-    const { pinned, budgetBytes = CHUNK_BUDGET, parents = [] } = this.#options;
+    const { zstd, pinned, budgetBytes = CHUNK_BUDGET, parents = [] } = this.#options;
     if (parents.length > 0 && header.index.parentId !== undefined)
       yield {
         ...PAUSE,
@@ -219,7 +211,7 @@ export class Engine {
       },
     };
     const values = readerValues();
-    return yield* bodySteps(header, { tools: this.#tools, visitor, values, budgetBytes, pinned });
+    return yield* bodySteps(header, { zstd, visitor, values, budgetBytes, pinned });
   }
 }
 
@@ -244,109 +236,4 @@ export async function* eventsOf(
 
 async function loadDecoders(): Promise<void> {
   (await import("./decode-child.ts")).loadDecoders();
-}
-
-// Collects pieces of any size into the stretches that the read steps request.
-//
-// It holds one stretch and returns copies, so nothing refers to the caller's pieces afterwards. Memory grows with the bytes
-// that have arrived, not with a declared length: the buffer of a stretch above {@link FIRST_BYTES} doubles until it is whole.
-
-/** Stretches up to this length are allocated at once. Chunks of large adapters have 10 to 200 KiB. */
-const FIRST_BYTES = 2 ** 20;
-
-const NOTHING = new Uint8Array(0);
-
-/** Takes pieces and returns stretches. */
-export class Intake {
-  #piece: Uint8Array = NOTHING;
-  #at = 0;
-  #buffer: Uint8Array | undefined;
-  #filled = 0;
-  #closed = false;
-  /** Bytes that have arrived. */
-  received = 0;
-
-  /** Adds a piece. Call it only after `take` has returned undefined, so that the piece before is used up. */
-  feed(piece: Uint8Array): void {
-    this.#piece = piece;
-    this.#at = 0;
-    this.received += piece.length;
-  }
-
-  /** Reports the end of the input: from now on `take` returns the bytes that are left. */
-  close(): void {
-    this.#closed = true;
-  }
-
-  /** Bytes of the buffer for a stretch that is not whole yet. */
-  get held(): number {
-    return this.#buffer?.length ?? 0;
-  }
-
-  /** A copy of the next `bytes` bytes; fewer at the end of the input; undefined if they have not arrived yet. */
-  take(bytes: number): Uint8Array | undefined {
-    const left = this.#piece.length - this.#at;
-    if (this.#buffer === undefined && (left >= bytes || this.#closed)) {
-      const stretch = allocate(Math.min(left, bytes));
-      this.#copy(stretch, 0);
-      return stretch;
-    }
-    this.#grow(bytes, this.#filled + left);
-    this.#filled += this.#copy(this.#buffer!, this.#filled);
-    if (this.#filled < bytes && !this.#closed) return undefined;
-    const stretch = this.#buffer!.subarray(0, this.#filled);
-    this.#buffer = undefined;
-    this.#filled = 0;
-    return stretch;
-  }
-
-  /** Forgets everything. */
-  release(): void {
-    this.#piece = NOTHING;
-    this.#at = 0;
-    this.#buffer = undefined;
-    this.#filled = 0;
-  }
-
-  /** Copies as many bytes of the piece as fit, and returns their number. */
-  #copy(target: Uint8Array, at: number): number {
-    const length = Math.min(this.#piece.length - this.#at, target.length - at);
-    target.set(this.#piece.subarray(this.#at, this.#at + length), at);
-    this.#at += length;
-    if (this.#at === this.#piece.length) {
-      this.#piece = NOTHING;
-      this.#at = 0;
-    }
-    return length;
-  }
-
-  /** Makes room for `wanted` bytes of a stretch that will have `bytes`. */
-  #grow(bytes: number, wanted: number): void {
-    const room = Math.min(bytes, wanted);
-    const old = this.#buffer;
-    if (old !== undefined && old.length >= room) return;
-    const length = Math.min(bytes, Math.max(FIRST_BYTES, room, 2 * (old?.length ?? 0)));
-    this.#buffer = old === undefined ? allocate(length) : enlarge(old, length);
-  }
-}
-
-function allocate(length: number): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    return fail(KIND.BUDGET, { where: "a chunk", actual: `${length} bytes to allocate`, cause });
-  }
-}
-
-/** The same bytes in a larger array; in place if the engine can do that (Node ≥ 22, current browsers). */
-function enlarge(old: Uint8Array, length: number): Uint8Array {
-  const { buffer } = old as { buffer: ArrayBuffer & { transfer?(length: number): ArrayBuffer } };
-  try {
-    if (buffer.transfer !== undefined) return new Uint8Array(buffer.transfer(length));
-  } catch (cause) {
-    return fail(KIND.BUDGET, { where: "a chunk", actual: `${length} bytes to allocate`, cause });
-  }
-  const larger = allocate(length);
-  larger.set(old);
-  return larger;
 }

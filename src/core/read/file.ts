@@ -30,6 +30,7 @@ import { bytesOf, eitherSignal, memorySource } from "../io/source.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { moduleFactors, modulePayload, readerValues, type ValueChecks } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
+import { feedOf } from "./feed.ts";
 import { type Header, headerSteps } from "./header.ts";
 import type { LqaFile, OpenOptions, ReadOptions } from "./lqa-file.ts";
 import type { Pin } from "./pin.ts";
@@ -41,7 +42,7 @@ import {
   planRanges,
   readExactly,
 } from "./ranges.ts";
-import { breather, runSteps, takeFrom, type WatchOptions } from "./steps.ts";
+import { breather, runSteps, type WatchOptions } from "./steps.ts";
 import type { VerifiedIds } from "./verify.ts";
 
 /** State that the verbs of an open file share. */
@@ -91,7 +92,7 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
     checkLength();
     return await fileOf(header, source, undefined, options, parents);
   }
-  const header = await runSteps(headerSteps(limits), takeFrom(bytes), signal);
+  const header = await runSteps(headerSteps(limits), feedOf(bytes), signal);
   const source = keepingSource(memorySource(bytes));
   const parents = await parentsOf(header.index, options);
   // The length is wrong. That is the first error only if nothing before the end is wrong.
@@ -106,7 +107,7 @@ export async function openVerified(
   verified: VerifiedIds,
   options: Pick<OpenOptions, "parents"> = {},
 ): Promise<LqaFile> {
-  const header = await runSteps(headerSteps("core"), takeFrom(bytes));
+  const header = await runSteps(headerSteps("core"), feedOf(bytes));
   const source = keepingSource(memorySource(bytes));
   const parents = await parentsOf(header.index, options);
   return await verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });

@@ -9,11 +9,11 @@
 import * as KIND from "../../error-catalogue.ts";
 import { caught, fail, type LqaError } from "../../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../../limits.ts";
+import { CRC_BYTES } from "../container/bytes.ts";
 import { decompress, type InflateOptions, inflateFrame, moreThanFrames } from "../container/decompress.ts";
 import type { ChunkRecord } from "../container/types.ts";
 import type { Decompressor, Inflater, InflaterOptions, Zstd, ZstdCodecFunctions } from "../container/zstd.ts";
 import { type FrameWalk, walkFrame } from "../container/zstd-frame.ts";
-import { CRC_BYTES } from "./opened.ts";
 
 /** A decompressor that uses this implementation. */
 export function decompressorOf(zstd: Zstd | ZstdCodecFunctions): Decompressor {

@@ -13,9 +13,10 @@ import { GENERATIONS } from "../../limits.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { checkSums } from "../codecs/sums.ts";
 import { checkParentModule } from "../container/parent-module.ts";
+import { checkLimit } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import type { LqaFile, OpenOptions } from "./lqa-file.ts";
-import { checkLimit, type WatchOptions } from "./opened.ts";
+import type { WatchOptions } from "./steps.ts";
 
 /**
  * Finds the parents of a file, the nearest first, up to the first that is missing.

@@ -8,18 +8,11 @@ import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
 import { concat } from "../container/bytes.ts";
 import type { ByteSource } from "../io/source.ts";
-import type { Header } from "./header.ts";
-import {
-  FIRST_BYTES,
-  headerSteps,
-  type KeepingSource,
-  keepingSource,
-  runSteps,
-  truncated,
-} from "./opened.ts";
-
-/** The largest alignment, so that the padding behind a long index comes with it. */
-const PADDING_BYTES = 4096;
+import { Feed } from "./feed.ts";
+import { type Header, headerSteps } from "./header.ts";
+import { asRequested } from "./pieces-from.ts";
+import { type KeepingSource, keepingSource } from "./ranges.ts";
+import { runSteps, truncated } from "./steps.ts";
 
 /** A header, and its source, which keeps the bytes that have been read. */
 export interface OpenedHeader {
@@ -42,25 +35,20 @@ export async function openHeader(
     limits = "core",
   }: { readonly limits?: LimitSet | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<OpenedHeader> {
-  let bytes = await source.read(0, FIRST_BYTES, signal);
-  let ended = bytes.length < FIRST_BYTES;
-  let at = 0;
-  const take = async ({ bytes: wanted }: { readonly bytes: number }): Promise<Uint8Array> => {
-    const end = at + wanted;
-    if (end > bytes.length && !ended) {
-      const missing = end - bytes.length + PADDING_BYTES;
-      const more = await source.read(bytes.length, missing, signal);
-      ended = more.length < missing;
-      bytes = concat([bytes, more]);
-    }
-    const piece = bytes.subarray(at, end);
-    at += piece.length;
-    return piece;
-  };
-  const header = await runSteps(headerSteps(limits), take, signal);
+  const pieces: Uint8Array[] = [];
+  const requested = asRequested(source, signal);
+  const feed = new Feed({
+    async more(missing) {
+      const piece = await requested.more(missing);
+      if (piece !== undefined) pieces.push(piece);
+      return piece;
+    },
+  });
+  const header = await runSteps(headerSteps(limits), feed, signal);
   const { fileLength } = header.prologue;
+  const bytes = concat(pieces);
   // If the source does not know its size, a later read detects that it is too short.
-  const size = source.size ?? (ended ? bytes.length : fileLength);
+  const size = source.size ?? (requested.ended ? bytes.length : fileLength);
   const kept = keepingSource(source);
   kept.keep("head", 0, bytes);
   const checkLength = (): void => {

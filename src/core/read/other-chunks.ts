@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { PlainTensor } from "../../model/adapter.ts";
+import { ELEMENT_BYTES, type PlainTensor } from "../../model/adapter.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import type { SectionRecord, TensorRecord } from "../container/types.ts";
 import { type Decompressor, rawPayload } from "../container/zstd.ts";
-import { ELEMENT_BYTES, type ValueChecks } from "./opened.ts";
+import type { ValueChecks } from "./chunks.ts";
 import { checkTensor, tensorOf } from "./other-payloads.ts";
 
 export { zstdFor } from "./other-payloads.ts";

@@ -15,19 +15,12 @@ import { fail } from "../../errors.ts";
 import { toHex } from "../container/bytes.ts";
 import { openChunk } from "../container/layout.ts";
 import { createSha256, type Hasher } from "../container/sha256.ts";
-import type { AnyRecord, ContainerIndex, Extent } from "../container/types.ts";
+import { type AnyRecord, type ContainerIndex, type Extent, placeOf } from "../container/types.ts";
 import type { ByteSource } from "../io/source.ts";
 import type { Header } from "./header.ts";
-import {
-  FIRST_BYTES,
-  type KeepingSource,
-  type PlannedRange,
-  placeOf,
-  RANGE_BYTES,
-  readExactly,
-  truncated,
-} from "./opened.ts";
 import { piecesFrom } from "./pieces-from.ts";
+import { FIRST_BYTES, type KeepingSource, type PlannedRange, RANGE_BYTES, readExactly } from "./ranges.ts";
+import { truncated } from "./steps.ts";
 import { checkRoot, checkSpan } from "./verify.ts";
 
 /** A pinned file: its ids, its digests, and a way to read proven chunks. */

@@ -32,6 +32,7 @@ const GAP_BYTES = 64 * 1024;
 export const RANGE_BYTES: number = 8 * 2 ** 20;
 /** Bytes of the first request: it holds prologue and index of most adapters. */
 export const FIRST_BYTES = 65536;
+
 /**
  * The ranges that hold these chunks, in file order. A chunk that occurs twice is in one range only.
  *

@@ -1,21 +1,20 @@
 /**
  * Reading as steps. The checks exist once (`header.ts`, `verify.ts`), as generators that request the next bytes of the file in
- * order. The caller supplies the bytes from any source: an array, a source of ranges, a validator's window, pieces that arrive
- * (`engine.ts`). So an array, a stream cut anywhere and a server all have the same first error.
+ * order. A feed (`feed.ts`) supplies the bytes, from any source. So an array, a stream cut anywhere and a server all have the same
+ * first error.
  *
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { assertNotAborted } from "../io/source.ts";
+import type { Feed } from "./feed.ts";
 
 /** The request of a step: the next bytes of the file. It gets fewer only if the file ends before them. */
 export interface Need {
   /** Number of bytes. 0 is a pause, in which the caller may let other work run. */
   readonly bytes: number;
-  /** True if the bytes are a compressed chunk: the caller must load zstd before the step continues. */
-  readonly compressed?: boolean;
-  /** Imports code that this file needs and most files do not. The caller awaits it before the step continues. */
+  /** Loads code that this file needs and most files do not. The caller awaits it before the step continues. */
   readonly load?: () => Promise<void>;
 }
 
@@ -37,42 +36,25 @@ export interface WatchOptions {
 }
 
 /**
- * Runs steps with the bytes that `take` returns. Between steps it lets timers and abort signals run every 20 ms.
+ * Runs steps with the bytes of a feed. Between steps it lets timers and abort signals run every 20 ms.
  *
- * @throws LqaError the first error; ABORTED; whatever `take` throws
+ * @throws LqaError the first error; ABORTED; whatever the feed throws
  */
 export async function runSteps<T>(
   steps: Steps<T>,
-  take: (need: Need) => Uint8Array | Promise<Uint8Array>,
+  feed: Pick<Feed, "next">,
   signal?: AbortSignal,
 ): Promise<T> {
   const breathe = breather(signal);
   let step = steps.next();
   while (step.done !== true) {
     await step.value.load?.();
-    const taken = take(step.value);
+    const taken = feed.next(step.value.bytes);
     step = steps.next(taken instanceof Uint8Array ? taken : await taken);
     const rest = breathe();
     if (rest !== undefined) await rest;
   }
   return step.value;
-}
-
-/** A function that returns views on an array to steps, from `at` on. Progress is in bytes from `at` to `end`. */
-export function takeFrom(
-  bytes: Uint8Array,
-  at = 0,
-  end: number = bytes.length,
-  onProgress?: WatchOptions["onProgress"],
-): (need: Need) => Uint8Array {
-  let position = at;
-  return (need) => {
-    // The steps have checked all earlier bytes by now.
-    if (position > at && need.bytes > 0) onProgress?.(position - at, end - at);
-    const piece = bytes.subarray(position, position + need.bytes);
-    position += piece.length;
-    return piece;
-  };
 }
 
 /**
@@ -82,14 +64,8 @@ export function takeFrom(
  * @param expected length of the file, for the error
  * @throws LqaError TRUNCATED_FILE at the first missing byte
  */
-export function* need(
-  bytes: number,
-  at: number,
-  where: string,
-  expected: number,
-  compressed = false,
-): Steps<Uint8Array> {
-  const piece = yield { bytes, compressed };
+export function* need(bytes: number, at: number, where: string, expected: number): Steps<Uint8Array> {
+  const piece = yield { bytes };
   if (piece.length < bytes) truncated(at + piece.length, expected, where);
   return piece;
 }

@@ -24,13 +24,19 @@ import {
 import { checkChunkCrc, DIGEST_BYTES, planeTaker } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
 import { createSha256, sha256 } from "../container/sha256.ts";
-import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
-import { type Decompressor, type Inflater, rawPayload } from "../container/zstd.ts";
+import {
+  allChunks,
+  type ContainerIndex,
+  type ModuleRecord,
+  type SectionRecord,
+  type TensorRecord,
+} from "../container/types.ts";
+import { type Decompressor, type Inflater, rawPayload, type Zstd } from "../container/zstd.ts";
 import { assertRoom } from "./budget.ts";
 import { checkModule, type ValueChecks } from "./chunks.ts";
 import type { Header, OpenedIndex } from "./header.ts";
-import { checkTensor } from "./other-payloads.ts";
-import { need, PAUSE, type Steps } from "./steps.ts";
+import { checkTensor, zstdFor } from "./other-payloads.ts";
+import { type Need, need, PAUSE, type Steps } from "./steps.ts";
 
 /** Identity of a verified file, hexadecimal. */
 export interface VerifiedIds {
@@ -62,8 +68,8 @@ export interface PayloadScan {
 export interface BodyOptions {
   /** Checks of values. If absent, there are none; only a validator may omit them. */
   readonly values?: ValueChecks | undefined;
-  /** The steps read `zstd` after they have received the first compressed chunk. */
-  readonly tools: { readonly zstd?: Decompressor | undefined };
+  /** zstd implementation; by default the native one or zstd-codec, loaded only when the first compressed chunk has arrived. */
+  readonly zstd?: Zstd | undefined;
   readonly visitor?: ChunkVisitor | undefined;
   /** Most bytes of one chunk in memory, stored and, if compressed, raw. Default: only the limits of clause 14. */
   readonly budgetBytes?: number | undefined;
@@ -88,12 +94,20 @@ export interface BodyOptions {
  */
 export function* bodySteps(header: Header, options: BodyOptions): Steps<VerifiedIds> {
   const { prologue, index } = header;
-  const { tools, values, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan, pinned } = options;
+  const { values, visitor = {}, budgetBytes = Number.POSITIVE_INFINITY, scan, pinned } = options;
   const attempt = attempts(options.report);
   const content = contentHasher();
   /** False after a payload could not be read: then the content id is not known either. */
   let known = true;
   const digests: Uint8Array[] = [];
+  /** One implementation for all chunks: the package reads all that the native implementation reads, but not vice versa. */
+  let zstd: Decompressor | undefined;
+  const loadZstd: Need = {
+    ...PAUSE,
+    async load() {
+      zstd = await zstdFor(allChunks(index), options);
+    },
+  };
   let span = createSha256();
   /** True at the start of a span: after the next payload, the span's digest so far is that of the payload. */
   let fresh = true;
@@ -119,8 +133,9 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
     let inflating: Inflater | undefined;
     if (pieces === undefined) {
       assertRoom(record, budgetBytes, where);
-      const bytes = yield* need(length, offset, where, prologue.fileLength, compressed);
-      raw = attempt(() => rawPayload(bytes, record, { zstd: tools.zstd, elementSize, where }));
+      const bytes = yield* need(length, offset, where, prologue.fileLength);
+      if (compressed && zstd === undefined) yield loadZstd;
+      raw = attempt(() => rawPayload(bytes, record, { zstd, elementSize, where }));
       if (!fresh || compressed) digest = () => sha256(raw!);
       span.update(bytes.subarray(0, length - CRC_BYTES));
       crcBytes = bytes.subarray(length - CRC_BYTES);
@@ -134,12 +149,12 @@ export function* bodySteps(header: Header, options: BodyOptions): Steps<Verified
       let at = offset;
       let crc = 0;
       for (const size of compressed ? cuts(length - CRC_BYTES) : pieces.pieces) {
-        const piece = yield* need(size, at, where, prologue.fileLength, compressed);
+        const piece = yield* need(size, at, where, prologue.fileLength);
+        if (compressed && zstd === undefined) yield loadZstd;
         crc = crc32(piece, crc);
         span.update(piece);
         if (compressed) {
-          // Not earlier: the caller loads zstd with the first piece.
-          inflating ??= tools.zstd!.inflater(record, {
+          inflating ??= zstd!.inflater(record, {
             elementSize,
             where,
             most: budgetBytes,

@@ -17,24 +17,17 @@ import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { ModuleRecord } from "../container/types.ts";
 import { assertNotAborted, eitherSignal } from "../io/source.ts";
+import { ADAPTER_BUDGET, assertAdapter, CHUNK_BUDGET } from "./budget.ts";
+import { readerValues } from "./chunks.ts";
 import { Engine, eventsOf } from "./engine.ts";
 import type { LqaEvent, PackedModule } from "./events.ts";
+import { feedOf } from "./feed.ts";
 import type { Reading } from "./file.ts";
+import { chunksStart } from "./header.ts";
 import type { LqaFile } from "./lqa-file.ts";
-import {
-  ADAPTER_BUDGET,
-  allChunks,
-  assertAdapter,
-  CHUNK_BUDGET,
-  chunksStart,
-  readExactly,
-  readerValues,
-  runSteps,
-  takeFrom,
-  type WatchOptions,
-} from "./opened.ts";
-import { zstdFor } from "./other-payloads.ts";
 import { piecesFrom } from "./pieces-from.ts";
+import { readExactly } from "./ranges.ts";
+import { runSteps, type WatchOptions } from "./steps.ts";
 import { type BodyOptions, bodySteps, storedRoot, type VerifiedIds } from "./verify.ts";
 
 /** See {@link LqaFile.verify}. */
@@ -47,15 +40,21 @@ export async function verifyFile(reading: Reading, watch: WatchOptions): Promise
     for await (const _ of fileEvents(reading, watch));
     return reading.verified!;
   }
-  const { prologue, index } = header;
+  const { prologue } = header;
   const steps = bodySteps(header, {
-    tools: { zstd: await zstdFor(allChunks(index), options) },
+    zstd: options.zstd,
     values: readerValues(),
     sums: await sumsOf(reading.parents, signal),
     budgetBytes: options.budgetBytes ?? CHUNK_BUDGET,
   });
-  const take = takeFrom(bytes, chunksStart(prologue), prologue.fileLength, watch.onProgress);
-  reading.verified = await runSteps(steps, take, signal);
+  const start = chunksStart(prologue);
+  const feed = feedOf(bytes, start);
+  const next = (count: number): Uint8Array | Promise<Uint8Array> => {
+    // The steps have checked all earlier bytes by now.
+    if (feed.taken > 0 && count > 0) watch.onProgress?.(feed.taken, prologue.fileLength - start);
+    return feed.next(count);
+  };
+  reading.verified = await runSteps(steps, { next }, signal);
   return reading.verified;
 }
 

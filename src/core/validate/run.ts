@@ -22,24 +22,28 @@ import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES, vectorsWith } from "../container/prologue.ts";
-import { allChunks, type ModuleRecord } from "../container/types.ts";
+import type { ModuleRecord } from "../container/types.ts";
 import { type Input, openInput } from "../io/input.ts";
+import { piecesOf } from "../io/pieces.ts";
+import type { ByteSource } from "../io/source.ts";
 import { CHUNK_BUDGET, PIECE_BUDGET } from "../read/budget.ts";
 import { ValueChecks } from "../read/chunks.ts";
+import { Feed, feedOf } from "../read/feed.ts";
 import { chunksStart, type Header, headerSteps } from "../read/header.ts";
 import type { LqaFile } from "../read/lqa-file.ts";
-import { zstdFor } from "../read/other-payloads.ts";
-import { type Need, PAUSE, runSteps, type Steps } from "../read/steps.ts";
+import { asRequested, piecesFrom } from "../read/pieces-from.ts";
+import { PAUSE, runSteps, type Steps } from "../read/steps.ts";
 import { bodySteps, type VerifiedIds } from "../read/verify.ts";
 import { scanOf } from "./scan.ts";
 import { type Suspicion, suspiciousPlanes, suspiciousRecords } from "./suspicions.ts";
 import type { ValidateOptions, Validation, ValidationLevel } from "./validation.ts";
-import { type ByteReader, DirectWindow, MemoryWindow, piecesReader, sourceReader, Window } from "./window.ts";
 
 /** Most findings and most warnings to keep: a file full of errors must not fill the memory. */
 export const MOST_FINDINGS = 1000;
 /** Bytes to read at once when the validator only counts them. */
 const SKIPPED = 2 ** 20;
+/** Bytes per request of a source; the next piece arrives during the checks of one. */
+const PIECE = 2 ** 21;
 
 /** How far each level goes. */
 const DEPTHS: Readonly<Record<ValidationLevel, number>> = {
@@ -60,91 +64,74 @@ export async function validate(
   { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Checked> {
   const opened = openInput(input);
-  switch (opened.kind) {
-    case "bytes":
-      return await check(new MemoryWindow(opened.bytes), opened.bytes.length, false, options);
-    case "pieces":
-      return await validateReader(piecesReader(opened.pieces, signal), options);
-    case "url":
-    case "source": {
-      const source =
-        opened.kind === "source"
-          ? opened.source
-          : (await import("../read/open-url.ts")).httpRanges(opened.url);
-      if (options.level !== "structure") return await validateReader(sourceReader(source, signal), options);
-      // A source on a server knows its size from its first answer on.
-      if (source.size === undefined) await source.read(0, PROLOGUE_BYTES, signal);
-      return await check(new DirectWindow(source, signal), source.size, true, options);
-    }
+  if (opened.kind === "bytes") {
+    const { bytes } = opened;
+    return await check(new Run(options, { size: bytes.length }, false), feedOf(bytes));
   }
-}
-
-/** As {@link validate}, from a reader. It cancels the reader at the end, because that may still read ahead. */
-export async function validateReader(reader: ByteReader, options: ValidateOptions): Promise<Checked> {
-  try {
-    return await check(new Window(reader), reader.size, true, options);
-  } finally {
-    reader.cancel?.();
-  }
-}
-
-async function check(
-  window: Window | MemoryWindow | DirectWindow,
-  size: number | undefined,
-  scanned: boolean,
-  options: ValidateOptions,
-): Promise<Checked> {
-  const run = new Run(options, size, scanned);
-  let ids: VerifiedIds | undefined;
-  const arrived = async (piece: Promise<Uint8Array>): Promise<Uint8Array> => {
-    const bytes = await read(piece);
-    // The run keeps the header, but a view on a window is valid only until the next piece.
-    return run.header === undefined ? bytes.slice() : bytes;
-  };
-  const give = ({ bytes: count, compressed }: Need): Uint8Array | Promise<Uint8Array> => {
-    if (count === 0) return NOTHING;
-    const taken = window.take(count);
-    const piece = taken instanceof Promise ? arrived(taken) : taken;
-    if (compressed !== true || run.tools.zstd !== undefined) return piece;
-    return zstdFor(allChunks(run.header!.index), options).then((zstd) => {
-      run.tools.zstd = zstd;
-      return piece;
+  if (opened.kind === "pieces")
+    return await checkPieces(new Run(options, {}, true), piecesOf(opened.pieces, signal), true);
+  const source =
+    opened.kind === "source" ? opened.source : (await import("../read/open-url.ts")).httpRanges(opened.url);
+  const run = new Run(options, source, true);
+  if (options.level !== "structure") {
+    const pieces = piecesFrom(source, 0, source.size ?? Number.MAX_SAFE_INTEGER, signal, {
+      pieceBytes: PIECE,
     });
-  };
+    return await checkPieces(run, pieces, false);
+  }
+  const { more } = asRequested(source, signal);
+  return await check(run, new Feed({ more: (missing) => read(more(missing)) }));
+}
+
+/** Checks pieces that arrive. It leaves them at the end, because their source may still read ahead. */
+async function checkPieces(
+  run: Run,
+  pieces: AsyncGenerator<Uint8Array, void, undefined>,
+  copies: boolean,
+): Promise<Checked> {
   try {
-    ids = await runSteps(run.steps(), give);
+    return await check(
+      run,
+      new Feed({ copies, more: async () => (await read(pieces.next())).value ?? undefined }),
+    );
+  } finally {
+    // Without `await`: a source that hangs must not keep its validation from ending.
+    pieces.return().catch(() => {});
+  }
+}
+
+async function check(run: Run, feed: Feed): Promise<Checked> {
+  let ids: VerifiedIds | undefined;
+  try {
+    ids = await runSteps(run.steps(), feed);
   } catch (caught) {
     if (caught instanceof ReadFailure) throw caught.cause;
     if (!isLqaError(caught)) throw caught;
     run.add(caught);
   }
-  return run.result(window.taken, ids);
+  return run.result(feed.taken, ids);
 }
-
-const NOTHING = new Uint8Array(0);
 
 /** Wraps an error of the source, to distinguish it from an invalid file. */
 class ReadFailure extends Error {}
 
-async function read(piece: Promise<Uint8Array>): Promise<Uint8Array> {
+async function read<T>(piece: Promise<T>): Promise<T> {
   try {
     return await piece;
   } catch (cause) {
-    if (isLqaError(cause, "BUDGET")) throw cause;
     throw new ReadFailure("the source failed", { cause });
   }
 }
 
 /** The validation of one file. */
 class Run {
-  readonly tools: { zstd: Awaited<ReturnType<typeof zstdFor>> } = { zstd: undefined };
   header: Header | undefined;
   #parents: readonly LqaFile[] = [];
   /** Codes that are not canonical, in file order. */
   readonly #noncanonical: LqaError[] = [];
   readonly #options: ValidateOptions;
   readonly #level: ValidationLevel;
-  readonly #size: number | undefined;
+  readonly #source: Pick<ByteSource, "size">;
   readonly #scanned: boolean;
   readonly #findings: LqaError[] = [];
   readonly #suspicions: Suspicion[] = [];
@@ -152,10 +139,11 @@ class Run {
   #meta: MetaMap | undefined;
   #origin: Origin | undefined;
 
-  constructor(options: ValidateOptions, size: number | undefined, scanned: boolean) {
+  /** @param source its size, which a source on a server knows after its first answer @param scanned whether to scan large chunks in pieces */
+  constructor(options: ValidateOptions, source: Pick<ByteSource, "size">, scanned: boolean) {
     this.#options = options;
     this.#level = options.level ?? "values";
-    this.#size = size;
+    this.#source = source;
     this.#scanned = scanned;
   }
 
@@ -201,7 +189,7 @@ class Run {
             })
           : undefined;
       ids = yield* bodySteps(header, {
-        tools: this.tools,
+        zstd: this.#options.zstd,
         report: this.#options.all === true ? report : undefined,
         budgetBytes:
           this.#options.budgetBytes ??
@@ -264,8 +252,8 @@ class Run {
 
   /** Checks the length of the file without its content. @param received bytes read so far */
   *#length(received: number, expected: number): Steps<void> {
-    let length = this.#size ?? received;
-    while (this.#size === undefined) {
+    let length = this.#source.size ?? received;
+    while (this.#source.size === undefined) {
       const piece = yield { bytes: SKIPPED };
       length += piece.length;
       if (piece.length < SKIPPED || length > expected) break;
@@ -274,7 +262,7 @@ class Run {
     fail(length < expected ? KIND.TRUNCATED_FILE : KIND.TRAILING_BYTES, {
       offset: Math.min(length, expected),
       expected: `${expected} bytes`,
-      actual: this.#size === undefined && length > expected ? "more" : length,
+      actual: this.#source.size === undefined && length > expected ? "more" : length,
     });
   }
 
@@ -295,7 +283,7 @@ class Run {
       findings,
       omitted: this.#omitted,
       suspicions: this.#suspicions,
-      bytes: this.#size ?? taken,
+      bytes: this.#source.size ?? taken,
       modules: index?.modules.length,
       tensors: index?.tensors.length,
       ids: findings.length === 0 ? ids : undefined,

@@ -5,9 +5,7 @@
  * @module
  */
 import type { Input } from "../io/input.ts";
-import type { Checked } from "./run.ts";
 import { type ValidateOptions, type Validation, warning } from "./validation.ts";
-import type { ByteReader } from "./window.ts";
 
 /**
  * Validates a file from any input. For input that is not in memory it needs bounded memory: the index, 4 MiB, and a piece of a
@@ -23,14 +21,6 @@ export async function validate(
   input: Input,
   options: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Validation> {
-  return withWarnings(await (await import("./run.ts")).validate(input, options));
-}
-
-/** As {@link validate}, from a reader. It cancels the reader at the end, because that may still read ahead. */
-export async function validateReader(reader: ByteReader, options: ValidateOptions = {}): Promise<Validation> {
-  return withWarnings(await (await import("./run.ts")).validateReader(reader, options));
-}
-
-function withWarnings({ suspicions, ...checked }: Checked): Validation {
+  const { suspicions, ...checked } = await (await import("./run.ts")).validate(input, options);
   return { ...checked, warnings: suspicions.map(([kind, details]) => warning(kind, details)) };
 }

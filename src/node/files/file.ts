@@ -17,6 +17,8 @@ import { osError, quotePath, systemCode } from "./os-error.ts";
 
 /** Bytes per read request to the system. Node refuses more than 2 GiB; 16 MiB lets an abort take effect soon. */
 const STEP = 16 * 1024 * 1024;
+/** Bytes per read request of a pipe or device. */
+const PIPE_STEP = 1024 * 1024;
 
 /** The largest file that {@link readWholeFile} reads: stops a file that was named by mistake from filling memory. */
 export const MAX_WHOLE_FILE: number = 4 * 1024 ** 3;
@@ -72,6 +74,12 @@ export async function namesIn(folder: string): Promise<string[]> {
 export interface FileSource extends ByteSource {
   readonly size: number;
   readonly stable: true;
+  /**
+   * Reads all bytes.
+   *
+   * @throws LqaError as `read`; BUDGET above `MAX_WHOLE_FILE` bytes, or if there is not enough memory
+   */
+  whole(signal?: AbortSignal): Promise<Uint8Array>;
   /** Closes the file. The source cannot be used afterwards. */
   close(): Promise<void>;
 }
@@ -83,7 +91,10 @@ export interface FileSource extends ByteSource {
  *   after someone wrote to the file.
  */
 export async function openFileSource(path: string): Promise<FileSource> {
-  const opened = await openedRegular(path);
+  return sourceOf(path, await openedRegular(path));
+}
+
+function sourceOf(path: string, opened: Opened & { readonly size: number }): FileSource {
   const { handle, size } = opened;
   const fill = async (target: Uint8Array, offset: number, signal?: AbortSignal): Promise<number> => {
     assertRange(offset, target.length);
@@ -102,31 +113,28 @@ export async function openFileSource(path: string): Promise<FileSource> {
       return filled === target.length ? target : target.subarray(0, filled);
     },
     readInto: fill,
+    async whole(signal) {
+      if (size > MAX_WHOLE_FILE) throw tooLarge(path, size, MAX_WHOLE_FILE);
+      const bytes = allocate(path, size);
+      await fill(bytes, 0, signal);
+      return bytes;
+    },
     close: () => handle.close(),
   };
 }
 
-/** A file, a pipe or a device, read from its first byte to its last. */
-export interface FileReader {
-  /** Size of a regular file; undefined for a pipe or device. */
-  readonly size: number | undefined;
-  /** Fills the beginning of `target`; resolves to the number of bytes, 0 at the end. */
-  read(target: Uint8Array): Promise<number>;
-  /**
-   * Reads all bytes of a regular file, from the first one.
-   *
-   * @throws LqaError IO if someone wrote to it since it was opened; BUDGET above `MAX_WHOLE_FILE` bytes; ABORTED
-   */
-  whole(signal?: AbortSignal): Promise<Uint8Array>;
+/** A pipe or a device, whose bytes come once, in pieces of memory that is used again. */
+export interface FilePieces extends AsyncIterable<Uint8Array> {
   close(): Promise<void>;
 }
 
 /**
- * Opens a file for reading in order, into the caller's memory. The caller closes it.
+ * Opens a file, a pipe or a device, to be read once from its first byte to its last. The caller closes it.
  *
- * @throws LqaError NOT_FOUND, or IO with the system's reason; `read` throws IO too
+ * @returns a source for a regular file
+ * @throws LqaError NOT_FOUND, or IO with the system's reason; reads throw IO too
  */
-export async function openFileReader(
+export async function openFileInput(
   path: string,
   {
     regular = false,
@@ -134,28 +142,26 @@ export async function openFileReader(
     /** Refuses pipes and devices: for paths that a program found rather than the user typed. */
     readonly regular?: boolean | undefined;
   } = {},
-): Promise<FileReader> {
-  const opened = regular ? await openedRegular(path) : await openedAny(path);
-  const { handle, size } = opened;
-  return {
-    size,
-    async whole(signal) {
-      const length = size ?? 0;
-      if (length > MAX_WHOLE_FILE) throw tooLarge(path, length, MAX_WHOLE_FILE);
-      const bytes = allocate(path, length);
-      await readInto(handle, path, bytes, 0, signal);
-      assertUnchanged(path, opened);
-      return bytes;
-    },
-    async read(target) {
-      try {
-        return (await handle.read(target, 0, Math.min(STEP, target.length), null)).bytesRead;
-      } catch (error) {
-        throw osError(error, path, "read");
-      }
-    },
-    close: () => handle.close(),
-  };
+): Promise<FileSource | FilePieces> {
+  if (regular) return await openFileSource(path);
+  const { handle, size, mtimeMs } = await openedAny(path);
+  // Files that the system generates when they are read, such as those in /proc, report a size of 0.
+  if (size !== undefined && size > 0) return sourceOf(path, { handle, size, mtimeMs });
+  return { [Symbol.asyncIterator]: () => piecesOfHandle(handle, path), close: () => handle.close() };
+}
+
+async function* piecesOfHandle(handle: FileHandle, path: string): AsyncGenerator<Uint8Array> {
+  const target = new Uint8Array(PIPE_STEP);
+  for (;;) {
+    let filled: number;
+    try {
+      filled = (await handle.read(target, 0, target.length, null)).bytesRead;
+    } catch (error) {
+      throw osError(error, path, "read");
+    }
+    if (filled === 0) return;
+    yield target.subarray(0, filled);
+  }
 }
 
 /**
@@ -280,12 +286,10 @@ async function readStream(
 ): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let total = 0;
-  for (;;) {
+  for await (const piece of piecesOfHandle(handle, path)) {
     assertNotAborted(signal);
-    const { bytesRead, buffer } = await handle.read(new Uint8Array(1024 * 1024), 0, 1024 * 1024, null);
-    if (bytesRead === 0) break;
-    pieces.push(buffer.subarray(0, bytesRead));
-    total += bytesRead;
+    pieces.push(piece.slice());
+    total += piece.length;
     if (total > most) throw tooLarge(path, total, most);
   }
   const bytes = allocate(path, total);

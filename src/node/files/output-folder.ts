@@ -11,17 +11,17 @@
 import type { Stats } from "node:fs";
 import { lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
-import type { ByteReader } from "../../core/validate/window.ts";
+import type { Input } from "../../core/io/input.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { isRegularFile, kindOf, openFileReader } from "./file.ts";
+import { isRegularFile, kindOf, openFileSource } from "./file.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
 
 /** A file that an earlier run wrote. */
 export interface OpenOutput {
-  readonly reader: ByteReader;
+  readonly input: Input;
   close(): Promise<void>;
 }
 
@@ -73,8 +73,8 @@ export function openOutputFolder(folder: string): OutputFolder {
     async open(name) {
       const path = join(root, name);
       if (!(await isRegularFile(path))) return undefined;
-      const reader = await openFileReader(path, { regular: true });
-      return { reader, close: () => reader.close() };
+      const input = await openFileSource(path);
+      return { input, close: () => input.close() };
     },
     check,
     async write(name, bytes, options) {

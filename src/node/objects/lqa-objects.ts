@@ -3,19 +3,18 @@
  *
  * @module
  */
-import type { ByteSource } from "../../core/io/source.ts";
-import { type ByteReader, sourceReader } from "../../core/validate/window.ts";
+import type { Input } from "../../core/io/input.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { openObjects } from "./open-store.ts";
-import { type ObjectInfo, objectSource, placeOf, type ReadableStore, STEP } from "./store.ts";
+import { type ObjectInfo, objectSource, placeOf, type ReadableStore } from "./store.ts";
 
 /** An `.lqa` file in object storage. */
 export interface LqaObject {
   /** `s3://bucket/key`. */
   readonly location: string;
   /** Opens the version that was listed. */
-  open(): { readonly reader: ByteReader; again(begin: number, end: number): Promise<Uint8Array> };
+  open(): { readonly input: Input; again(begin: number, end: number): Promise<Uint8Array> };
 }
 
 /**
@@ -47,22 +46,8 @@ export async function listLqaObjects(location: string): Promise<LqaObject[]> {
   }));
 }
 
-/** Opens an object to be read in order. */
+/** Opens an object. */
 export function openObject(store: ReadableStore, info: ObjectInfo): ReturnType<LqaObject["open"]> {
-  const source = inSteps(objectSource(store, info));
-  return { reader: sourceReader(source), again: (begin, end) => source.read(begin, end - begin) };
-}
-
-/** Reads a source in whole steps and keeps the last one, so that a small object costs one request. */
-function inSteps(source: ByteSource): ByteSource {
-  let last: { readonly begin: number; readonly bytes: Uint8Array } | undefined;
-  return {
-    size: source.size,
-    async read(offset, length, signal) {
-      const begin = offset - (offset % STEP);
-      if (last?.begin !== begin) last = { begin, bytes: await source.read(begin, STEP, signal) };
-      // Fewer bytes than asked for, at the end of a step: the reader comes back for the rest.
-      return last.bytes.subarray(offset - begin, offset - begin + length);
-    },
-  };
+  const input = objectSource(store, info);
+  return { input, again: (begin, end) => input.read(begin, end - begin) };
 }

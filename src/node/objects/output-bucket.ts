@@ -18,7 +18,7 @@ export function openOutputBucket(store: ObjectStore): OutputFolder {
     pathOf: (name) => placeOf(store, name),
     async open(name) {
       const info = await store.head(name);
-      return info && { reader: openObject(store, info).reader, close: async () => {} };
+      return info && { input: openObject(store, info).input, close: async () => {} };
     },
     async check(name) {
       if (!isPlainKey(name))
