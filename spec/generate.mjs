@@ -1,5 +1,5 @@
 // Writes everything that is derived from spec/errors.json, spec/limits.json, spec/checks.json, spec/registry.json,
-// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/error-catalogue-later.ts, src/error-list.ts, src/limits.ts, src/core/container/text-dictionary.ts,
+// spec/text-dictionary.txt and spec/trellis-tables.json: src/error-catalogue.ts, src/limits.ts, src/core/container/text-dictionary.ts,
 // src/core/codecs/trellis-tables.ts, the tables inside the pages of spec/, and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -25,68 +25,17 @@ for (const e of errors) {
 
 const notice = (source) => `// Generated from ${source} by spec/generate.mjs. Do not edit.\n`;
 
-function constantOf({ name, code, clause, summary, advice }) {
-  const entry = { kind: name, code: `LQA-${code}`, clause, summary, advice };
-  return `export const ${name} = ${JSON.stringify(entry, null, 2)} as const;`;
-}
+const lineOf = ({ name, code, clause, summary, advice }) => {
+  const fields = { kind: name, code: `LQA-${code}`, clause, summary, advice };
+  const text = Object.entries(fields).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
+  return `export const ${name} = { ${text.join(", ")} } as const;`;
+};
 
 const catalogue = `${notice("spec/errors.json")}
-/** Class letter of an error code, with its name and the exit code a command line tool returns for it. */
-export const ERROR_CLASSES = ${JSON.stringify(
-  Object.fromEntries(Object.entries(classes).map(([k, v]) => [k, { name: v.name, exit: v.exit }])),
-  null,
-  2,
-)} as const;
-
-/** What the catalogue says about one kind of error. */
-export interface ErrorKind {
-  /** Its name, which never changes its meaning. */
-  readonly kind: ErrorName;
-  /** Stable code, e.g. \`LQA-M012\`. */
-  readonly code: string;
-  /** Clause of spec/lqa-v1.md, or \`-\` where the specification has nothing to say. */
-  readonly clause: string;
-  readonly summary: string;
-  /** What to do about it. */
-  readonly advice: string;
-}
-
-/** Name of an error in the catalogue. */
-export type ErrorName =
-${errors.map((e) => `  | ${JSON.stringify(e.name)}`).join("\n")};
 
 // Every kind of error that this library raises is a constant of its own: a bundler keeps those that the code kept refers to.
 
-${errors.map(constantOf).join("\n\n")}
-`;
-
-/** Kinds that only those parts of the reader raise that load later: servers, whole files, sections, tensors, parents, validation. */
-const LATER =
-  `ZSTD_FRAME META_ENCODING TRAILER_MISMATCH TENSOR_RECORD PARENT_MISMATCH TRAILER_CRC SPAN_DIGEST ROOT_DIGEST CONTENT_ID
-  NOT_FOUND HTTP_RESPONSE REMOTE_CHANGED NETWORK WRONG_FILE ACCESS_DENIED NONCANONICAL_INDEX NONCANONICAL_NAME`.split(
-    /\s+/,
-  );
-
-const later = `${notice("spec/errors.json")}
-/**
- * The catalogue for those parts of the reader that load later. Here, kinds that only they raise are constants of their own,
- * because a bundler that splits loads every constant of \`error-catalogue.ts\` with \`open\`.
- */
-export * from "./error-catalogue.ts";
-
-${errors
-  .filter(({ name }) => LATER.includes(name))
-  .map(constantOf)
-  .join("\n\n")}
-`;
-
-const list = `${notice("spec/errors.json")}// Importing it bundles the texts of all errors: import it only to look up names at run time.
-import * as KIND from "./error-catalogue.ts";
-
-/** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
-export const ERRORS: { readonly [Name in KIND.ErrorName]: KIND.ErrorKind & { readonly kind: Name } } = {
-${errors.map(({ name }) => `  ${name}: KIND.${name},`).join("\n")}
-};
+${errors.map(lineOf).join("\n")}
 `;
 
 const limitsSource = `${notice("spec/limits.json")}
@@ -276,12 +225,24 @@ const registryTables = registry.registries
   .join("\n");
 const registryTable = `| registry | clause | assigned |\n|---|---|---|\n${registryTables}`;
 
+const tableOfErrors = `{
+  "classes": {
+${Object.entries(classes)
+  .map(([letter, about]) => `    ${JSON.stringify(letter)}: ${JSON.stringify(about)}`)
+  .join(",\n")}
+  },
+  "errors": [
+${errors.map((error) => `    ${JSON.stringify(error)}`).join(",\n")}
+  ]
+}
+`;
+
 const outputs = [
+  // One line for each error.
+  ["spec/errors.json", tableOfErrors],
   ["src/core/codecs/trellis-tables.ts", trellisSource],
   ["src/core/container/text-dictionary.ts", dictionarySource],
   ["src/error-catalogue.ts", catalogue],
-  ["src/error-catalogue-later.ts", later],
-  ["src/error-list.ts", list],
   ["src/limits.ts", limitsSource],
   ["docs/errors.md", errorDoc],
 ];

@@ -7,12 +7,29 @@
  *
  * @module
  */
-import { ERROR_CLASSES, type ErrorKind, type ErrorName } from "./error-catalogue.ts";
+import type * as CATALOGUE from "./error-catalogue.ts";
 
-export type { ErrorKind, ErrorName } from "./error-catalogue.ts";
+/** Name of an error in the catalogue. */
+export type ErrorName = keyof typeof CATALOGUE;
 
-/** Class letter of an error code: T, M, V, I, U, L, B, X, C or S (spec clause 15). */
-export type ErrorClass = keyof typeof ERROR_CLASSES;
+/** What the catalogue says about one kind of error. */
+export interface ErrorKind {
+  /** Its name, which never changes its meaning. */
+  readonly kind: ErrorName;
+  /** Stable code, e.g. `LQA-M012`. */
+  readonly code: string;
+  /** Clause of spec/lqa-v1.md, or `-` where the specification has nothing to say. */
+  readonly clause: string;
+  readonly summary: string;
+  /** What to do about it. */
+  readonly advice: string;
+}
+
+/** Class letter of an error code (spec clause 15). */
+export type ErrorClass = "T" | "M" | "V" | "I" | "U" | "L" | "B" | "X" | "C" | "S";
+
+/** Exit codes of the classes whose code is not 1. */
+const EXIT_CODES: Partial<Record<ErrorClass, number>> = { U: 3, L: 4, X: 2 };
 
 /** Details of one failure, in addition to its kind. */
 export interface ErrorDetails {
@@ -72,7 +89,7 @@ export class LqaError extends Error implements ErrorKind {
 
   /** Exit code a command line tool returns for this error: 1 invalid, 2 usage or I/O, 3 unsupported, 4 limit. */
   get exitCode(): number {
-    return ERROR_CLASSES[this.class].exit;
+    return EXIT_CODES[this.class] ?? 1;
   }
 }
 

@@ -19,8 +19,6 @@ const NODE = ["node", "node/files", "node/objects", "node/remote", "node/workers
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "errors.ts": ["error-catalogue.ts"],
   "error-catalogue.ts": [],
-  "error-catalogue-later.ts": ["error-catalogue.ts"],
-  "error-list.ts": ["error-catalogue.ts"],
   "limits.ts": [],
   "floats.ts": [],
   "meter.ts": [],
@@ -35,7 +33,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   "core/read": ["core/container", "core/codecs", "core/io"],
   "core/write": ["core/container", "core/codecs"],
   "core/validate": ["core/read", "core/container", "core/codecs", "core/io"],
-  core: [...CORE, "core/wasm", "error-list.ts", "version.ts"],
+  core: [...CORE, "core/wasm", "version.ts"],
 
   "encode/linalg": ["core"],
   // The recovery of a start is loaded by who looks for one.
@@ -56,25 +54,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // Object storage.
   "node/objects": ["node/files", "node/remote", "serve", "core/io", "core/validate"],
   "node/remote": ["node/files", "core/io"],
-  "node/workers": [
-    "node/files",
-    "encode/quantize",
-    "core/codecs",
-    "core/container",
-    "core/read",
-    "error-list.ts",
-  ],
+  "node/workers": ["node/files", "encode/quantize", "core/codecs", "core/container", "core/read"],
   node: [...NODE, ...ENCODE, ...CORE, "adapters", "serve"],
   cli: ["*"],
 };
-const EVERYWHERE = [
-  "errors.ts",
-  "error-catalogue.ts",
-  "error-catalogue-later.ts",
-  "limits.ts",
-  "meter.ts",
-  "floats.ts",
-];
+const EVERYWHERE = ["errors.ts", "error-catalogue.ts", "limits.ts", "meter.ts", "floats.ts"];
 /** Rooms with rooms. */
 const NESTED = ["core", "encode", "node"];
 /** Rooms with a door: entries of the package. */
@@ -168,8 +152,7 @@ function folderOf(name: string): string {
   return rest.length > 0 && NESTED.includes(room!) ? `${room}/${inner}` : room!;
 }
 
-const isGenerated = (name: string): boolean =>
-  name.includes("generated/") || /^error-(catalogue|catalogue-later|list)\.ts$/.test(name);
+const isGenerated = (name: string): boolean => name.includes("generated/") || name === "error-catalogue.ts";
 const isPackageFile = (to: string): boolean => /^@[a-z]+\//.test(to);
 const isInternal = (to: string): boolean => files.includes(to);
 
@@ -234,9 +217,7 @@ describe("the architecture of src/", () => {
   it("has no loose file but those that every room may use", () => {
     const loose = files.filter((name) => !name.includes("/"));
     expect(loose).toEqual([
-      "error-catalogue-later.ts",
       "error-catalogue.ts",
-      "error-list.ts",
       "errors.ts",
       "floats.ts",
       "limits.ts",

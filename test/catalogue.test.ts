@@ -4,7 +4,7 @@ import { ERRORS, isLqaError, LqaError } from "../src/core/index.ts";
 
 const files = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts") && !/^error-(catalogue|list)/.test(name))
+    .filter((name) => name.endsWith(".ts") && !/^error-catalogue/.test(name))
     .map((name) => readFileSync(`${folder}/${name}`, "utf8"));
 
 describe("the error catalogue", () => {
@@ -19,6 +19,14 @@ describe("the error catalogue", () => {
     expect(Object.values(ERRORS).map(({ kind }) => kind)).toEqual(Object.keys(ERRORS));
     const codes = Object.values(ERRORS).map(({ code }) => code);
     expect(new Set(codes).size).toBe(codes.length);
+  });
+
+  test("each class has the exit code of spec/errors.json", () => {
+    const { classes } = JSON.parse(readFileSync("spec/errors.json", "utf8"));
+    for (const entry of Object.values(ERRORS)) {
+      const error = new LqaError(entry);
+      expect(error.exitCode, entry.kind).toBe(classes[error.class].exit);
+    }
   });
 
   test("clauses exist in the specification", () => {

@@ -10,7 +10,7 @@
 import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
 import { WARNINGS, type WarningName } from "../core/validate/validation.ts";
-import { ERRORS } from "../error-list.ts";
+import * as ERRORS from "../error-catalogue.ts";
 import type { ErrorName } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { STANDARD_INPUT } from "./open-input.ts";

@@ -14,7 +14,7 @@
  * @module
  */
 
-export { ERRORS } from "../error-list.ts";
+export * as ERRORS from "../error-catalogue.ts";
 export {
   type ErrorClass,
   type ErrorDetails,

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../../limits.ts";
 import type { CompressionName } from "./types.ts";

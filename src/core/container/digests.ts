@@ -7,7 +7,7 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";

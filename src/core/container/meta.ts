@@ -8,7 +8,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { META_BYTES, META_DEPTH } from "../../limits.ts";
 import type { MetaValue } from "../../model/adapter.ts";

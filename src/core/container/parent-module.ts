@@ -3,7 +3,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import type { ModuleRecord } from "./types.ts";

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { viewOf } from "./bytes.ts";
 

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
 import type { HttpOptions, HttpSource } from "./http.ts";
 import {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { unlessAborted } from "./slots.ts";
 

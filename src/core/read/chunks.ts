@@ -7,8 +7,7 @@
  * @module
  */
 
-import type { ErrorName } from "../../error-catalogue.ts";
-import { LqaError } from "../../errors.ts";
+import { type ErrorName, LqaError } from "../../errors.ts";
 import type { usedGroups } from "../codecs/canonical.ts";
 import { checkPlane, type PlaneReport } from "../codecs/check.ts";
 import {

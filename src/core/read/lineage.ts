@@ -7,7 +7,7 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import { GENERATIONS } from "../../limits.ts";
 import type { PackedFactors } from "../codecs/packed.ts";

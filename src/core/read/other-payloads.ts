@@ -4,7 +4,7 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType, type PlainTensor } from "../../model/adapter.ts";
 import { nonfiniteElement } from "../codecs/check.ts";

@@ -10,7 +10,7 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { toHex } from "../container/bytes.ts";
 import { openChunk } from "../container/layout.ts";

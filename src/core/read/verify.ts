@@ -7,7 +7,7 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { type ErrorKind, fail, isLqaError, type LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";

@@ -11,7 +11,7 @@
  * @module
  */
 
-import * as KIND from "../../error-catalogue-later.ts";
+import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
 import type { Origin } from "../../model/adapter.ts";
 import { equalBytes } from "../../model/bytes.ts";

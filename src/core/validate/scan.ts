@@ -10,9 +10,8 @@
  * @module
  */
 
-import type { ErrorName } from "../../error-catalogue.ts";
 import * as KIND from "../../error-catalogue.ts";
-import { caught, LqaError } from "../../errors.ts";
+import { caught, type ErrorName, LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
 import { findUsed } from "../codecs/canonical.ts";
 import { checkFloats, checkScales, firstUnusedBit } from "../codecs/check.ts";

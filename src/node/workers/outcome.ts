@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ERRORS } from "../../error-list.ts";
+import * as ERRORS from "../../error-catalogue.ts";
 import { type ErrorDetails, type ErrorName, isLqaError, LqaError } from "../../errors.ts";
 import type { Settled } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, performTask } from "./tasks.ts";
