@@ -5,54 +5,13 @@
  * @module
  */
 
-export { bandsText } from "./codecs/bands-text.ts";
 export { nonfiniteElement } from "./codecs/check.ts";
 export { decodePlain, decodePlanes } from "./codecs/decode.ts";
-export {
-  FLOAT_BYTES,
-  FLOAT_NUMBERS,
-  fieldCount,
-  groupCount,
-  kindNumber,
-  type Lowered,
-  sizesOf,
-} from "./codecs/encoding.ts";
-export { FREE, kindOf, prepareTable, type TablePreparing } from "./codecs/kernels/encoding-kinds.ts";
-export {
-  type Factor,
-  givenParent,
-  hasStart,
-  lowerFactor,
-  rankOf,
-  vectorLengths,
-} from "./codecs/packed.ts";
+export { FLOAT_BYTES, fieldCount, groupCount, type Lowered, sizesOf } from "./codecs/encoding.ts";
+export { type Factor, hasStart, lowerFactor, rankOf, vectorLengths } from "./codecs/packed.ts";
 export { lower, planeSizes } from "./codecs/registry.ts";
 export { rotateIntegers, rotateTransposed, rotateWeights, scaleOfRotated } from "./codecs/rotation.ts";
-export { decodeStarted } from "./codecs/start/decode-started.ts";
-export { drawsOf, localStart } from "./codecs/start/draws.ts";
-export { materialize } from "./codecs/start/materialize.ts";
-export { addMixture, DRAW_UNIT, readMixture } from "./codecs/start/mixture.ts";
 export {
-  nextSeedWord,
-  ownTwister,
-  seedWords,
-  skipDraws,
-  type Twister,
-  takeDraws,
-  takeOutputs,
-  takeSigns,
-  twisterAt,
-} from "./codecs/start/mt19937.ts";
-export {
-  MIX_BITS,
-  mixEncoding,
-  STATE_DRAWS,
-  STATE_WORDS,
-  startOperations,
-} from "./codecs/start/start.ts";
-export { checkSums } from "./codecs/sums.ts";
-export {
-  largestInteger,
   TRELLIS_TABLES,
   type TrellisTable,
   trellisRate,
@@ -60,7 +19,6 @@ export {
   trellisTable,
   WINDOW_BITS,
 } from "./codecs/trellis.ts";
-export { align, CRC_BYTES, concat, toHex } from "./container/bytes.ts";
 export {
   EXPERT_ALIGNMENT,
   payloadLength,
@@ -69,21 +27,11 @@ export {
   walkPlanes,
 } from "./container/layout.ts";
 export { encodeMeta } from "./container/meta-write.ts";
-export { sortByName } from "./container/names.ts";
-export { checkParentModule } from "./container/parent-module.ts";
 export { assemblePayload } from "./container/payload.ts";
-export { checkLimit, PROLOGUE_BYTES } from "./container/prologue.ts";
 export {
   assertApplicable,
   factorsOf,
   type ResidentModule,
   type ResidentStart,
 } from "./container/resident.ts";
-export { sha256 } from "./container/sha256.ts";
-export { growTo, KernelMemory, kernelMaker } from "./wasm/kernel.ts";
-export {
-  createWriter,
-  type ModuleInput,
-  type PlannedModule,
-  type SectionInput,
-} from "./write/write.ts";
+export { createWriter, type ModuleInput, type PlannedModule, type SectionInput } from "./write/write.ts";

@@ -5,17 +5,15 @@
  */
 
 import {
-  concat,
   createWriter,
   hasStart,
   type ModuleInput,
   nonfiniteElement,
   type PlannedModule,
   type SectionInput,
-  sortByName,
-  toHex,
 } from "../core/format.ts";
 import type { LqaFile, ModuleStart } from "../core/index.ts";
+import { concat, sortByName, toHex } from "../core/rooms.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { encodeMeta, type SectionInput, sha256, toHex } from "../core/format.ts";
+import { encodeMeta, type SectionInput } from "../core/format.ts";
+import { sha256, toHex } from "../core/rooms.ts";
 
 import type { Adapter } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";

@@ -27,13 +27,13 @@
  * @module
  */
 import {
-  DRAW_UNIT,
   decodePlain,
   type ResidentModule,
   rotateIntegers,
   rotateTransposed,
   sizesOf,
 } from "../core/format.ts";
+import { DRAW_UNIT } from "../core/rooms.ts";
 
 import { type ApplyProgram, ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
 import { expertDraws, generationsOf, programFor } from "./resident-module.ts";

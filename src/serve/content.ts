@@ -6,7 +6,7 @@
  * @module
  */
 
-import { checkSums, FLOAT_BYTES, type ResidentModule, splitPayload } from "../core/format.ts";
+import { FLOAT_BYTES, type ResidentModule, splitPayload } from "../core/format.ts";
 import type {
   ContainerIndex,
   FloatType,
@@ -16,6 +16,7 @@ import type {
   PackedModule,
   TensorRecord,
 } from "../core/index.ts";
+import { checkSums } from "../core/rooms.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { readElement } from "../floats.ts";

@@ -8,8 +8,9 @@
  * @module
  */
 
-import { drawsOf, type ResidentStart } from "../core/format.ts";
+import type { ResidentStart } from "../core/format.ts";
 import type { ModuleRecord, ModuleStart, Start } from "../core/index.ts";
+import { drawsOf } from "../core/rooms.ts";
 
 import type { Budget, Holding } from "./budget.ts";
 import type { NewBuffer } from "./content.ts";

@@ -11,11 +11,9 @@
  */
 
 import {
-  align,
   EXPERT_ALIGNMENT,
   type Factor,
   hasStart,
-  kindOf,
   type Lowered,
   lower,
   lowerFactor,
@@ -24,6 +22,7 @@ import {
   walkPlanes,
 } from "../core/format.ts";
 import type { Band } from "../core/index.ts";
+import { align, kindOf } from "../core/rooms.ts";
 
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 

@@ -5,16 +5,9 @@
  * @module
  */
 
-import {
-  assemblePayload,
-  assertApplicable,
-  drawsOf,
-  givenParent,
-  hasStart,
-  type ResidentModule,
-  rankOf,
-} from "../core/format.ts";
+import { assemblePayload, assertApplicable, hasStart, type ResidentModule, rankOf } from "../core/format.ts";
 import type { PackedFactors } from "../core/index.ts";
+import { drawsOf, givenParent } from "../core/rooms.ts";
 
 import { GENERATIONS } from "../limits.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";

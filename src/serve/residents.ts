@@ -4,9 +4,9 @@
  * @module
  */
 
-import { checkLimit, checkParentModule } from "../core/format.ts";
 import { type LqaFile, open } from "../core/index.ts";
 import { assertNotAborted, Slots } from "../core/reading.ts";
+import { checkLimit, checkParentModule } from "../core/rooms.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";

@@ -3,4 +3,4 @@
  *
  * @module
  */
-export { materialize } from "../core/format.ts";
+export { materialize } from "../core/rooms.ts";

@@ -15,11 +15,8 @@
  */
 
 import {
-  align,
   EXPERT_ALIGNMENT,
-  FLOAT_NUMBERS,
   hasStart,
-  kindNumber,
   type Lowered,
   lower,
   sizesOf,
@@ -27,6 +24,7 @@ import {
   walkPlanes,
 } from "../core/format.ts";
 import type { Band, Encoding } from "../core/index.ts";
+import { align, FLOAT_NUMBERS, kindNumber } from "../core/rooms.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

@@ -8,17 +8,9 @@
  *
  * @module
  */
-import {
-  decodePlanes,
-  decodeStarted,
-  FLOAT_BYTES,
-  fieldCount,
-  groupCount,
-  hasStart,
-  lower,
-  mixEncoding,
-} from "../../core/format.ts";
+import { decodePlanes, FLOAT_BYTES, fieldCount, groupCount, hasStart, lower } from "../../core/format.ts";
 import { type Encoding, encodingLabel, type PackedFactors } from "../../core/index.ts";
+import { decodeStarted, mixEncoding } from "../../core/rooms.ts";
 
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";

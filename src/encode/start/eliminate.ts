@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { growTo, kernelMaker } from "../../core/format.ts";
+import { growTo, kernelMaker } from "../../core/rooms.ts";
 import { WASM_TEXT } from "./kernels/eliminate.wasm.ts";
 
 interface Exports {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { STATE_DRAWS, STATE_WORDS, seedWords, skipDraws, twisterAt } from "../../core/format.ts";
+
 import type { ModuleStart, Start } from "../../core/index.ts";
+import { STATE_DRAWS, STATE_WORDS, seedWords, skipDraws, twisterAt } from "../../core/rooms.ts";
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";

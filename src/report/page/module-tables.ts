@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bandsText } from "../../core/format.ts";
+import { bandsText } from "../../core/rooms.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
 import { count, counted, decibels, percent } from "../format.ts";
 import type { InspectedModule, SourceFindings } from "../inspection.ts";

@@ -8,14 +8,14 @@
  * @module
  */
 
+import type { ResidentModule } from "../../core/format.ts";
 import {
   FLOAT_NUMBERS,
   KernelMemory,
   kernelMaker,
   prepareTable,
-  type ResidentModule,
   type TablePreparing,
-} from "../../core/format.ts";
+} from "../../core/rooms.ts";
 
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { FREE } from "../../core/format.ts";
+import { FREE } from "../../core/rooms.ts";
 import type { ApplyProgram } from "../program.ts";
 import type { Rotating } from "../rotating.ts";
 

@@ -11,13 +11,13 @@
 
 import {
   FLOAT_BYTES,
-  largestInteger,
   rotateWeights,
   scaleOfRotated,
   type TrellisTable,
   trellisSteps,
 } from "../../../core/format.ts";
 import type { Planes, Rotation } from "../../../core/index.ts";
+import { largestInteger } from "../../../core/rooms.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { bitsToNumber, numberToBits, writeBits } from "../../../floats.ts";

@@ -16,8 +16,8 @@
  * @module
  */
 
-import { localStart } from "../../../core/format.ts";
 import type { ModuleStart, PackedFactors } from "../../../core/index.ts";
+import { localStart } from "../../../core/rooms.ts";
 
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";

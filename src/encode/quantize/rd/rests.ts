@@ -7,8 +7,8 @@
  * @module
  */
 
-import { addMixture, DRAW_UNIT, MIX_BITS, readMixture } from "../../../core/format.ts";
 import type { Planes } from "../../../core/index.ts";
+import { addMixture, DRAW_UNIT, MIX_BITS, readMixture } from "../../../core/rooms.ts";
 
 import { codeAffine } from "../code.ts";
 import { searchFit } from "../fit.ts";

@@ -7,8 +7,9 @@
  * @module
  */
 
-import { MIX_BITS, mixEncoding, planeSizes } from "../../../core/format.ts";
+import { planeSizes } from "../../../core/format.ts";
 import type { Encoding } from "../../../core/index.ts";
+import { MIX_BITS, mixEncoding } from "../../../core/rooms.ts";
 
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";

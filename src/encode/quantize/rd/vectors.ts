@@ -9,8 +9,8 @@
  * @module
  */
 
-import { drawsOf } from "../../../core/format.ts";
 import type { ModuleStart } from "../../../core/index.ts";
+import { drawsOf } from "../../../core/rooms.ts";
 
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Directions, TunedVectors } from "../../../model/calibration.ts";
