@@ -32,11 +32,10 @@ export {
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
 export type { Outlook } from "./quantize/answers.ts";
-export { type BoundComponent, boundComponents, relativeBound } from "./quantize/bound.ts";
+export type { BoundComponent } from "./quantize/bound.ts";
 export type { Coded } from "./quantize/coders.ts";
 export type { ParentFactors } from "./quantize/parent/align.ts";
 export {
-  checkModule,
   QUALITY_BITS,
   type QualityName,
   type QuantizedModule,
@@ -45,28 +44,18 @@ export {
   type RawOptions,
   type RdOptions,
   type RtnOptions,
-  resolveOptions,
   type SignOptions,
 } from "./quantize/profile.ts";
 export {
   compareModules,
-  DROPPED_ERROR,
   type ModuleQuality,
   type Quality,
-  WEAK_ERROR,
 } from "./quantize/quality.ts";
 export type { CodedSide, Wanted } from "./quantize/rd/code-module.ts";
 export type { Fit } from "./quantize/rd/gain.ts";
 export type { FactorSurvey, Rotations, Survey } from "./quantize/rd/survey.ts";
 export type { TaskWork } from "./quantize/rd/vectors.ts";
-export { reparameterize } from "./quantize/reparameterize.ts";
-export {
-  type Executor,
-  perform,
-  type TaskInput,
-  type TaskKind,
-  type TaskOutput,
-} from "./quantize/tasks.ts";
+export type { Executor, TaskInput, TaskKind, TaskOutput } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
 export type { UsedStart } from "./results.ts";
 export type { StartChoice } from "./start/starts.ts";

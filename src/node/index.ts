@@ -5,7 +5,7 @@
  * @module
  */
 export { type LocationOptions, readSourceFiles } from "./adapter-source.ts";
-export { baseDigest, checkBaseDigest } from "./base-digest.ts";
+export { baseDigest } from "./base-digest.ts";
 export {
   type ConvertedFile,
   type ConvertFileOptions,

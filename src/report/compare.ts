@@ -9,17 +9,14 @@
  */
 import {
   type BoundComponent,
-  boundComponents,
-  checkModule,
   type EncodeControls,
   type EncodeReport,
   encodeAdapter,
   paced,
   type QuantizeOptions,
   type QuantizeSettings,
-  relativeBound,
-  resolveOptions,
 } from "../encode/index.ts";
+import { boundComponents, checkModule, relativeBound, resolveOptions } from "../encode/rooms.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { BYTE_KINDS, type ByteKind, type ByteMap } from "./byte-map.ts";
+export type { ByteKind, ByteMap } from "./byte-map.ts";
 export type { CodeCounts } from "./code-counts.ts";
 export {
   type ComparedMethod,

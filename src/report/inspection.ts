@@ -26,7 +26,8 @@ import {
   validate,
 } from "../core/index.ts";
 import { pieceCount } from "../core/reading.ts";
-import { type BoundComponent, compareModules, paced, relativeBound } from "../encode/index.ts";
+import { type BoundComponent, compareModules, paced } from "../encode/index.ts";
+import { relativeBound } from "../encode/rooms.ts";
 
 import { isLqaError } from "../errors.ts";
 import {

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type BoundComponent, reparameterize } from "../encode/index.ts";
+import type { BoundComponent } from "../encode/index.ts";
+import { reparameterize } from "../encode/rooms.ts";
 
 import { inputLength, type LoraModule } from "../model/adapter.ts";
 

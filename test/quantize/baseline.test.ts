@@ -3,7 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeModule, type LoraModule } from "../../src/core/index.ts";
-import { type QuantizeOptions, resolveOptions } from "../../src/encode/index.ts";
+import type { QuantizeOptions } from "../../src/encode/index.ts";
+import { resolveOptions } from "../../src/encode/rooms.ts";
 import { expectValid, makeModule, quantizeModule } from "./modules.ts";
 
 const decode = (module: LoraModule, factors: Parameters<typeof decodeModule>[1]) => {
