@@ -48,6 +48,7 @@ export function sarifLog(findings: readonly SarifFinding[], completed: boolean):
 }
 
 function ruleOf({ kind, code, warning }: SarifFinding): object {
+  // biome-ignore lint/performance/noDynamicNamespaceImportAccess: the rules of a log are those of its findings
   const entry = warning ? { ...WARNINGS[kind as WarningName], clause: "-" } : ERRORS[kind as ErrorName];
   return {
     id: code,

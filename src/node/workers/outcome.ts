@@ -38,6 +38,7 @@ export function outcomeOf<K extends PoolKind>({
 /** Converts an outcome after it was received. */
 export function settledOf<K extends PoolKind>(outcome: Outcome): Settled<PoolOutput[K]> {
   if ("output" in outcome) return { output: outcome.output as PoolOutput[K] };
+  // biome-ignore lint/performance/noDynamicNamespaceImportAccess: the name of the error comes from another thread
   if ("kind" in outcome) return { error: new LqaError(ERRORS[outcome.kind], outcome.details) };
   return { error: Object.assign(new Error(outcome.message), { stack: outcome.stack }) };
 }
