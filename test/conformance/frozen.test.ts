@@ -47,6 +47,13 @@ it("is nothing before the first release", () => {
   expect(broken(root)).toEqual([]);
 });
 
+it("has gold vectors that are cases of the suite, byte by byte", () => {
+  const read = (path: string) =>
+    JSON.parse(readFileSync(join(repository, path), "utf8")).cases as { id: string }[];
+  const cases = new Map(read(MANIFEST).map((one) => [one.id, one]));
+  for (const gold of read("conformance/gold/v1.0/manifest.json")) expect(gold).toEqual(cases.get(gold.id));
+});
+
 describe("what was frozen", () => {
   beforeAll(() => freeze(root));
 
