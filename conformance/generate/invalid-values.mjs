@@ -85,6 +85,23 @@ function scales(suite) {
     only({ experts: 2, numbers: (expert) => (expert === 1 ? { scales: () => 0xbc00 } : {}) }),
     { level: "values", clauses: ["8.1"] },
   );
+  // 12.4: of the first scale a validator could say that its codes are not canonical, but the file is not valid.
+  const idle = { scales: (c, g) => (c === 0 && g === 0 ? 0 : 0x3c00), codes: () => 1 };
+  const behind = (name, adapter) =>
+    suite.invalid(`invalid/scale/behind-codes-that-are-not-canonical-${name}`, "SCALE_VALUE", adapter, {
+      level: "values",
+      clauses: ["8.1", "12.4"],
+    });
+  const wide = (components) => ({ in: 33, bands: [band(affine(2), affine(2), components)] });
+  const numbers = (scales) => (_, __, factor) => (factor === "a" ? { ...idle, scales } : idle);
+  behind("same-component", only({ ...wide(1), numbers: numbers((_, g) => (g === 2 ? 0xbc00 : 0)) }));
+  behind("next-component", only({ ...wide(2), numbers: numbers((c) => (c === 1 ? 0xbc00 : 0)) }));
+  behind("next-module", {
+    modules: [
+      module({ numbers: () => idle }),
+      module({ name: "r", numbers: () => ({ scales: () => 0xbc00 }) }),
+    ],
+  });
 }
 
 function nonfinite(suite) {
