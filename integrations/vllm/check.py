@@ -83,7 +83,7 @@ class Server:
             stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
             env=os.environ | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "LQA_VLLM_ADAPTERS": str(directory)})
         begun = time.monotonic()
-        while self.process.poll() is None and time.monotonic() - begun < 300:
+        while self.process.poll() is None and time.monotonic() - begun < 1200:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5).close()
                 self.seconds = time.monotonic() - begun
@@ -242,6 +242,28 @@ def check_lines(checks, work: Path) -> None:
     checks.that(same and len(loras[0]) > 0, f"the lines for vLLM load {len(loras[0])} layers as the decoded directory")
 
 
+def check_eight_bits(checks, work: Path) -> None:
+    """vLLM's own loader casts the E4M3 tensors of `decode --dtype f8-e4m3`, and its scaling is a power of two."""
+    import math
+    import torch
+    from safetensors.torch import load_file
+    from vllm.lora import lora_model
+    from vllm.lora.peft_helper import PEFTHelper
+
+    folder = work / "eight-bits"
+    shutil.rmtree(folder, ignore_errors=True)
+    lqa_command("decode", work / "adapters" / "a00.lqa", "-o", folder, "--dtype", "f8-e4m3")
+    stored = load_file(folder / "adapter_model.safetensors")
+    names = set(json.loads((folder / "adapter_config.json").read_text())["target_modules"])
+    loras = lora_model.LoRAModel.from_local_checkpoint(str(folder), names, PEFTHelper.from_local_dir(str(folder), None), lora_model_id=1,
+                                                       device="cpu", dtype=torch.float32).loras
+    key = "base_model.model.{}.lora_{}.weight"
+    same = all(stored[key.format(name, which)].dtype == torch.float8_e4m3fn
+               and torch.equal(getattr(lora, f"lora_{which.lower()}"), stored[key.format(name, which)].float())
+               and math.log2(lora.scaling).is_integer() for name, lora in loras.items() for which in "AB")
+    checks.that(same and len(loras) > 0, f"vLLM casts the tensors of 8 bits of {len(loras)} layers")
+
+
 def measure(worker, kinds: dict[str, list[str]]) -> dict:
     """In a worker: bytes and times of adapters in its memory, without the weights of the slots."""
     import ctypes
@@ -283,6 +305,7 @@ def check_memory(checks, work: Path, dtype: str) -> dict:
     make_base(work / "base")
     names = make_adapters(work / "adapters", COUNT)
     check_lines(checks, work)
+    check_eight_bits(checks, work)
     os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"  # `measure` is sent to the worker
     from vllm import LLM
 

@@ -69,9 +69,10 @@ export interface ReadOptions extends ReadSettings {
 export interface WriteOptions {
   /**
    * Element type of the factors; values are rounded from F32 once, to nearest, ties to even. `source`: each factor gets the
-   * type that it had in its source file, in any dialect, or F32 without a source.
+   * type that it had in its source file, in any dialect, or F32 without a source; those of 8 bits get F16. `F8_E4M3`: only to
+   * PEFT, and always in the portable form, with a power of two as multiplier.
    */
-  readonly factors: "F32" | "F16" | "BF16" | "source";
+  readonly factors: "F32" | "F16" | "BF16" | "F8_E4M3" | "source";
   /**
    * Element types of B and A by the module's name in the written file, for `source`.
    *

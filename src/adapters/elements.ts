@@ -12,12 +12,16 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { bf16ToNumber, f16ToNumber, f32BitsToF16, numberToBf16 } from "../floats.ts";
 import type { ElementType } from "../model/adapter.ts";
+import { toE4m3 } from "./eight-bits.ts";
 
 /** True if this machine stores numbers as source files do. */
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Element types of LoRA factors. F64 is not one of them: widening to F32 would round unnoticed. */
 export type FactorElement = "F32" | "F16" | "BF16";
+
+/** Element types in which factors are written. */
+export type WrittenElement = FactorElement | "F8_E4M3";
 
 /** True for the element types that {@link toFloat32} widens. */
 export function isFactorElement(element: string): element is FactorElement {
@@ -76,11 +80,12 @@ export function readIndices(tensor: { readonly data: Uint8Array }): number[] {
 }
 
 /**
- * `values` as the bytes of an F32, F16 or BF16 tensor.
+ * `values` as the bytes of a tensor. Those for F8_E4M3 must be within its range.
  *
  * @throws LqaError SOURCE_RANGE if a finite value would become infinite
  */
-export function fromFloat32(values: Float32Array, element: FactorElement, where: string): Uint8Array {
+export function fromFloat32(values: Float32Array, element: WrittenElement, where: string): Uint8Array {
+  if (element === "F8_E4M3") return toE4m3(values);
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   if (element === "F32") {
     const data = new Uint8Array(4 * values.length);

@@ -14,9 +14,10 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { LoraModule, ModuleRole, ModuleShape } from "../model/adapter.ts";
 import type { WriteOptions } from "./dialect.ts";
-import { type FactorElement, fromFloat32, isFactorElement, toFloat32 } from "./elements.ts";
+import { widenEightBits } from "./eight-bits.ts";
+import { fromFloat32, isFactorElement, toFloat32, type WrittenElement } from "./elements.ts";
 import { quoteName } from "./json.ts";
-import type { SafeTensor } from "./safetensors.ts";
+import type { SafeTensor, WrittenTensor } from "./safetensors.ts";
 
 export type FactorLayout = "rows" | "columns" | "stacked";
 
@@ -120,13 +121,13 @@ export function readFactor(
  *
  * @throws LqaError SOURCE_RANGE, when the data is read, if a weight overflows `element`
  */
-export function writeFactor(
+export function writeFactor<Element extends WrittenElement>(
   module: LoraModule,
   which: "a" | "b",
-  element: FactorElement,
+  element: Element,
   layout: FactorLayout,
   options: Pick<WriteOptions, "onRounded">,
-): SafeTensor {
+): Omit<WrittenTensor, "element"> & { readonly element: Element } {
   const { rank, out, kernel, experts, role } = module;
   const one = which === "a" ? [rank, module.in, ...kernel] : [out, rank, ...kernel.map(() => 1)];
   const shape = experts > 1 ? [experts, ...one] : one;
@@ -152,7 +153,7 @@ export function writeFactor(
 export function factorBytes(
   module: LoraModule,
   which: "a" | "b",
-  element: FactorElement,
+  element: WrittenElement,
   { onRounded }: Pick<WriteOptions, "onRounded">,
   arrange: (values: Float32Array) => Float32Array,
 ): Uint8Array {
@@ -162,7 +163,11 @@ export function factorBytes(
   const data = fromFloat32(arranged, element, where);
   if (element !== "F32" && onRounded !== undefined) {
     const own = arranged === values ? data : fromFloat32(values, element, where);
-    onRounded(module, which, element, values, toFloat32({ element, data: own }));
+    const rounded =
+      element === "F8_E4M3"
+        ? toFloat32({ element: "F16", data: widenEightBits(own, element) })
+        : toFloat32({ element, data: own });
+    onRounded(module, which, element, values, rounded);
   }
   return data;
 }

@@ -13,7 +13,7 @@ import { fail } from "../errors.ts";
 import type { Adapter, LoraModule, MetaValue, Origin } from "../model/adapter.ts";
 import type { WriteOptions } from "./dialect.ts";
 import { type FactorElement, isFactorElement } from "./elements.ts";
-import { libraryOrder, type SafeTensor } from "./safetensors.ts";
+import { libraryOrder, type SafeTensor, type WrittenTensor } from "./safetensors.ts";
 
 /** What the record says about a file of named tensors. */
 export interface FileOrigin {
@@ -96,7 +96,10 @@ export function elementsOf(
   { name }: Pick<LoraModule, "name">,
   { factors, elements }: Pick<WriteOptions, "factors" | "elements">,
 ): ElementPair {
-  return factors === "source" ? (elements?.get(name) ?? ["F32", "F32"]) : [factors, factors];
+  // Only the writer of PEFT directories knows F8_E4M3, and asks for no other type then.
+  return factors === "source" || factors === "F8_E4M3"
+    ? (elements?.get(name) ?? ["F32", "F32"])
+    : [factors, factors];
 }
 
 /** The commonest element type of the factors, and the modules that have others. */
@@ -124,7 +127,7 @@ export function unusualOrder(tensors: ReadonlyMap<string, SafeTensor>): readonly
 /** The recorded order; undefined unless it names exactly these tensors (an adapter may have lost a module since). */
 export function keptOrder(
   { order }: FileOrigin,
-  tensors: ReadonlyMap<string, SafeTensor>,
+  tensors: ReadonlyMap<string, WrittenTensor>,
 ): readonly string[] | undefined {
   if (order === undefined || order.length !== tensors.size || new Set(order).size !== order.length)
     return undefined;

@@ -110,15 +110,17 @@ export function writeAdapter(adapter: Adapter, options: WriteOptions): Map<strin
 export function adapterContent(adapter: Adapter, options: WriteOptions): Map<string, FileContent> {
   const origin = DIALECTS.find(({ name }) => name === adapter.origin?.dialect);
   const target = options.to === undefined ? (origin ?? peft) : dialectNamed(options.to);
-  if (options.portable === true && target !== peft) {
+  const eightBits = options.factors === "F8_E4M3";
+  const portable = options.portable === true || eightBits;
+  if (portable && target !== peft) {
     fail(KIND.USAGE, {
-      where: "portable",
+      where: eightBits ? "factors of 8 bits" : "portable",
       expected: "dialect peft, which servers load",
       actual: target.name,
     });
   }
   // Another dialect writes nothing of the source's configuration, and neither does the portable form.
-  const kept = origin === target && options.portable !== true;
+  const kept = origin === target && !portable;
   const widened = widenTensors(kept ? withoutRisks(adapter, options) : adapter);
   const pairs = sourceElementPairs(origin === undefined ? { ...adapter, origin } : adapter);
   const write = (named: Adapter): Map<string, FileContent> => {

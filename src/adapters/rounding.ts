@@ -1,5 +1,5 @@
 /**
- * Measures how rounding the factors to F16 or BF16 changes ΔW, while an adapter is written.
+ * Measures how rounding the factors to F16, BF16 or F8_E4M3 changes ΔW, while an adapter is written.
  *
  * Rounding errors of different components are independent. So the energy of the error of B · A is the sum over components
  * of ‖δb‖²‖a‖² + ‖b‖²‖δa‖² + ‖δb‖²‖δa‖², and two numbers per component of each factor are enough. ‖ΔW‖² is computed as the sum of
@@ -7,11 +7,15 @@
  * @module
  */
 import { inputLength, type LoraModule } from "../model/adapter.ts";
+import type { WrittenElement } from "./elements.ts";
+
+/** Element types that round. */
+export type RoundedElement = Exclude<WrittenElement, "F32">;
 
 /** The effect of rounding. */
 export interface Rounding {
   /** The element types to which values were rounded. */
-  readonly elements: readonly ("F16" | "BF16")[];
+  readonly elements: readonly RoundedElement[];
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. ΔW is from the factors before rounding, ΔŴ from those after. */
   readonly relativeError: number;
   /** The module with the largest relative error. */
@@ -21,11 +25,11 @@ export interface Rounding {
   readonly weights: number;
 }
 
-/** Called for each factor written as F16 or BF16, with its values before and after rounding. */
+/** Called for each factor written in a type that rounds, with its values before and after rounding. */
 export type OnRounded = (
   module: LoraModule,
   which: "a" | "b",
-  element: "F16" | "BF16",
+  element: RoundedElement,
   values: Float32Array,
   rounded: Float32Array,
 ) => void;
@@ -34,7 +38,7 @@ export type OnRounded = (
 interface Measured {
   readonly energy: Float64Array;
   readonly lost: Float64Array;
-  readonly element: "F16" | "BF16";
+  readonly element: RoundedElement;
   readonly zeros: number;
   readonly weights: number;
 }
@@ -56,7 +60,7 @@ export function createRoundingMeter(): RoundingMeter {
       modules.set(module.name, found);
     },
     result() {
-      const elements = new Set<"F16" | "BF16">();
+      const elements = new Set<RoundedElement>();
       const total = { energy: 0, lost: 0, zeros: 0, weights: 0 };
       let worst = { name: "", relativeError: 0 };
       for (const [name, { multiplier, a, b }] of modules) {
@@ -88,7 +92,7 @@ export function createRoundingMeter(): RoundingMeter {
 function measure(
   { rank, experts, ...shape }: LoraModule,
   which: "a" | "b",
-  element: "F16" | "BF16",
+  element: RoundedElement,
   values: Float32Array,
   rounded: Float32Array,
 ): Measured {

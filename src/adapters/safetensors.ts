@@ -12,6 +12,7 @@ import { fail } from "../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../model/adapter.ts";
 import { type FileContent, joinContent } from "../model/content.ts";
 import type { SourceBytes } from "./dialect.ts";
+import { type EightBits, widenEightBits } from "./eight-bits.ts";
 import { quoteName } from "./json.ts";
 import {
   type HeaderEntry,
@@ -26,8 +27,13 @@ import {
  * One tensor: little-endian, C order. `data` may begin at any offset in its buffer. If the file is not in memory, each access
  * reads it; in an adapter that is being written, each access computes it.
  */
-export interface SafeTensor {
-  readonly element: ElementType;
+export type SafeTensor = TensorOf<ElementType>;
+
+/** A tensor to write. Only the writer of PEFT directories makes F8_E4M3. */
+export type WrittenTensor = TensorOf<ElementType | "F8_E4M3">;
+
+interface TensorOf<Element> {
+  readonly element: Element;
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
@@ -40,23 +46,26 @@ export interface Safetensors {
 }
 
 /**
- * Reads a safetensors file. The tensors' `data` are views, not copies.
+ * Reads a safetensors file. The tensors' `data` are views, not copies; those of F8_E4M3 and F8_E5M2 are F16 tensors, widened at
+ * each access.
  *
  * @throws LqaError TRUNCATED_SOURCE if the file ends early; SOURCE_ELEMENT_TYPE for an element type that LQA does not have
- * (F8, F6, F4, C64, …); SOURCE_HEADER, with the byte offset, for everything else that breaks the format
+ * (F8_E8M0, F6, F4, C64, …); SOURCE_HEADER, with the byte offset, for everything else that breaks the format
  */
 export function readSafetensors(bytes: SourceBytes): Safetensors {
   const header = readHeader(bytes.subarray(0, headerBytes(bytes.subarray(0, LENGTH_BYTES))));
   const { metadata, entries, dataStart } = header;
-  const elements = checkEntries(header, bytes.length);
+  const elements = checkAll(header, bytes.length, SOURCE_BYTES);
   const tensors = new Map<string, SafeTensor>();
   for (const [name, entry] of entries) {
     const element = elements.get(name)!;
+    const stored = (): Uint8Array => bytes.subarray(dataStart + entry.begin, dataStart + entry.end);
+    const narrow = element === "F8_E4M3" || element === "F8_E5M2";
     const tensor: SafeTensor = {
-      element,
+      element: narrow ? "F16" : element,
       shape: entry.shape,
       get data() {
-        return bytes.subarray(dataStart + entry.begin, dataStart + entry.end);
+        return narrow ? widenEightBits(stored(), element) : stored();
       },
     };
     if (element === "BOOL") checkBooleans(name, tensor.data, dataStart + entry.begin);
@@ -65,30 +74,46 @@ export function readSafetensors(bytes: SourceBytes): Safetensors {
   return { metadata, tensors };
 }
 
+/** Bytes of one element, of the types that {@link readSafetensors} reads. */
+const SOURCE_BYTES: Readonly<Record<ElementType | EightBits, number>> = {
+  ...ELEMENT_BYTES,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+};
+
 /**
  * Checks that the size of each tensor in a header follows from its shape, and that the tensors tile the rest of the file.
  *
  * @returns the element type of each
- * @throws LqaError as {@link readSafetensors}
+ * @throws LqaError as {@link readSafetensors}; SOURCE_ELEMENT_TYPE also for types of 8 bits
  */
-export function checkEntries(
+export function checkEntries(header: SafetensorsHeader, fileLength: number): Map<string, ElementType> {
+  return checkAll(header, fileLength, ELEMENT_BYTES);
+}
+
+function checkAll<Element extends string>(
   { entries, dataStart }: SafetensorsHeader,
   fileLength: number,
-): Map<string, ElementType> {
-  const elements = new Map<string, ElementType>();
-  for (const [name, entry] of entries) elements.set(name, checkSize(name, entry));
+  sizes: Readonly<Record<Element, number>>,
+): Map<string, Element> {
+  const elements = new Map<string, Element>();
+  for (const [name, entry] of entries) elements.set(name, checkSize(name, entry, sizes));
   checkTiling(entries, fileLength - dataStart, dataStart);
   return elements;
 }
 
-function checkSize(name: string, entry: HeaderEntry): ElementType {
+function checkSize<Element extends string>(
+  name: string,
+  entry: HeaderEntry,
+  sizes: Readonly<Record<Element, number>>,
+): Element {
   const where = `tensor ${quoteName(name)}`;
-  if (!Object.hasOwn(ELEMENT_BYTES, entry.dtype)) {
-    const expected = Object.keys(ELEMENT_BYTES).join(", ");
+  if (!Object.hasOwn(sizes, entry.dtype)) {
+    const expected = Object.keys(sizes).join(", ");
     fail(KIND.SOURCE_ELEMENT_TYPE, { where, expected, actual: quoteName(entry.dtype), offset: entry.offset });
   }
-  const element = entry.dtype as ElementType;
-  let size = ELEMENT_BYTES[element];
+  const element = entry.dtype as Element;
+  let size: number = sizes[element];
   for (const dimension of entry.shape) {
     size *= dimension;
     // Below 2^53 every product is exact, so one comparison after each factor is enough.
@@ -144,7 +169,7 @@ function checkBooleans(name: string, data: Uint8Array, offset: number): void {
 }
 
 /** Order of element types in files of the reference library, which then sorts by name. */
-const LIBRARY_ORDER: readonly ElementType[] = [
+const LIBRARY_ORDER: readonly WrittenTensor["element"][] = [
   "U64",
   "I64",
   "F64",
@@ -157,11 +182,12 @@ const LIBRARY_ORDER: readonly ElementType[] = [
   "I16",
   "I8",
   "U8",
+  "F8_E4M3",
   "BOOL",
 ];
 
 /** The order in which the reference library writes these tensors. It compares names as UTF-8 bytes. */
-export function libraryOrder(tensors: ReadonlyMap<string, { readonly element: ElementType }>): string[] {
+export function libraryOrder(tensors: ReadonlyMap<string, Pick<WrittenTensor, "element">>): string[] {
   const encoder = new TextEncoder();
   const keyed = [...tensors].map(([name, { element }]) => ({
     name,
@@ -190,15 +216,15 @@ export interface SafetensorsOptions {
 
 /** As {@link safetensorsContent}, as one array in memory. @throws RangeError as {@link safetensorsContent} */
 export function writeSafetensors(
-  tensors: ReadonlyMap<string, SafeTensor>,
+  tensors: ReadonlyMap<string, WrittenTensor>,
   options: SafetensorsOptions = {},
 ): Uint8Array {
   return joinContent(safetensorsContent(tensors, options));
 }
 
 /** Length of a tensor in bytes, from its shape. */
-export function byteLength({ element, shape }: Pick<SafeTensor, "element" | "shape">): number {
-  return shape.reduce((product, size) => product * size, ELEMENT_BYTES[element]);
+export function byteLength({ element, shape }: Pick<WrittenTensor, "element" | "shape">): number {
+  return shape.reduce((product, size) => product * size, SOURCE_BYTES[element]);
 }
 
 /**
@@ -209,7 +235,7 @@ export function byteLength({ element, shape }: Pick<SafeTensor, "element" | "sha
  *   taken, if a tensor's data does not have the length that its shape implies. These are mistakes of the caller, not of a file.
  */
 export function safetensorsContent(
-  tensors: ReadonlyMap<string, SafeTensor>,
+  tensors: ReadonlyMap<string, WrittenTensor>,
   options: SafetensorsOptions = {},
 ): FileContent {
   const order = options.order ?? libraryOrder(tensors);
@@ -247,7 +273,7 @@ export function safetensorsContent(
 }
 
 /** The data of a tensor. @throws RangeError if it does not have the length that the shape implies */
-export function dataOf(name: string, tensor: SafeTensor): Uint8Array {
+export function dataOf(name: string, tensor: WrittenTensor): Uint8Array {
   const { element, shape, data } = tensor;
   if (data.length === byteLength(tensor)) return data;
   throw new RangeError(

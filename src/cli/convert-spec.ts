@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { CommandSpec, OptionSpec } from "./command.ts";
+import type { WriteOptions } from "../adapters/dialect.ts";
+import { type Arguments, type CommandSpec, type OptionSpec, textOption } from "./command.ts";
 import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
 
@@ -20,10 +21,16 @@ const DTYPE_OPTION: OptionSpec = {
   name: "dtype",
   type: "text",
   placeholder: "<type>",
-  values: ["source", "f32", "f16", "bf16"],
+  values: ["source", "f32", "f16", "bf16", "f8-e4m3"],
   default: "source",
-  help: "Element type of the factors. source: the original type. The output says what rounding to F16 or BF16 loses.",
+  help: "Element type of the factors. source: the original type; F16 for one of 8 bits. f8-e4m3: peft, for vLLM and TensorRT-LLM, in the form of --portable but with a power of two in lora_alpha. The output says what rounding loses.",
 };
+
+/** The element type of the factors that `--dtype` names. */
+export function factorType(args: Arguments): WriteOptions["factors"] {
+  const name = textOption(args, "dtype") ?? "source";
+  return name === "source" ? name : (name.toUpperCase().replace("-", "_") as WriteOptions["factors"]);
+}
 
 const TARGET_OPTIONS: readonly OptionSpec[] = [
   {
@@ -92,6 +99,7 @@ export const DECODE: CommandSpec = {
     "decode my-adapter.lqa -o restored",
     "decode my-adapter.lqa -o restored --rank 4 --portable",
     "decode my-adapter.lqa -o restored --dtype f16",
+    "decode my-adapter.lqa -o served --dtype f8-e4m3",
     "decode my-adapter.lqa -o my-adapter.gguf --base base-model/config.json",
     "decode step-600.lqa -o restored --parent step-500.lqa",
   ],

@@ -10,9 +10,10 @@ import { type Fact, note, type Paper } from "./layout.ts";
 
 /**
  * Share of a module's energy above which the loss by rounding is worth a warning. If no value leaves the range of its type,
- * F16 costs about 1e-7 and BF16 5e-6.
+ * F16 costs about 1e-7, BF16 5e-6 and F8_E4M3 1.4e-3.
  */
 const WARN_ERROR = 1e-3;
+const WARN_ERROR_EIGHT_BITS = 1e-2;
 
 /** The written files with their sizes, as facts. */
 export function fileFacts(written: Iterable<readonly [name: string, bytes: number]>): Fact[] {
@@ -43,7 +44,9 @@ export function riskWarnings(risks: readonly ConfigRisk[], kept: boolean, paper:
 
 /** Warns if the element type cannot hold the values of a module. */
 export function roundingWarning(rounding: Rounding | undefined, paper: Paper): string[] {
-  if (rounding === undefined || rounding.worst.relativeError < WARN_ERROR) return [];
+  if (rounding === undefined) return [];
+  const most = rounding.elements.includes("F8_E4M3") ? WARN_ERROR_EIGHT_BITS : WARN_ERROR;
+  if (rounding.worst.relativeError < most) return [];
   const { elements, worst, zeros, weights } = rounding;
   return note(
     "warning",

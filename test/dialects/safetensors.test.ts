@@ -199,7 +199,7 @@ describe("hostile safetensors headers", () => {
       "SOURCE_HEADER",
       64,
     ],
-    ["F8", '{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}', four, "SOURCE_ELEMENT_TYPE"],
+    ["F8_E8M0", '{"a":{"dtype":"F8_E8M0","shape":[4],"data_offsets":[0,4]}}', four, "SOURCE_ELEMENT_TYPE"],
     ["F4", '{"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}}', four, "SOURCE_ELEMENT_TYPE"],
     [
       "C64",
@@ -250,8 +250,8 @@ describe("hostile safetensors headers", () => {
   });
 
   it("names the tensor and the type it refuses", () => {
-    const file = rawSafetensors('{"layer.w":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[0,4]}}', four);
-    expect(catchError(file)).toMatchObject({ where: 'tensor "layer.w"', actual: '"F8_E5M2"' });
+    const file = rawSafetensors('{"layer.w":{"dtype":"F8_E8M0","shape":[4],"data_offsets":[0,4]}}', four);
+    expect(catchError(file)).toMatchObject({ where: 'tensor "layer.w"', actual: '"F8_E8M0"' });
   });
 
   it("accepts what is unusual but sound", () => {

@@ -83,6 +83,18 @@ function rows([keyA, keyB]: Keys, sizes: Sizes = {}): Made {
   };
 }
 
+/** A file of factors of rank 1 in E4M3: A is 1, −2, ½, 2⁻⁹, B is 448, −1.125. */
+function eightBits([keyA, keyB]: Keys): Made & { readonly file: Uint8Array } {
+  const file = writeSafetensors(
+    new Map([
+      [keyA, { element: "F8_E4M3", shape: [1, 4], data: Uint8Array.of(0x38, 0xc0, 0x30, 0x01) }],
+      [keyB, { element: "F8_E4M3", shape: [2, 1], data: Uint8Array.of(0x7e, 0xb9) }],
+    ]),
+  );
+  const product = Float64Array.from([448, -1.125].flatMap((b) => [1, -2, 0.5, 2 ** -9].map((a) => b * a)));
+  return { tensors: [], product, file };
+}
+
 /** Factors `[in, r]` and `[r, out]`; of experts `[E, r, in]` and `[E, out, r]`. */
 function columns([keyA, keyB]: Keys, sizes: Sizes = {}): Made {
   const { out = 6, inputs = 5, rank = 2, element = "F32", experts, seed = 1 } = sizes;
@@ -256,6 +268,17 @@ const peftFiles = (tensors: [string, SafeTensor][], config: object): Record<stri
       "adapter_model.bin": torchFile(both),
     },
     { [Q]: scaled(q, 4), [V]: scaled(v, 4) },
+    { same: false },
+  );
+  const eight = eightBits(peftKeys(Q));
+  add(
+    "peft",
+    "F8_E4M3",
+    {
+      "adapter_config.json": json({ peft_type: "LORA", r: 1, lora_alpha: 4 }),
+      "adapter_model.safetensors": eight.file,
+    },
+    { [Q]: scaled(eight, 4) },
     { same: false },
   );
   // Two experts; A is expert by expert, B has the expert running fastest.

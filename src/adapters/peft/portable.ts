@@ -11,10 +11,11 @@ import { fail } from "../../errors.ts";
 import type { Adapter } from "../../model/adapter.ts";
 import { evenRanks, foldMultipliers } from "../bake.ts";
 import type { WriteOptions } from "../dialect.ts";
+import { fitEightBits } from "../eight-bits.ts";
 import { quoteName } from "../json.ts";
 
 /**
- * The adapter in the portable form, without its origin record.
+ * The adapter in the portable form, without its origin record. With factors of 8 bits alpha is the rank times a power of two.
  *
  * @throws LqaError UNSUPPORTED_DIALECT for what some server refuses or drops: DoRA, biases, whole tensors, token rows,
  * convolutions, experts
@@ -27,6 +28,10 @@ export function portable(adapter: Adapter, options: WriteOptions): Adapter {
     refuse(`module ${quoteName(other.name)}`, other.experts > 1 ? "experts" : other.role);
   const note = (modules: number, rank: number): string =>
     `${modules} modules are padded with zeros to rank ${rank}.`;
+  if (options.factors === "F8_E4M3") {
+    const folded = foldMultipliers(adapter, { ...options, onNote: undefined });
+    return { ...fitEightBits(evenRanks(folded, options, note)), origin: undefined };
+  }
   return { ...evenRanks(foldMultipliers(adapter, options), options, note), origin: undefined };
 }
 

@@ -86,5 +86,8 @@ function addPart(modules: Map<string, FoundModule>, { kind, path }: ModuleKey, f
 }
 
 function unknown(key: string, expected: string): never {
-  return fail(KIND.SOURCE_UNKNOWN_TENSOR, { where: `tensor ${quoteName(key)}`, expected });
+  const advice = /[._]scale(_inv)?$/.test(key)
+    ? "It looks like the scale of a quantized factor, which no program that lqa knows reads: multiply the factor by it, and save that as F16."
+    : undefined;
+  return fail(KIND.SOURCE_UNKNOWN_TENSOR, { where: `tensor ${quoteName(key)}`, expected, advice });
 }

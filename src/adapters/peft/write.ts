@@ -12,11 +12,11 @@ import { fail } from "../../errors.ts";
 import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
 import { contentOf, type FileContent } from "../../model/content.ts";
 import type { WriteOptions } from "../dialect.ts";
-import { type FactorElement, readIndices } from "../elements.ts";
+import { readIndices, type WrittenElement } from "../elements.ts";
 import { factorBytes, writeFactor } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import { elementsOf, keptOrder, newFileOrigin } from "../origin.ts";
-import { type SafeTensor, safetensorsContent } from "../safetensors.ts";
+import { safetensorsContent, type WrittenTensor } from "../safetensors.ts";
 import { CONFIG_FILE } from "../source.ts";
 import { sayableTensors } from "../state-dict/write.ts";
 import { checkAgainst } from "./check.ts";
@@ -37,11 +37,12 @@ import { indicesFor, permuteRows } from "./tensors.ts";
  * SOURCE_RANGE if a factor overflows the chosen element type
  */
 export function writePeft(given: Adapter, options: WriteOptions): Map<string, FileContent> {
-  const source = options.portable === true ? portable(given, options) : given;
+  const eightBits = options.factors === "F8_E4M3";
+  const source = options.portable === true || eightBits ? portable(given, options) : given;
   const own = source.origin?.dialect === "peft" ? source.origin : undefined;
   const place = { name: "peft", roles: ROLES } as const;
   const adapter = { ...source, tensors: sayableTensors(source, place, own !== undefined, options) };
-  const origin = own === undefined ? newOrigin(adapter, options) : unpackOrigin(own);
+  const origin = own === undefined ? newOrigin(adapter, source !== given) : unpackOrigin(own);
   const context: KeyContext = {
     prefix: origin.prefix,
     adapter: origin.adapter,
@@ -49,8 +50,8 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Fi
   };
   const config = parsePeftConfig(origin.config);
   checkAgainst(adapter, config, (module) => configuredPath(module, context, origin));
-  const tensors = new Map<string, SafeTensor>();
-  const add = (usual: string, tensor: SafeTensor): void => {
+  const tensors = new Map<string, WrittenTensor>();
+  const add = (usual: string, tensor: WrittenTensor): void => {
     const key = origin.keys.get(usual) ?? usual;
     if (tensors.has(key)) {
       fail(KIND.UNSUPPORTED_DIALECT, {
@@ -62,7 +63,7 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Fi
     tensors.set(key, tensor);
   };
   for (const module of adapter.modules) {
-    const [b, a] = elementsOf(module, options);
+    const [b, a] = eightBits ? EIGHT_BITS : elementsOf(module, options);
     add(factorKey(module, "b", context), factor(module, "b", b, options));
     add(factorKey(module, "a", context), factor(module, "a", a, options));
   }
@@ -90,6 +91,8 @@ export function writePeft(given: Adapter, options: WriteOptions): Map<string, Fi
     ],
   ]);
 }
+
+const EIGHT_BITS = ["F8_E4M3", "F8_E4M3"] as const;
 
 const ROLES: readonly PlainTensor["role"][] = [
   "replace",
@@ -125,9 +128,9 @@ function shapeIn(
 function factor(
   module: LoraModule,
   which: "a" | "b",
-  element: FactorElement,
+  element: WrittenElement,
   options: WriteOptions,
-): SafeTensor {
+): WrittenTensor {
   const { experts, out, rank } = module;
   if (experts === 1) return writeFactor(module, which, element, "rows", options);
   return {
@@ -150,10 +153,10 @@ function configuredPath(module: LoraModule, context: KeyContext, origin: PeftOri
   return parsed === undefined ? module.name : patternPath(parsed.path);
 }
 
-function newOrigin(adapter: Adapter, { portable }: WriteOptions): PeftOrigin {
+function newOrigin(adapter: Adapter, isPortable: boolean): PeftOrigin {
   return {
     ...newFileOrigin(new Map([["format", "pt"]])),
-    config: synthesizeConfig(adapter, portable),
+    config: synthesizeConfig(adapter, isPortable),
     prefix: PREFIX,
     adapter: undefined,
   };

@@ -7,9 +7,10 @@
 import type { DialectName } from "../../adapters/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
-import { type ConvertFileOptions, convertFile, readBaseDescription } from "../../node/convert-file.ts";
+import { convertFile, readBaseDescription } from "../../node/convert-file.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
+import { factorType } from "../convert-spec.ts";
 import { counted, duration, jsonText, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { remoteOptions } from "../open-input.ts";
@@ -29,11 +30,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   }
   const base = textOption(args, "base");
   const remote = remoteOptions(args);
-  const dtype = textOption(args, "dtype") ?? "source";
   const result = await convertFile(input, output, {
     ...sourceSettings(args),
     to: textOption(args, "to") as DialectName | undefined,
-    dtype: (dtype === "source" ? dtype : dtype.toUpperCase()) as ConvertFileOptions["dtype"],
+    dtype: factorType(args),
     base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
     checkBase: await baseCheck(base, { remote }),
     portable: args.values.has("portable") ? true : undefined,

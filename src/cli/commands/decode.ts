@@ -11,6 +11,7 @@ import { type DecodeFileOptions, decodeFile } from "../../node/decode-file.ts";
 import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
+import { factorType } from "../convert-spec.ts";
 import { counted, duration, jsonText, percent, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
@@ -22,12 +23,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const [input] = args.positionals;
   const remote = remoteOptions(args);
   const output = textOption(args, "output") ?? defaultOutput(input);
-  const name = textOption(args, "dtype") ?? "source";
-  const dtype = (name === "source" ? name : name.toUpperCase()) as DecodeFileOptions["dtype"];
   const source = input === STANDARD_INPUT ? await readInput(input, remote) : input;
   const base = textOption(args, "base");
   const result = await decodeFile(source, output, {
-    dtype,
+    dtype: factorType(args),
     to: textOption(args, "to") as DecodeFileOptions["to"],
     base: base === undefined ? undefined : await readBaseDescription(base, { remote }),
     checkBase: await baseCheck(base, { remote }),
@@ -43,7 +42,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     const document = {
       inputBytes,
       outputBytes: [...written.values()].reduce((sum, bytes) => sum + bytes, 0),
-      dtype: name,
+      dtype: textOption(args, "dtype") ?? "source",
       dialect: (await file.origin())?.dialect ?? null,
       to: textOption(args, "to") ?? null,
       notes: result.notes,

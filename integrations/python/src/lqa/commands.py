@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .config import lora_config
+from .eight_bits import eight_bits
 from .errors import LqaError
 from .file import open_whole
 from .report import inspect, validate
@@ -99,13 +100,14 @@ def _decode(given: argparse.Namespace) -> int:
         raise LqaError("IO", where=str(target), expected="a directory that exists", found=str(target.parent))
     file = open_whole(given.file)
     file.verify()
-    config, state = lora_config(file, given.rank), state_dict(file, given.dtype, given.rank)
+    narrow = given.dtype == "f8-e4m3"
+    config, state = eight_bits(file, given.rank) if narrow else (lora_config(file, given.rank), state_dict(file, given.dtype, given.rank))
     # Whole or not at all.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".lqa-") as folder:
         made = Path(folder) / "made"
         made.mkdir()
         (made / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
-        _write_safetensors(made / "adapter_model.safetensors", state)
+        _write_safetensors(made / "adapter_model.safetensors", state, "F8_E4M3" if narrow else None)
         os.rename(made, target)
     lost = None if given.rank is None else file.rank_error(given.rank)
     report = {"output": str(target), "modules": len(file.modules), "rankError": lost, "fileId": file.file_id}
@@ -114,11 +116,11 @@ def _decode(given: argparse.Namespace) -> int:
     return 0
 
 
-def _write_safetensors(path: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+def _write_safetensors(path: Path, tensors: dict[str, np.ndarray[Any, Any]], element: str | None = None) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name, array in tensors.items():
-        header[name] = {"dtype": ELEMENTS[array.dtype.name], "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        header[name] = {"dtype": element or ELEMENTS[array.dtype.name], "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
         at += array.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -157,7 +159,8 @@ def _into(options: argparse.ArgumentParser) -> None:
     _file(options)
     options.add_argument("-o", "--output", required=True, help="the directory to write; it must not exist")
     options.add_argument("--rank", type=_rank, help="keep the first components of each module, at most so many")
-    options.add_argument("--dtype", default="f32", choices=("f32", "f16"), help="type of the factors (default f32)")
+    options.add_argument("--dtype", default="f32", choices=("f32", "f16", "f8-e4m3"),
+                         help="type of the factors (default f32). f8-e4m3: for vLLM and TensorRT-LLM, with a power of two in lora_alpha")
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {

@@ -60,7 +60,7 @@ def lora_config(file: LqaFile, rank: int | None = None) -> dict[str, Any]:
                        advice="PEFT loads no such adapter.")
     adapted = {m.name for m in file.modules}
     ranks = {m.name: m.rank if rank is None else min(m.rank, rank) for m in file.modules}
-    alphas = {m.name: _alpha(m.multiplier, ranks[m.name]) for m in file.modules}
+    alphas = {m.name: alpha_of(m.multiplier, ranks[m.name]) for m in file.modules}
     usual, alpha = (Counter(each.values()).most_common(1)[0][0] for each in (ranks, alphas))
     roles = {t.role for t in file.tensors}
     biases = [t.name.rpartition(".")[0] for t in file.tensors if t.role == "bias"]
@@ -122,7 +122,7 @@ def _words(value: Any) -> tuple[str, ...]:
     return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
 
 
-def _alpha(multiplier: float, rank: int) -> float:
+def alpha_of(multiplier: float, rank: int) -> float:
     """What PEFT divides by the rank: binary64 holds the product exactly, so that the quotient is the multiplier."""
     alpha = multiplier * rank
     return int(alpha) if alpha.is_integer() else alpha
