@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { WriteOptions } from "../adapters/dialect.ts";
-import { type Arguments, type CommandSpec, type OptionSpec, textOption } from "./command.ts";
+import type { CommandSpec, OptionSpec } from "./command.ts";
 import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
 import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
 
@@ -25,12 +24,6 @@ const DTYPE_OPTION: OptionSpec = {
   default: "source",
   help: "Element type of the factors. source: the original type; F16 for one of 8 bits. f8-e4m3: peft, for vLLM and TensorRT-LLM, in the form of --portable but with a power of two in lora_alpha. The output says what rounding loses.",
 };
-
-/** The element type of the factors that `--dtype` names. */
-export function factorType(args: Arguments): WriteOptions["factors"] {
-  const name = textOption(args, "dtype") ?? "source";
-  return name === "source" ? name : (name.toUpperCase().replace("-", "_") as WriteOptions["factors"]);
-}
 
 const TARGET_OPTIONS: readonly OptionSpec[] = [
   {

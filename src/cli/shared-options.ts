@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { WriteOptions } from "../adapters/dialect.ts";
 import type { Shard } from "../node/shard.ts";
 import { type Arguments, type OptionSpec, textOption } from "./command.ts";
 
@@ -58,4 +59,10 @@ export const SHARD_OPTION: OptionSpec = {
 export function shardOf(args: Arguments): Shard | undefined {
   const [index, count] = textOption(args, "shard")?.split("/").map(Number) ?? [];
   return index === undefined || count === undefined ? undefined : { index, count };
+}
+
+/** The element type of the factors that `--dtype` names. */
+export function factorType(args: Arguments): WriteOptions["factors"] {
+  const name = textOption(args, "dtype") ?? "source";
+  return name === "source" ? name : (name.toUpperCase().replace("-", "_") as WriteOptions["factors"]);
 }

@@ -95,25 +95,6 @@ class Encoder(unittest.TestCase):
         return lqa.encode(self.folder, self.folder / "zeros.lqa").path
 
     @unittest.skipIf(REASON, REASON)
-    def test_llama_cpp(self) -> None:
-        config = {"model_type": "llama", "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576, "intermediate_size": 1536,
-                  "num_hidden_layers": 30, "vocab_size": 49152}
-        base, other = self.folder / "config.json", self.folder / "other.json"
-        base.write_text(json.dumps(config))
-        other.write_text(json.dumps(config | {"hidden_size": 960}))
-        file, disk = self.folder / "x.lqa", self.folder / "x.gguf"
-        lqa.encode(ADAPTER, file, profile="rtn", code_bits=4)
-        node.run("decode", str(file), f"--output={disk}", f"--base={base}")
-        with lqa.llama_cpp.adapter(file, base) as path, lqa.llama_cpp.adapter(str(file), base) as second:
-            self.assertNotEqual(path, second)
-            for each in (path, second):
-                self.assertEqual(Path(each).read_bytes(), disk.read_bytes())
-        self.assertFalse(Path(path).parent.exists() or Path(second).parent.exists())
-        with self.assertRaises(lqa.LqaError) as caught, lqa.llama_cpp.adapter(file, other):
-            self.fail("an adapter of another model")
-        self.assertEqual(caught.exception.kind, "BASE_SHAPE")
-
-    @unittest.skipIf(REASON, REASON)
     def test_the_command(self) -> None:
         program = Path(sys.executable).parent / "lqa"
         words = [str(program)] if program.exists() else [sys.executable, "-c", "from lqa.node import main; main()"]

@@ -394,7 +394,7 @@ class WithPeft(unittest.TestCase):
             self.encoded(base, self.CONFIGS["usual"], f"{name}.lqa")
         blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "integrations/python/README.md").read_text(), re.S)
         self.assertEqual(len(blocks), 4)
-        # llama.cpp has a test of its own, in test_encode.
+        # llama.cpp has a test of its own, test_gguf.
         blocks = [block for block in blocks if "xllamacpp" not in block]
         self.assertEqual(len(blocks), 3)
         front = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)

@@ -1,17 +1,20 @@
 """The plugin of vLLM against small classes that have vLLM's names and parameters (vllm_standin.py); integrations/vllm/check has the real ones."""
 import asyncio
+import importlib.util
+import inspect
 import json
 import os
 import shutil
 import tempfile
 import types
 import unittest
+import zipfile
 from importlib import metadata
 from pathlib import Path
 from unittest import mock
 
 import lqa
-from support import absent, run
+from support import REPOSITORY, absent, run
 
 REASON = absent("torch", "safetensors")
 if not REASON:
@@ -245,6 +248,27 @@ class Plugin(Served):
         with mock.patch.object(vllm_standin.LRUCacheLoRAModelManager, "activate_adapter", lambda self, lora_id, slot=None: None):
             self.assertEqual(plugin.unknown(), [])
         self.assertIn("is absent", plugin.unknown({"vllm.lora.nothing:Absent": ()})[0])
+
+    def test_wheels_that_are_not_installed(self) -> None:
+        """integrations/vllm/versions.py finds in a wheel what `unknown` finds in an installed vLLM."""
+        place = REPOSITORY / "integrations" / "vllm" / "versions.py"
+        spec = importlib.util.spec_from_file_location("versions", place)
+        versions = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(versions)
+        source = inspect.getsource(vllm_standin)
+
+        def differences(text: str) -> list[str]:
+            path = self.folder / "vllm-0.1.0-py3-none-any.whl"
+            with zipfile.ZipFile(path, "w") as wheel:
+                for module in {name.partition(":")[0] for name in plugin.USED}:
+                    wheel.writestr(f"{module.replace('.', '/')}.py", text)
+            return versions.differences(versions.Wheel(path))
+
+        self.assertEqual(differences(source), [])
+        self.assertEqual(differences(source.replace("class PEFTHelper", "class Other")),
+                         ["`PEFTHelper.from_dict` is absent", "`PEFTHelper.validate_legal` is absent"])
+        self.assertEqual(differences(source.replace("def _load_adapter(self, lora_request)", "def _load_adapter(self, lora_request, slot)")),
+                         ["`LRUCacheWorkerLoRAManager._load_adapter` takes self, lora_request, slot"])
         with mock.patch.dict("sys.modules", {"vllm.lora.worker_manager": types.ModuleType("other")}), self.assertLogs("vllm.lqa", "ERROR"):
             plugin.register()
 

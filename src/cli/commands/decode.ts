@@ -11,11 +11,11 @@ import { type DecodeFileOptions, decodeFile } from "../../node/decode-file.ts";
 import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, numberOption, textOption } from "../command.ts";
-import { factorType } from "../convert-spec.ts";
 import { counted, duration, jsonText, percent, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { parentsOf } from "../parents.ts";
+import { factorType } from "../shared-options.ts";
 import type { Terminal } from "../terminal.ts";
 import { errorFact, fileFacts, riskWarnings, roundingWarning } from "../written-facts.ts";
 
