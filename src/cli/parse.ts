@@ -104,11 +104,14 @@ function find(word: string): CommandSpec {
   if (command !== undefined) return command;
   const known = COMMANDS.map(({ name }) => name);
   const meant = word.endsWith(".lqa") ? `inspect ${word}` : nearest(word, known);
+  const isPython = PYTHON_COMMANDS.some(([name]) => name === word);
   throw new LqaError(KIND.USAGE, {
-    expected: `one of ${known.join(", ")}`,
-    actual: `unknown command ${JSON.stringify(word)}`,
-    advice: PYTHON_COMMANDS.some(([name]) => name === word)
-      ? `lqa ${word} runs the model, so it is in the Python package lqa-format. In a clone, run pip install "./integrations/python[encode,tune]". If it is installed, activate its environment: the PATH leads to another program of this name first.`
+    expected: isPython ? undefined : `one of ${known.join(", ")}`,
+    actual: isPython
+      ? `lqa ${word} is in the Python package lqa-format`
+      : `unknown command ${JSON.stringify(word)}`,
+    advice: isPython
+      ? `It runs the model. In a clone, run pip install "./integrations/python[encode,tune]". If it is installed, activate its environment: the PATH leads to another program of this name first.`
       : meant === undefined
         ? "See lqa --help."
         : `Did you mean lqa ${meant}?`,
@@ -190,7 +193,13 @@ function checkPositionals(positionals: readonly string[], command: CommandSpec):
   if (positionals.length === 0) throw usage(`${placeholder} is missing`, help, command);
   if (positionals.includes("")) throw usage(`an empty ${placeholder}`, help, command);
   if (!many && positionals.length > 1) {
-    throw usage(`${positionals.length} arguments: ${positionals.join(", ")}`, `one ${placeholder}`, command);
+    const output = command.options.some(({ name }) => name === "output");
+    throw usage(
+      `${positionals.length} arguments: ${positionals.join(", ")}`,
+      `one ${placeholder}`,
+      command,
+      output ? `Name the output with -o ${positionals[1]}.` : undefined,
+    );
   }
   const wrong = values === undefined ? undefined : positionals.find((word) => !values.includes(word));
   if (wrong === undefined) return;
@@ -199,9 +208,22 @@ function checkPositionals(positionals: readonly string[], command: CommandSpec):
   throw usage(`${placeholder} ${JSON.stringify(wrong)}`, `one of ${values!.join(", ")}`, command, advice);
 }
 
+/** What people write for an option of another name. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  "--preset": "--quality",
+  "--outdir": "--out-dir",
+  "-q": "--quality",
+};
+
 function unknownOption(rawName: string, known: readonly OptionSpec[], command?: CommandSpec): LqaError {
   const names = known.map(({ name }) => `--${name}`);
-  const meant = rawName.startsWith("--") ? nearest(rawName, names) : undefined;
+  const other = OTHER_WORDS[rawName];
+  const meant =
+    other !== undefined && names.includes(other)
+      ? other
+      : rawName.startsWith("--")
+        ? nearest(rawName, names)
+        : undefined;
   const advice = meant === undefined ? undefined : `Did you mean ${meant}?`;
   return usage(`unknown option ${rawName}`, undefined, command, advice);
 }

@@ -85,7 +85,7 @@ export function errorLines(error: Described, paper: Paper, more: readonly Fact[]
   return [
     ...hanging(
       "lqa: ",
-      `${paper.colors.red(error.code)} ${error.kind}: ${own === undefined ? error.summary : printable(own.mistake)}`,
+      `${own === undefined ? error.summary.replace(/\.$/, "") : printable(own.mistake)} (${paper.colors.red(error.code)} ${error.kind})`,
       textRoom(paper),
     ),
     ...facts(rows, paper),

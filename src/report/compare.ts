@@ -194,7 +194,7 @@ async function componentsOf(
 }
 
 function isSizeGoal(error: unknown): error is LqaError {
-  return isLqaError(error, "USAGE") && error.where === "the size of the file";
+  return isLqaError(error, "USAGE") && error.where === "this adapter";
 }
 
 /**

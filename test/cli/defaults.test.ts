@@ -21,7 +21,7 @@ describe("names of outputs", () => {
     const elsewhere = temporaryDirectory();
     expect(lqaIn({ cwd: elsewhere }, "encode", join(source, "adapter_model.safetensors")).code).toBe(0);
     expect(lqaIn({ cwd: elsewhere }, "decode", file).code).toBe(0);
-    expect(listing(elsewhere)).toEqual(["adapter_model.lqa", "my-adapter"]);
+    expect(listing(elsewhere)).toEqual(["my-adapter", "my-adapter.lqa"]);
     expect(lqaIn({ cwd: elsewhere }, "decode", file).err).toMatch(/OUTPUT_EXISTS/);
   });
   it("say the dialect by their ending", () => {

@@ -64,7 +64,7 @@ describe("lqa inspect --html", () => {
     writeFileSync(join(folder, "damaged.lqa"), bytes);
     const { code, out, err } = lqa("inspect", "damaged.lqa", "--html", "damaged.html");
     expect({ code, out }).toEqual({ code: 1, out: "" });
-    expect(err).toMatch(/^The report is in damaged\.html\.\nlqa: LQA-I003 CHUNK_CRC/);
+    expect(err).toMatch(/^The report is in damaged\.html\.\nlqa: .*\(LQA-I003 CHUNK_CRC\)/);
     expect(page("damaged.html")).toMatch(/✗ Not valid:[\s\S]*LQA-I003 CHUNK_CRC/);
     writeFileSync(join(folder, "text.lqa"), "This is no adapter.");
     expect(lqa("inspect", "text.lqa", "--html", "text.html").code).toBe(1);

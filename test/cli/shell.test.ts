@@ -129,7 +129,7 @@ describe("a dash", () => {
     ]) {
       const { code, out, err } = lqa(...words);
       expect({ code, out }).toEqual({ code: 2, out: "" });
-      expect(err).toMatch(/^lqa: LQA-X/);
+      expect(err).toMatch(/^lqa: .*\(LQA-X/);
       expect(err).not.toContain("stdout.");
     }
     expect(listing(folder)).toEqual(before);

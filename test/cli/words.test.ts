@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { COMMANDS, lqa, lqaIn } from "../helpers/cli.ts";
@@ -66,7 +67,7 @@ describe("a wrong word", () => {
   const cases: readonly [string[], RegExp][] = [
     [
       ["tune", "x"],
-      /unknown command "tune"[\s\S]*Python package lqa-format[\s\S]*pip install "\.\/integrations\/python\[encode,tune\]"/,
+      /lqa tune is in the Python package lqa-format[\s\S]*pip install "\.\/integrations\/python\[encode,tune\]"/,
     ],
     [["encod", "x"], /unknown command "encod"[\s\S]*Did you mean lqa encode\?/],
     [["encdoe"], /Did you mean lqa encode\?/],
@@ -77,11 +78,16 @@ describe("a wrong word", () => {
     [["file.lqa"], /Did you mean lqa inspect file\.lqa\?/],
     [["encode", "x", "--elment", "f16"], /unknown option --elment[\s\S]*Did you mean --element\?/],
     [["encode", "x", "-Q"], /unknown option -Q/],
-    [["encode", "x", "y"], /2 adapters[\s\S]*one adapter, or [^\n]*--out-dir/],
+    [["encode", "x", "--preset", "high"], /unknown option --preset[\s\S]*Did you mean --quality\?/],
+    [
+      ["push", "x", "owner/name"],
+      /"owner\/name" is not a location on the hub[\s\S]*Did you mean hf:\/\/owner\/name\?/,
+    ],
+    [["encode", "x", "y"], /2 adapters are given without --out-dir[\s\S]*one adapter, or [^\n]*--out-dir/],
     [["encode", "-"], /standard input without --output/],
     [["encode", "x", "--max-bytes", "10XB"], /a number of bytes, such as 40000, 40KB or 1\.5MiB/],
     [["encode", "x", "--max-error", "%"], /a share, such as 0\.01 or 1%/],
-    [["decode", "x"], /no --output/],
+    [["decode", "x"], /does not end in .lqa, and --output is missing/],
     [["encode", "-o", "y"], /<dir\|file>\.\.\. is missing/],
     [["encode", "x", "-o"], /-o has no value/],
     [["encode", "x", "-o", "--json-file"], /-o is followed by --json-file/],
@@ -104,23 +110,23 @@ describe("a wrong word", () => {
     [["decode", "", "-o", "c"], /an empty <file\.lqa\|url>/],
     [["validate"], /<file\.lqa\|url>\.\.\. is missing/],
     [["--quick"], /unknown option --quick/],
-    [["encode", "x", "--bits", "-1"], /--bits cannot be -1\n.*not below 0/],
-    [["encode", "x", "--bits", "0"], /--bits cannot be 0\n.*above 0, at most 16/],
-    [["encode", "x", "--bits", "17"], /--bits cannot be 17\n/],
-    [["encode", "x", "--bits", "two"], /--bits cannot be "two"\n.*a number/],
+    [["encode", "x", "--bits", "-1"], /--bits cannot be -1.*\n.*not below 0/],
+    [["encode", "x", "--bits", "0"], /--bits cannot be 0.*\n.*above 0, at most 16/],
+    [["encode", "x", "--bits", "17"], /--bits cannot be 17 /],
+    [["encode", "x", "--bits", "two"], /--bits cannot be "two".*\n.*a number/],
     [["encode", "x", "--bits", ""], /--bits has no value/],
     [["encode", "x", "--bits"], /--bits has no value/],
     [["encode", "x", "--bits", "1", "--bits", "2"], /--bits is given twice/],
     [["encode", "x", "--bits", "2", "--quality", "high"], /two goals, quality and bits/],
     [["encode", "x", "--bits", "2", "--max-error", "0.1"], /two goals, bits and --max-error/],
     [["encode", "x", "--max-bytes", "1MB", "--max-error", "0.1"], /two goals, --max-bytes and --max-error/],
-    [["encode", "x", "--max-error", "2"], /--max-error cannot be 2\n.*above 0, at most 1/],
+    [["encode", "x", "--max-error", "2"], /--max-error cannot be 2.*\n.*above 0, at most 1/],
     [["encode", "x", "--max-error", "0"], /--max-error cannot be 0/],
     [["encode", "x", "--max-error", "-1"], /--max-error cannot be -1/],
     [["encode", "x", "--max-error", "-5%"], /--max-error cannot be -5%/],
-    [["encode", "x", "--max-error", "1e-12"], /--max-error cannot be 1e-12\n.*at least/],
+    [["encode", "x", "--max-error", "1e-12"], /--max-error cannot be 1e-12.*\n.*at least/],
     [["encode", "x", "--max-bytes", "0"], /--max-bytes cannot be 0/],
-    [["encode", "x", "--max-bytes", "10"], /the size of the file cannot be 10\n.*at least \d+ bytes/],
+    [["encode", "x", "--max-bytes", "10"], /10 bytes are too few for this adapter.*\n.*at least \d+ bytes/],
     [["encode", "x", "--max-bytes", "1.5"], /--max-bytes cannot be "1\.5"/],
     [["encode", "x", "--quality", "hihg"], /--quality cannot be "hihg"[\s\S]*Did you mean --quality high\?/],
     [["encode", "x", "--quality", "7"], /--quality cannot be "7"/],
@@ -136,7 +142,7 @@ describe("a wrong word", () => {
     [["decode", "x", "--bits", "2"], /unknown option --bits/],
     [["decode"], /<file\.lqa\|url> is missing/],
     [["inspect"], /<file\.lqa\|url> is missing/],
-    [["decode", "a.lqa", "b.lqa"], /2 arguments: a\.lqa, b\.lqa/],
+    [["decode", "a.lqa", "b.lqa"], /2 arguments: a\.lqa, b\.lqa[\s\S]*Name the output with -o b\.lqa/],
     [["inspect", "a.lqa", "--source", "x"], /--source without it/],
     [
       ["validate", "a.lqa", "--level", "all"],
@@ -144,24 +150,45 @@ describe("a wrong word", () => {
     ],
     [["validate", "a.lqa", "--lvl", "all"], /unknown option --lvl/],
     [["validate", "a.lqa", "--budget", "much"], /--budget cannot be "much"/],
-    [["diff", "x"], /1 argument\n.*two adapters/],
-    [["diff", "x", "x", "x"], /3 arguments/],
-    [["convert", "x"], /1 path\n.*two paths/],
-    [["convert", "x", "y", "z"], /3 paths/],
+    [["diff", "x"], /only one adapter is given.*\n.*two adapters/],
+    [["diff", "x", "x", "x"], /3 adapters are given/],
+    [["convert", "x"], /only one path is given.*\n.*two paths/],
+    [["convert", "x", "y", "z"], /3 paths are given/],
     [["explain", "LQA-Z999"], /LQA-Z999/],
     [["completion", "tcsh"], /tcsh/],
-    [["push", "x"], /1 argument/],
+    [["push", "x"], /no location is given/],
     [["rebase"], /is missing/],
   ];
   it.each(cases)("%j gets code 2 and a sentence", (words, expected) => {
     const { code, out, err } = lqaIn({ cwd: folder }, ...words.map((word) => (word === "x" ? source : word)));
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(expected);
-    expect(err).toMatch(/^lqa: LQA-X004 USAGE: /);
+    expect(err).toMatch(/^lqa: .*\(LQA-X004 USAGE\)$/m);
     // The mistake comes first, and no name of the library's own.
     expect(err).not.toMatch(
       /The command line or a call|maxError|maxBytes|size goal|error goal|this floor|where +rd\b/,
     );
+  });
+
+  it.each<[string[], RegExp]>([
+    [["encode", "my-adaptor"], /^lqa: "my-adaptor" does not exist \(LQA-X003 NOT_FOUND\)$/m],
+    [["encode", "zz*", "--out-dir", "o"], /^lqa: "zz\*": no path of this pattern \(/m],
+    [
+      ["encode", "x", "-o", "nowhere/x.lqa"],
+      /^lqa: "nowhere\/x\.lqa": a directory of this path does not exist \(/m,
+    ],
+    [["encode", "x", "-o", "there.lqa"], /^lqa: "there\.lqa" exists already \([\s\S]*--force/m],
+    [
+      ["encode", "many", "-o", "z.lqa"],
+      /^lqa: "many" has no adapter_model\.safetensors, only "one"[\s\S]*--out-dir/m,
+    ],
+    [["inspect", "nothing.lqa"], /^lqa: "nothing\.lqa" does not exist \(/m],
+  ])("%j says the mistake first", (words, expected) => {
+    writeFileSync(join(folder, "there.lqa"), "");
+    mkdirSync(join(folder, "many/one"), { recursive: true });
+    const { code, err } = lqaIn({ cwd: folder }, ...words.map((word) => (word === "x" ? source : word)));
+    expect(code).toBe(2);
+    expect(err).toMatch(expected);
   });
 
   it("is printed as JSON with --json", () => {
@@ -183,4 +210,9 @@ describe("a wrong word", () => {
     ]);
     expect(error).toMatchObject({ code: "LQA-X004", kind: "USAGE", class: "X", offset: null, clause: null });
   });
+});
+
+it("a file of weights with its usual name gives the output the name of its directory", () => {
+  expect(lqaIn({ cwd: folder }, "encode", join(source, "adapter_model.safetensors"), "--quiet").code).toBe(0);
+  expect(existsSync(join(folder, "adapter.lqa"))).toBe(true);
 });

@@ -136,7 +136,7 @@ describe("an adapter on the hub", () => {
     hub.commit("me/none", { "notes.txt": "nothing" });
     expect(await run("encode", "hf://me/none", "-o", "x.lqa")).toMatchObject({
       code: 2,
-      err: expect.stringMatching(/NOT_FOUND[\s\S]*notes\.txt/),
+      err: expect.stringMatching(/notes\.txt[\s\S]*NOT_FOUND/),
     });
   });
 });

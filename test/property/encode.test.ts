@@ -84,7 +84,7 @@ async function encoded(adapter: Adapter, how: EncodeOptions): Promise<Uint8Array
     return (await encodeAdapter(adapter, how)).bytes;
   } catch (error) {
     const goal = "bits" in how || "maxBytes" in how;
-    if (goal && isLqaError(error, "USAGE") && error.where === "the size of the file") return undefined;
+    if (goal && isLqaError(error, "USAGE") && error.where === "this adapter") return undefined;
     throw error;
   }
 }

@@ -49,9 +49,9 @@ const LLAMA_PATHS: readonly string[] = ["llama", "qwen2", "qwen3", "gemma", "gem
 export function toGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   if (base === undefined) {
     return fail(KIND.USAGE, {
-      where: "the base model",
-      expected: "its config.json or GGUF file: GGUF adapters depend on its architecture and heads",
-      actual: "nothing",
+      expected:
+        "config.json or the GGUF file of the base model: GGUF adapters depend on its architecture and heads",
+      actual: "the base model is not given",
       advice: "Give it with --base.",
     });
   }
@@ -108,9 +108,8 @@ export function fromGguf(adapter: Adapter, { base }: WriteOptions): Adapter {
   const interleaves = INTERLEAVED.includes(architecture as string);
   if (base === undefined && interleaves) {
     fail(KIND.USAGE, {
-      where: "the base model",
-      expected: "its config.json or GGUF file: the rows of q and k are stored head by head",
-      actual: "nothing",
+      expected: "config.json or the GGUF file of the base model: the rows of q and k are stored head by head",
+      actual: "the base model is not given",
       advice: "Give it with --base.",
     });
   }

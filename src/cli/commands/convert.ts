@@ -24,7 +24,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     throw new LqaError(KIND.USAGE, {
       where: "lqa convert",
       expected: "two paths: the adapter to read, and where to write",
-      actual: counted(args.positionals.length, "path"),
+      actual:
+        args.positionals.length === 1
+          ? "only one path is given"
+          : `${args.positionals.length} paths are given`,
       advice: "See lqa convert --help.",
     });
   }

@@ -96,7 +96,7 @@ function defaultOutput(input: string): string {
   if (/^.+\.lqa$/i.test(name)) return name.slice(0, -4);
   throw new LqaError(KIND.USAGE, {
     where: "lqa decode",
-    expected: "--output, where the input is no file that ends in .lqa",
-    actual: "no --output",
+    expected: "an .lqa file, or --output",
+    actual: `${printable(input)} does not end in .lqa, and --output is missing`,
   });
 }

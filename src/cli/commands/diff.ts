@@ -21,7 +21,10 @@ const SHOWN = 20;
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
   if (args.positionals.length !== 2)
     fail(KIND.USAGE, {
-      actual: counted(args.positionals.length, "argument"),
+      actual:
+        args.positionals.length === 1
+          ? "only one adapter is given"
+          : `${args.positionals.length} adapters are given`,
       expected: "two adapters",
       where: "lqa diff",
     });

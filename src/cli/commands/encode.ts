@@ -4,13 +4,15 @@
  * @module
  */
 
+import { basename, dirname, resolve } from "node:path";
 import { bandsText } from "../../core/codecs/bands-text.ts";
 import type { Outlook } from "../../encode/quantize/answers.ts";
 import { resolveOptions } from "../../encode/quantize/profile.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { type EncodedFile, encodeFile } from "../../node/encode-file.ts";
-import { WEIGHTS_ENDING } from "../../node/files/adapter-names.ts";
+import { usualWeights, WEIGHTS_ENDING } from "../../node/files/adapter-names.ts";
+import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { encodeJson } from "../encode-json.ts";
 import { encodeManyCommand } from "../encode-many.ts";
@@ -58,7 +60,10 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     throw new LqaError(KIND.USAGE, {
       where: "lqa encode",
       expected: "one adapter, or any number of them and --out-dir",
-      actual: folder !== undefined ? "--output and --out-dir" : counted(more.length + 1, "adapter"),
+      actual:
+        folder !== undefined
+          ? "--output and --out-dir are given together"
+          : `${more.length + 1} adapters are given without --out-dir`,
       advice: "See lqa encode --help.",
     });
   }
@@ -79,7 +84,11 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 
 /** Default output: the adapter's name with `.lqa`, in the working directory. */
 function defaultOutput(input: string): string {
-  return `${nameOf(input).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
+  const name = nameOf(input);
+  // `my-adapter/adapter_model.safetensors` is my-adapter.
+  const folder =
+    isRemote(input) || usualWeights([name]) === undefined ? "" : basename(dirname(resolve(input)));
+  return `${(folder || name).replace(WEIGHTS_ENDING, "") || "adapter"}.lqa`;
 }
 
 /** The profile and its settings, e.g. `rtn codeBits=2 …`. */

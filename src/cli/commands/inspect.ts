@@ -32,7 +32,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
       fail(KIND.USAGE, {
         where: "lqa inspect",
         expected: `one file with --${alone}`,
-        actual: counted(args.positionals.length, "file"),
+        actual: `${args.positionals.length} files are given`,
       });
   }
   if (html === undefined) {

@@ -31,7 +31,8 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     fail(KIND.USAGE, {
       where: "lqa push",
       expected: "a file and a location on the hub",
-      actual: counted(args.positionals.length, "argument"),
+      actual:
+        location === undefined ? "no location is given" : `${args.positionals.length} arguments are given`,
       advice: "See lqa push --help.",
     });
   const remote = remoteOptions(args);

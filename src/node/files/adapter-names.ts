@@ -75,7 +75,7 @@ export function weightsAmong(found: readonly string[], folder: string): string {
     folder,
     names,
     checkpoint === undefined
-      ? "Give the directory that save_pretrained wrote, or a file of weights."
+      ? "Give the directory that save_pretrained wrote, or a file of weights. For a directory of adapters, give --out-dir."
       : `Give the path of a checkpoint, for example ${JSON.stringify(checkpoint)}.`,
   );
 }

@@ -42,6 +42,12 @@ export function isHub(location: string): boolean {
   return HUB.test(location);
 }
 
+/** `owner/name`, without its scheme. */
+function isShort(location: string): boolean {
+  const [owner = "", name = "", ...more] = location.split("/");
+  return more.length === 0 && NAME.test(owner) && NAME.test(name);
+}
+
 /** @throws LqaError USAGE for anything but `hf://owner/name[@revision][/path]` with plain names */
 export function parseHub(location: string): HubLocation {
   const [, repo, escaped, rest] = (isHub(location) && PLACE.exec(location.replace(HUB, ""))) || [];
@@ -57,10 +63,11 @@ export function parseHub(location: string): HubLocation {
     (path === "" || isPlainPath(path));
   if (!plain)
     fail(KIND.USAGE, {
-      where: "location",
       expected: "hf://owner/name, hf://owner/name@revision or hf://owner/name/path of a model repository",
-      actual: JSON.stringify(location.slice(0, 200)),
-      advice: "A slash in the name of a branch is written %2F.",
+      actual: `${JSON.stringify(location.slice(0, 200))} is not a location on the hub`,
+      advice: isShort(location)
+        ? `Did you mean hf://${location}?`
+        : "A slash in the name of a branch is written %2F.",
     });
   return { repo: repo!, revision, path };
 }

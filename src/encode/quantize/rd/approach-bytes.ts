@@ -19,6 +19,8 @@ export type FileLength = (
   modules: readonly (ModuleShape & { readonly bands: readonly Band[]; readonly fromParent: boolean })[],
 ) => number;
 
+/** `where` of the error of a size that no encoding of the adapter reaches. */
+export const TOO_SMALL = "this adapter";
 /** Most rounds that correct the budget of an allocation by the size of the file. */
 const FITTING_ROUNDS = 8;
 /** A byte goal is met if at most this share of the vectors' size is left. */
@@ -79,9 +81,9 @@ function chooseForBytes(
   const least = sizeOf(subjects, floors, fileLength);
   if (least <= maxBytes) return floors;
   return fail(KIND.USAGE, {
-    where: "the size of the file",
+    where: TOO_SMALL,
     expected: `at least ${least} bytes`,
     actual: maxBytes,
-    advice: "Allow more bytes or bits, or choose a lower floor.",
+    advice: "Allow more bytes or bits per weight, or a lower floor if there is one.",
   });
 }
