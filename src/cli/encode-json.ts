@@ -49,8 +49,7 @@ export function encodeJson(result: EncodedFile): object {
     calibration: result.calibration ?? null,
     baseDigest: result.baseDigest ?? null,
     parent: result.parent ?? null,
-    start:
-      result.start === undefined ? null : { seed: result.start.seed ?? null, modules: result.start.modules },
+    start: result.start === undefined ? null : { ...result.start, seed: result.start.seed ?? null },
     doraError: result.doraError ?? null,
     tensors: result.tensors,
     tensorBytes: result.tensorBytes,

@@ -49,7 +49,7 @@ import {
   resolveTensorPolicy,
   type TensorPolicy,
 } from "./quantize/tensors.ts";
-import { clearlySmaller, refusedStarts, startUsed, tunedResult, type UsedStart } from "./results.ts";
+import { clearlySmaller, lossOf, refusedStarts, startUsed, tunedResult, type UsedStart } from "./results.ts";
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
@@ -265,7 +265,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     const parent = children === 0 ? undefined : { contentId: parents!.id, modules: children };
     return {
       ...{ quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) },
-      start: startUsed(modules),
+      modules,
       refused: refusedStarts(modules),
       // The content id that the tuning was made for.
       untuned: untuned.length === 0 ? undefined : toHex(writer.prepare(untuned).contentId()),
@@ -295,17 +295,19 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
   }
   // Components of a parent have other losses than those of the module.
   const comparable = results.every(({ parent }) => parent === undefined);
+  const byError = quantize.profile === "rd" && quantize.maxError !== undefined;
   const cost = ({ bytes, total, quantized: modules }: Result): number => {
-    if (quantize.profile === "rd" && quantize.maxError !== undefined) return bytes.length;
-    return comparable
-      ? modules.reduce((sum, { loss = 0 }) => sum + loss, 0)
-      : (total.outputError ?? total.relativeError);
+    if (byError) return bytes.length;
+    return comparable ? lossOf({ quantized: modules }) : (total.outputError ?? total.relativeError);
   };
   const tuning = weighted ? options.calibration?.tuning : undefined;
-  const { quantized, qualities, total, parent, start, file, bytes } =
+  const chosen =
     tuning === undefined
       ? results.reduce((x, y) => (cost(y) < cost(x) ? y : x))
       : tunedResult(results, tuning);
+  const { qualities, total, parent, file, bytes } = chosen;
+  // Where a parent is enough, nothing was encoded without one, and nothing with a start.
+  const start = startUsed(chosen, other ? results[0] : undefined, byError);
   const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
   // The estimate does not cover what was trained.
   const divergence =
@@ -353,7 +355,7 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
           outputErrorEnergy: _outputErrorEnergy,
           ...quality
         } = qualities[i]!;
-        const { fromParent = false } = quantized[i]!;
+        const { fromParent = false } = chosen.quantized[i]!;
         return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters, fromParent };
       }),
     },

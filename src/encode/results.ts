@@ -11,10 +11,14 @@ import { fail } from "../errors.ts";
 import { START_WORK } from "../limits.ts";
 import type { Tuning } from "../model/calibration.ts";
 
-/** A known start in a report: its seed, if the file names it by one, and the number of modules that use it. */
+/**
+ * A known start in a report: its seed, if the file names it by one, the number of modules that use it, and what it saves. That is
+ * measured against the same encoding without it: bytes where the goal is an error, and otherwise the share of the weighted error.
+ */
 export interface UsedStart {
   readonly seed?: number;
   readonly modules: number;
+  readonly saved: { readonly bytes: number } | { readonly error: number };
 }
 
 /**
@@ -50,12 +54,36 @@ export function clearlySmaller(
   return results.some(({ bytes }) => bytes.length <= CLEARLY * first.prologue.fileLength);
 }
 
-/** The start of modules, for the report. */
-export function startUsed(modules: readonly ModuleInput[]): UsedStart | undefined {
-  const started = modules.flatMap(({ start }) => start ?? []);
-  if (started.length === 0) return undefined;
+/**
+ * The start of an encoding, for the report.
+ *
+ * @param plain the encoding without a start
+ * @param byError whether both have the same error, and not the same size
+ */
+export function startUsed(
+  made: Encoded,
+  plain: Encoded | undefined,
+  byError: boolean,
+): UsedStart | undefined {
+  const started = made.modules.flatMap(({ start }) => start ?? []);
+  if (started.length === 0 || plain === undefined) return undefined;
   const { state } = started[0]!.start;
-  return { ...(typeof state === "number" && { seed: state }), modules: started.length };
+  const saved = byError
+    ? { bytes: plain.bytes.length - made.bytes.length }
+    : { error: lossOf(plain) > 0 ? 1 - lossOf(made) / lossOf(plain) : 0 };
+  return { ...(typeof state === "number" && { seed: state }), modules: started.length, saved };
+}
+
+/** An encoding, as far as the report of its start depends on it. */
+interface Encoded {
+  readonly modules: readonly Pick<ModuleInput, "start">[];
+  readonly quantized: readonly { readonly loss?: number }[];
+  readonly bytes: Uint8Array;
+}
+
+/** The error that the encoder minimizes: weighted, and comparable between encodings of the same components. */
+export function lossOf({ quantized }: Pick<Encoded, "quantized">): number {
+  return quantized.reduce((sum, { loss = 0 }) => sum + loss, 0);
 }
 
 /** Names of the modules whose start takes more operations for each byte of their chunk than every reader accepts (spec clause 14). */

@@ -80,6 +80,8 @@ describe("an adapter whose start is found", () => {
     expect(encoded.report.relativeError).toBeLessThanOrEqual(0.02);
     // What was learned has more bits than the squared error alone would give it.
     expect(encoded.bytes.length).toBeLessThan(0.7 * without.bytes.length);
+    const saved = { bytes: without.bytes.length - encoded.bytes.length };
+    expect(encoded.report.start).toMatchObject({ seed: SEED, saved });
     const adapter = await (await open(encoded.bytes)).adapter();
     let [lost, energy] = [0, 0];
     for (const [i, { a, b, out, in: n }] of trained(0.05).modules.entries()) {
@@ -111,6 +113,23 @@ describe("an adapter whose start is found", () => {
     expect((await encodeAdapter(trained(0.05), { ...goal, start: 43 })).bytes).toEqual(none.bytes);
     await expect(encodeAdapter(trained(0.05), { ...goal, start: 0.5 })).rejects.toThrow("USAGE");
   }, 120_000);
+
+  it("reports how much less error it makes in the same size", async () => {
+    const { report } = await encodeAdapter(trained(0.05), { bits: 2, start: "auto" });
+    expect(report.start).toMatchObject({ seed: SEED, saved: { error: expect.any(Number) } });
+    const { error } = report.start!.saved as { error: number };
+    expect(error).toBeGreaterThan(0.2);
+    expect(error).toBeLessThan(1);
+  });
+
+  it("is not looked for where every B is zero: nothing was trained", async () => {
+    const adapter = trained(0.05);
+    const untrained = adapter.modules.map((module) => ({ ...module, b: module.b.map(() => 0) }));
+    const { report, bytes } = await encodeAdapter({ ...adapter, modules: untrained }, goal);
+    expect(report.start).toBeUndefined();
+    const none = await encodeAdapter({ ...adapter, modules: untrained }, { ...goal, start: "none" });
+    expect(bytes).toEqual(none.bytes);
+  });
 
   it("that moved too far is encoded as without", async () => {
     const auto = await encodeAdapter(trained(40), goal);

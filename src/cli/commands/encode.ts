@@ -144,7 +144,11 @@ function answersText({ outlook, divergenceFrom }: EncodedFile): string | undefin
 function startText({ start, modules }: EncodedFile, asked: boolean): string | undefined {
   if (start === undefined) return asked ? "none found that pays" : undefined;
   const seed = start.seed === undefined ? "states of a generator" : `seed ${start.seed}`;
-  return `${seed}, for ${start.modules} of ${counted(modules.length, "module")}`;
+  const saved =
+    "bytes" in start.saved
+      ? `${size(start.saved.bytes)} smaller`
+      : `${percent(start.saved.error)} less error in the same size`;
+  return `${seed}, for ${start.modules} of ${counted(modules.length, "module")}: ${saved}`;
 }
 
 /** Names the modules that lost most of their energy. */

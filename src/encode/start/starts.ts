@@ -41,6 +41,8 @@ export function startsOf(
   )
     fail(KIND.USAGE, { where: "start", expected: "none, auto or a seed from 0 to 2^32 - 1", actual: choice });
   if (choice === "none" || modules.length > STARTED_MODULES.core) return new Map();
+  // Before any training every B is zero: nothing is stored that a start could save.
+  if (modules.every(({ b }) => b.every((value) => value === 0))) return new Map();
   const found = recoverStart(
     modules.map((module) => ({
       name: module.name,
