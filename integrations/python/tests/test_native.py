@@ -47,6 +47,10 @@ class WithoutNode(unittest.TestCase):
         self.assertEqual(self.command("validate", "absent.lqa")[0], 2)
         self.assertEqual(self.command("validate", EXAMPLE)[1], f"{EXAMPLE}: valid\n")
 
+    def test_as_a_module(self) -> None:
+        found = subprocess.run([sys.executable, "-m", "lqa", "validate", EXAMPLE, "--json"], capture_output=True, text=True, check=False)
+        self.assertEqual((found.returncode, json.loads(found.stdout)["valid"]), (0, True))
+
     def test_decode(self) -> None:
         source = REPOSITORY / "bench/functional/data/airports-r16-all-s1.lqa"
         self.assertEqual(self.command("decode", source, "-o", "out", "--dtype", "f16")[0], 0)

@@ -1,0 +1,4 @@
+"""`python -m lqa`: the command `lqa`."""
+from .node import main
+
+main()
