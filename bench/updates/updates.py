@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "functional"))
 RESULTS = HERE / "results.jsonl"
 STEPS, EVERY, RATE, WARMUP, SEED, ITEMS, SCORED = 200, 10, 5e-4, 10, 42, 4, 24
-ERRORS = (0.1, 0.2)
+ERRORS = (0.02, 0.05)
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
