@@ -38,6 +38,26 @@ const encode = (name: string, ...words: string[]) => {
 };
 
 describe("lqa encode --tensors", () => {
+  it("is named where plain tensors are most of the file", () => {
+    const big = writePeftDirectory(join(folder, "big"), {
+      change: (all) =>
+        all.set("base_model.model.score.weight", {
+          values: Float32Array.from({ length: 40_000 }, normal(3)),
+          shape: [200, 200],
+        }),
+      config: { modules_to_save: ["score"] },
+    });
+    const said = (...words: string[]) =>
+      lqa("encode", big, "-o", join(folder, "big.lqa"), "--force", ...words).out;
+    expect(said("--tensors", "keep")).toMatch(
+      /tensors +1 plain tensor takes [\d.]+ KiB of the file; --tensors f16/,
+    );
+    expect(said("--tensors", "f16")).toMatch(/tensors +1 plain tensor takes [\d.]+ KiB of the file$/m);
+    expect(
+      lqa("encode", writePeftDirectory(join(folder, "none")), "-o", join(folder, "none.lqa")).out,
+    ).not.toMatch(/plain tensor/);
+  });
+
   it("f16 halves plain tensors on disk; decode gives F32 back, rounded once", () => {
     const kept = encode("keep", "--tensors", "keep");
     const half = encode("f16", "--tensors", "f16");

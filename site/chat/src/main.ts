@@ -72,7 +72,12 @@ async function fetchModel(url: string): Promise<Blob> {
   const cache = await caches.open("lqa-models");
   const kept = await cache.match(url);
   if (kept !== undefined) return await kept.blob();
-  const response = await fetch(url);
+  // A browser says no more than that it failed: no connection, or a server that does not allow other sites (CORS).
+  const response = await fetch(url).catch(() => {
+    throw new Error(
+      `${url} could not be fetched. Check the connection, or download the file and choose it below.`,
+    );
+  });
   const body = bodyOf(response);
   progress.hidden = false;
   const total = Number(response.headers.get("content-length"));

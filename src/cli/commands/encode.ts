@@ -96,6 +96,13 @@ function settingsText({ profile, ...rest }: EncodedFile["settings"]): string {
   return [profile, ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(" ");
 }
 
+/** Plain tensors that take most of the file, which the bits of the weights do not explain. */
+function largeTensors({ tensors, tensorBytes, outputBytes, narrowed }: EncodedFile): string | undefined {
+  if (2 * tensorBytes < outputBytes) return undefined;
+  const text = `${counted(tensors, "plain tensor")} ${tensors === 1 ? "takes" : "take"} ${size(tensorBytes)} of the file`;
+  return narrowed === undefined ? `${text}; --tensors f16 rounds them to 16 bits` : text;
+}
+
 /** Plain tensors: their bytes, and the rounding error. */
 function tensorsText({ tensors, tensorBytes, narrowed }: EncodedFile): string {
   const stored = `${count(tensors)}, ${size(tensorBytes)}`;
@@ -184,10 +191,14 @@ function summary(
       "size",
       `${size(inputBytes)} → ${size(outputBytes)}, ${ratio(inputBytes, outputBytes)} smaller, ${bits}`,
     ],
+    ["tensors", terminal.verbose ? undefined : largeTensors(result)],
     ["answers", energy === 0 ? undefined : answersText(result)],
     ["start", startText(result, asked.start)],
     ["time", duration(result.seconds)],
-    ["next", `lqa inspect ${printable(output)}, or lqa encode --verbose for details`],
+    [
+      "next",
+      `lqa inspect ${printable(output)}${terminal.verbose ? "" : ", or lqa encode --verbose for details"}`,
+    ],
     ...(terminal.verbose ? details(result) : []),
   ];
   return [
