@@ -54,8 +54,9 @@ export async function encodeManyCommand(
     );
     const left = items.filter(({ state }) => state === "left").length;
     if (stopped !== undefined && left > 0) {
-      const done = `${count(items.length - left)} of ${counted(items.length, "adapter")} done`;
-      terminal.err(`lqa: ${done}; rerun to resume\n`);
+      const failed = items.filter(({ state }) => state === "failed").length;
+      const done = `${count(items.length - left - failed)} of ${counted(items.length, "adapter")} done`;
+      terminal.err(`lqa: ${done}${failed === 0 ? "" : `, ${count(failed)} failed`}; rerun to resume\n`);
       return stopped;
     }
     return worstExitCode(items.map((item) => (item.state === "failed" ? item.error.exitCode : 0)));
