@@ -39,6 +39,21 @@ class Hub(Quiet):
         return self.answer(404, x_error_code="EntryNotFound")
 
 
+    def do_POST(self) -> None:
+        """Takes commits: `server.commits` has the lines of each."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.seen.append((self.path, self.headers.get("authorization")))
+        if "/preupload/" in self.path:
+            names = [each["path"] for each in json.loads(body)["files"]]
+            reply = {"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]}
+        elif "/commit/" in self.path:
+            self.server.commits.append([json.loads(line) for line in body.splitlines()])
+            reply = {"commitUrl": f"http://127.0.0.1/me/packed/commit/{SHA}", "commitOid": SHA, "success": True}
+        else:
+            reply = {"url": "http://127.0.0.1/me/nowhere", "errors": [], "warnings": []}
+        return self.answer(200, json.dumps(reply).encode(), content_type="application/json")
+
+
 class HubDouble:
     """The hub with one file, and the host that has its bytes.
 
@@ -48,6 +63,7 @@ class HubDouble:
 
     def __init__(self, data: bytes, name: str = "a.lqa") -> None:
         self.hub, self.store = (http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Hub, Store))
+        self.hub.commits = []
         self.hub.seen, self.hub.store, self.hub.name, self.hub.size = [], self.store, name, len(data)
         self.store.seen, self.store.data, self.store.digest = [], data, hashlib.sha256(data).hexdigest()
         for server in (self.hub, self.store):

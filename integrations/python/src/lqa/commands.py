@@ -1,4 +1,4 @@
-"""`lqa inspect`, `validate` and `decode` without Node: what people use most of these commands, by the functions of this package.
+"""`lqa inspect`, `validate`, `decode` and `push` without Node: what people use most of these commands, by the functions of this package.
 
 `lqa.node` runs the TypeScript commands if there is a Node, with all their options. The names of `--json` and the exit codes are theirs.
 """
@@ -20,6 +20,7 @@ from .config import lora_config
 from .eight_bits import eight_bits
 from .errors import LqaError
 from .file import open_whole
+from .push import push
 from .report import inspect, validate
 from .state import state_dict
 
@@ -130,6 +131,15 @@ def _write_safetensors(path: Path, tensors: dict[str, np.ndarray[Any, Any]], ele
             stream.write(np.ascontiguousarray(array).data if array.size else b"")
 
 
+def _push(given: argparse.Namespace) -> int:
+    """Upload an .lqa file, or a directory with adapter_model.lqa, and a model card to the Hugging Face hub."""
+    found = push(given.file, given.location, force=given.force, private=given.private, message=given.message, card=not given.no_card,
+                 replace_card=given.replace_card, dry_run=given.dry_run)
+    done = "would upload" if given.dry_run else "uploaded"
+    print(json.dumps(found, indent=2) if given.json else f"{done} {', '.join(found['files']) or 'nothing new'} to {_plain(found['location'])}")
+    return 0
+
+
 def _fields(error: LqaError) -> dict[str, Any]:
     return {"code": error.code, "kind": error.kind, "message": str(error), "offset": error.offset, "where": error.where,
             "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
@@ -163,5 +173,15 @@ def _into(options: argparse.ArgumentParser) -> None:
                          help="type of the factors (default f32). f8-e4m3: for vLLM and TensorRT-LLM, with a power of two in lora_alpha")
 
 
+def _upload(options: argparse.ArgumentParser) -> None:
+    options.add_argument("file", help="an .lqa file, or a directory with adapter_model.lqa")
+    options.add_argument("location", help="hf://owner/name[@branch][/path]")
+    options.add_argument("--message", help="of the commit")
+    for name, text in (("force", "replace a file that has other bytes"), ("private", "create a private repository"),
+                       ("no-card", "upload no README.md"), ("replace-card", "replace a README.md that is there"),
+                       ("dry-run", "say what would be uploaded")):
+        options.add_argument(f"--{name}", action="store_true", help=text)
+
+
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
-    "inspect": (_inspect, _file), "validate": (_validate, _files), "decode": (_decode, _into)}
+    "inspect": (_inspect, _file), "validate": (_validate, _files), "decode": (_decode, _into), "push": (_push, _upload)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,14 +62,9 @@ def locate(location: str, max_bytes: int, timeout: float | None = None, *, whole
     Raises:
         LqaError: USAGE, NOT_FOUND, ACCESS_DENIED, BUDGET, NETWORK, HTTP_RESPONSE; MISSING_PACKAGE without `huggingface_hub`.
     """
-    repo, revision, path = _parse(location)
-    try:
-        import huggingface_hub as hub
-        from huggingface_hub import constants, errors
-    except ImportError as error:
-        raise LqaError("MISSING_PACKAGE", where="huggingface_hub", advice="pip install huggingface_hub") from error
-    try:
-        if constants.HF_HUB_OFFLINE:
+    repo, revision, path = parse(location)
+    with asking(location, repo, revision) as hub:
+        if hub.constants.HF_HUB_OFFLINE:
             folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
             names = {str(p.relative_to(folder).as_posix()): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
             name = choose(location, names, path, max_bytes)
@@ -80,6 +77,25 @@ def locate(location: str, max_bytes: int, timeout: float | None = None, *, whole
         options: dict[str, Any] = {} if timeout is None else {"etag_timeout": timeout}
         path = cached if isinstance(cached, str) else hub.hf_hub_download(repo, name, revision=info.sha, **options) if whole else None
         return OnHub(location, path and Path(path), hub.hf_hub_url(repo, name, revision=info.sha), hub.get_token(), digest)
+
+
+@contextmanager
+def asking(location: str, repo: str, revision: str | None, what: str = "read") -> Iterator[Any]:
+    """`huggingface_hub`, whose errors become those of this package.
+
+    Args:
+        what: what a token must be allowed to do.
+
+    Raises:
+        LqaError: as `locate`; REMOTE_CHANGED.
+    """
+    try:
+        import huggingface_hub as hub
+        from huggingface_hub import constants, errors
+    except ImportError as error:
+        raise LqaError("MISSING_PACKAGE", where="huggingface_hub", advice="pip install huggingface_hub") from error
+    try:
+        yield hub
     except (LqaError, KeyboardInterrupt):
         raise
     except errors.GatedRepoError as error:
@@ -89,7 +105,7 @@ def locate(location: str, max_bytes: int, timeout: float | None = None, *, whole
         raise LqaError("NOT_FOUND", where=location, expected=f'the revision "{revision}"', found=_said(error)) from error
     except errors.RepositoryNotFoundError as error:
         raise LqaError("NOT_FOUND", where=location, expected="a model repository that you may read", found=_said(error),
-                       advice="Check the name. If it is private, set HF_TOKEN to a token that may read it.") from error
+                       advice=f"Check the name. If it is private, set HF_TOKEN to a token that may {what} it.") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         offline = constants.HF_HUB_OFFLINE
         raise LqaError("NOT_FOUND" if offline else "NETWORK", where=location, found=_said(error),
@@ -98,14 +114,15 @@ def locate(location: str, max_bytes: int, timeout: float | None = None, *, whole
         raise LqaError("USAGE", where=location, found=_said(error)) from error
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", 0)
-        kind = "ACCESS_DENIED" if status in (401, 403) else "NOT_FOUND" if status == 404 else "NETWORK" if status >= 500 else "HTTP_RESPONSE"
-        advice = f"Set HF_TOKEN to a token that may read {repo}." if kind == "ACCESS_DENIED" else None
+        kinds = {401: "ACCESS_DENIED", 403: "ACCESS_DENIED", 404: "NOT_FOUND", 409: "REMOTE_CHANGED", 412: "REMOTE_CHANGED"}
+        kind = kinds.get(status, "NETWORK" if status >= 500 else "HTTP_RESPONSE")
+        advice = f"Set HF_TOKEN to a token that may {what} {repo}." if kind == "ACCESS_DENIED" else None
         raise LqaError(kind, where=location, found=_said(error), advice=advice) from error
     except Exception as error:  # of the HTTP client or the disk; which classes they are differs between versions
         raise LqaError("NETWORK", where=location, found=f"{type(error).__name__}: {_said(error)}") from error
 
 
-def _parse(location: str) -> tuple[str, str | None, str]:
+def parse(location: str) -> tuple[str, str | None, str]:
     match = PLACE.fullmatch(location)
     repo, revision, path = (match[1], match[2], match[3] or "") if match else ("", None, "")
     plain = not path or all(part not in ("", ".", "..") and "\\" not in part for part in path.split("/"))

@@ -202,6 +202,9 @@ def main() -> None:
 
         if len(sys.argv) > 1 and sys.argv[1] in COMMANDS:
             raise SystemExit(without_node(sys.argv[1:])) from None
+        if MAIN.is_file():
+            error = LqaError("MISSING_PACKAGE", where=" ".join(["lqa", *sys.argv[1:2]]), summary="This command runs in Node, and there is none.",
+                             advice=f"{INSTALL} Without Node there are {', '.join(sorted((*COMMANDS, *IN_PYTHON)))}.")
         print(error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     if os.name == "posix":
