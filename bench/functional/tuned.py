@@ -1,4 +1,4 @@
-"""What calibration and tuning do: python tuned.py NAME ... [--bits 0.5 1.0] [--kinds plain calibrated] [--try epochs=2 code_rate=0]; without names the table
+"""What calibration and tuning do: python tuned.py NAME ... [--bits 0.5 1.0] [--kinds plain calibrated] [--try epochs=2 code_rate=0]; without names what it means
 
 Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), and tuned (`lqa tune`, 512 training
 items, of which one in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else
@@ -93,18 +93,10 @@ def score(name: str, rates: list[str], kinds: list[str], again: bool, tried: dic
 
 
 def show() -> None:
-    """The table, and geometric means over adapters and rates."""
-    print("| adapter | bits per weight | KL plain | calibrated | tuned | right plain | calibrated | tuned | estimate |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    """Geometric means over adapters and rates, and the estimates. families.py has the table."""
     rows: dict[tuple[str, str], dict[str, dict]] = defaultdict(dict)
     for line in lm.json_lines(PATH):
         rows[line["name"], line["bits"]][line["kind"]] = line
-    for (name, bits), kinds in sorted(rows.items()):
-        one = [kinds.get(kind) for kind in KINDS]
-        kl = " | ".join(f"{line['kl']:.5f}" if line else "" for line in one)
-        right = " | ".join("" if line is None else str(round(line["exact"] * line["items"])) if "exact" in line else "-" for line in one)
-        said = f"{one[1]['estimate']:.5f}" if one[1] else ""
-        print(f"| {name} | {bits} | {kl} | {right} | {said} |")
     for kind in KINDS[1:]:
         for rate in (*sorted({bits for _, bits in rows}), "all"):
             ratios = [kinds[kind]["kl"] / kinds["plain"]["kl"] for (_, bits), kinds in rows.items() if kind in kinds and rate in (bits, "all")]
