@@ -10,6 +10,7 @@
 import type { Adapter, BaseLayout, ModuleShape } from "../model/adapter.ts";
 import type { FileContent } from "../model/content.ts";
 import type { ConfigRisk } from "./config-risks.ts";
+import type { DialectName } from "./dialect-names.ts";
 import type { FactorElement } from "./elements.ts";
 import type { BaseDescription } from "./naming/base-description.ts";
 import type { OnRounded } from "./rounding.ts";
@@ -24,16 +25,7 @@ export interface SourceBytes {
 /** The files of one adapter: base name, e.g. `adapter_config.json`, to contents. A `Uint8Array` is a valid value. */
 export type SourceFiles = ReadonlyMap<string, SourceBytes>;
 
-/** Names of the dialects. */
-export type DialectName =
-  | "peft"
-  | "kohya"
-  | "diffusers"
-  | "cloneofsimo"
-  | "loralib"
-  | "mlx"
-  | "gguf"
-  | "onnx";
+export type { DialectName } from "./dialect-names.ts";
 
 /** What a dialect cannot know from the files, and how to treat tensors of other methods than LoRA. */
 export interface ReadSettings {

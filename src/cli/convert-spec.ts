@@ -3,9 +3,11 @@
  *
  * @module
  */
+
+import { DIALECT_NAMES } from "../adapters/dialect-names.ts";
 import type { CommandSpec, OptionSpec } from "./command.ts";
 import { FORCE_OPTION, JSON_OPTION, PARENT_OPTION, TIMEOUT_OPTION } from "./shared-options.ts";
-import { DIALECT_NAMES, SOURCE_OPTIONS } from "./source-options.ts";
+import { SOURCE_OPTIONS } from "./source-options.ts";
 
 /** The help of `--to` in both commands. */
 const TO_HELP =

@@ -4,19 +4,8 @@
  * @module
  */
 import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
+import { DIALECT_NAMES } from "../adapters/dialect-names.ts";
 import { type Arguments, numberOption, type OptionSpec, textOption } from "./command.ts";
-
-/** The dialects, as the options spell them. */
-export const DIALECT_NAMES: readonly DialectName[] = [
-  "peft",
-  "kohya",
-  "diffusers",
-  "cloneofsimo",
-  "loralib",
-  "mlx",
-  "gguf",
-  "onnx",
-];
 
 export const SOURCE_OPTIONS: readonly OptionSpec[] = [
   {
