@@ -23,25 +23,18 @@ import type { PackedFactors } from "../codecs/packed.ts";
 import { splitPayload } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { isIncomplete } from "../container/prologue.ts";
-import { type AnyRecord, type ContainerIndex, type ModuleRecord, placeOf } from "../container/types.ts";
+import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
 import type { Input } from "../io/input.ts";
-import { bytesOf, eitherSignal, memorySource } from "../io/source.ts";
-import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
-import { moduleFactors, modulePayload, readerValues, type ValueChecks } from "./chunks.ts";
+import { bytesOf, memorySource } from "../io/source.ts";
+import { ChunkReader } from "./chunk-reader.ts";
+import { moduleFactors, modulePayload } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";
 import { feedOf } from "./feed.ts";
 import { type Header, headerSteps } from "./header.ts";
 import type { LqaFile, OpenOptions, ReadOptions } from "./lqa-file.ts";
 import type { Pin } from "./pin.ts";
-import {
-  FIRST_BYTES,
-  type KeepingSource,
-  keepingSource,
-  type PlannedRange,
-  planRanges,
-  readExactly,
-} from "./ranges.ts";
+import { type KeepingSource, keepingSource } from "./ranges.ts";
 import { breather, runSteps, type WatchOptions } from "./steps.ts";
 import type { VerifiedIds } from "./verify.ts";
 
@@ -56,9 +49,6 @@ export interface Reading {
   readonly parents: readonly LqaFile[];
   verified: VerifiedIds | undefined;
 }
-
-/** Default number of ranges to read ahead. */
-const AHEAD = 4;
 
 /**
  * Opens a file: bytes in memory, a `Blob` or `File`, a `URL`, anything with ranges, or a stream.
@@ -145,52 +135,16 @@ async function fileOf(
 }
 
 async function verbsOf(reading: Reading): Promise<LqaFile> {
-  const { header, source, pin, options, parents } = reading;
+  const { header, source, options, parents } = reading;
   const { prologue, index } = header;
   if (isIncomplete(prologue)) (await import("./decode-child.ts")).loadDecoders();
-  const { fileLength } = prologue;
-  const budget = options.budgetBytes ?? CHUNK_BUDGET;
-  const values = readerValues();
-  /** Chunks of a stable source that have passed their checks. */
-  const proven = new WeakSet<AnyRecord>();
+  const chunks = new ChunkReader(reading);
   /** zstd for plain tensors; sections may need another implementation. */
   let zstd: Promise<Decompressor | undefined> | undefined;
 
   const recordOf = moduleFinder(index.modules);
-  const planOf = <T extends AnyRecord>(records: Iterable<T>): PlannedRange<T>[] =>
-    planRanges(records, options, pin && (({ chunk }) => pin.spanOf(chunk)));
-  /** The chunks of a range, one for each of its records. */
-  const readRange = async (range: PlannedRange<AnyRecord>, signal?: AbortSignal): Promise<Uint8Array[]> => {
-    const either = eitherSignal(signal, options.signal);
-    const where = placeOf(range.chunks[0]!);
-    if (pin !== undefined) return await pin.read(source, range, { ...options, where, signal: either });
-    const bytes = await readExactly(source, range, where, fileLength, either);
-    return range.chunks.map(({ chunk: { offset, length } }) =>
-      bytes.subarray(offset - range.offset, offset - range.offset + length),
-    );
-  };
-  const readChunk = async (record: AnyRecord, signal?: AbortSignal): Promise<Uint8Array> => {
-    assertRoom(record, budget, placeOf(record));
-    const range = planOf([record])[0]!;
-    if (pin === undefined || range.length > FIRST_BYTES) return (await readRange(range, signal))[0]!;
-    // Small modules share a span: keep it, so that reading several modules reads it once.
-    const { offset, length } = range;
-    source.keep("last", offset, await source.read(offset, length, eitherSignal(signal, options.signal)));
-    try {
-      return (await readRange(range, signal))[0]!;
-    } catch (error) {
-      source.keep("last", offset, new Uint8Array(0));
-      throw error;
-    }
-  };
-  /** Makes the result of a chunk, with the checks that the chunk still needs. */
-  const checked = <R extends AnyRecord, T>(record: R, make: (values: ValueChecks | undefined) => T): T => {
-    const made = make(reading.verified !== undefined || proven.has(record) ? undefined : values);
-    if (source.stable === true) proven.add(record);
-    return made;
-  };
   const factorsOf = (record: ModuleRecord, chunk: Uint8Array): PackedFactors =>
-    checked(record, (values) => moduleFactors(chunk, record, values));
+    chunks.checked(record, (values) => moduleFactors(chunk, record, values));
   const wholeOf = async (
     record: ModuleRecord,
     factors: PackedFactors,
@@ -199,42 +153,20 @@ async function verbsOf(reading: Reading): Promise<LqaFile> {
     parents.length === 0
       ? factors
       : await (await import("./lineage.ts")).withParents(factors, record, parents, { signal });
-  /** The chunks of modules in file order, a coalesced range at a time, with read-ahead. */
-  async function* chunksAll({
-    modules,
-    signal,
-    onProgress,
-  }: ReadOptions): AsyncGenerator<[ModuleRecord, Uint8Array][], void, undefined> {
-    const ranges = file.plan(modules);
-    for (const { chunks } of ranges) for (const record of chunks) assertRoom(record, budget, placeOf(record));
-    const total = ranges.reduce((sum, { length }) => sum + length, 0);
-    let done = 0;
-    const control = new AbortController();
-    const abort = (): void => control.abort(signal?.reason);
-    signal?.addEventListener("abort", abort);
-    const requests: Promise<Uint8Array[]>[] = [];
-    try {
-      for (const [i, range] of ranges.entries()) {
-        while (requests.length < ranges.length && requests.length < i + (options.ahead ?? AHEAD)) {
-          const promise = readRange(ranges[requests.length]!, control.signal);
-          // `await` below throws its error in its turn, unless an earlier request has failed.
-          promise.catch(() => {});
-          requests.push(promise);
-        }
-        const chunks = await requests[i]!;
-        requests[i] = NONE;
-        onProgress?.((done += range.length), total);
-        yield range.chunks.map((record, k) => [record, chunks[k]!]);
+  /** The chunks of modules in file order, one at a time; between them it lets timers and abort signals run. */
+  async function* chunksAll({ modules, ...how }: ReadOptions): AsyncGenerator<[ModuleRecord, Uint8Array]> {
+    const breathe = breather(how.signal);
+    for await (const some of chunks.all(file.plan(modules), how))
+      for (const one of some) {
+        const pause = breathe();
+        if (pause !== undefined) await pause;
+        yield one;
       }
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      control.abort();
-    }
   }
   const section = async (type: "META" | "ORIG", signal?: AbortSignal): Promise<MetaMap | undefined> => {
     const record = index.sections.find((s) => s.type === type);
     if (record === undefined) return undefined;
-    const chunk = await readChunk(record, signal);
+    const chunk = await chunks.read(record, signal);
     const { sectionMap, zstdFor } = await import("./other-chunks.ts");
     return sectionMap(chunk, record, await zstdFor([record], options));
   };
@@ -256,50 +188,42 @@ async function verbsOf(reading: Reading): Promise<LqaFile> {
       return source.stable === true ? "bytes" : source.compared === true ? "digest" : "server";
     },
     module: recordOf,
-    plan: (modules = index.modules) => planOf([...modules].map(recordOf)),
+    plan: (modules = index.modules) => chunks.plan([...modules].map(recordOf)),
     async packed(module, { signal } = {}) {
       const record = recordOf(module);
-      return wholeOf(record, factorsOf(record, await readChunk(record, signal)), signal);
+      return wholeOf(record, factorsOf(record, await chunks.read(record, signal)), signal);
     },
     async decode(module, { signal, onProgress: _, ...how } = {}) {
       const record = recordOf(module);
       return decodeModule(record, await file.packed(record, { signal }), how);
     },
     async *packedAll(how = {}) {
-      const breathe = breather(how.signal);
-      for await (const chunks of chunksAll(how))
-        for (const [record, chunk] of chunks) {
-          const pause = breathe();
-          if (pause !== undefined) await pause;
-          const payload = checked(record, (values) => modulePayload(chunk, record, values));
-          const split = (): PackedFactors => splitPayload(record, record.bands, payload);
-          let found = parents.length === 0 ? undefined : await wholeOf(record, split(), how.signal);
-          const factors = (): PackedFactors => (found ??= split());
-          yield {
-            ...{ record, payload, decode: (decoding) => decodeModule(record, factors(), decoding) },
-            get factors() {
-              return factors();
-            },
-          };
-        }
+      for await (const [record, chunk] of chunksAll(how)) {
+        const payload = chunks.checked(record, (values) => modulePayload(chunk, record, values));
+        const split = (): PackedFactors => splitPayload(record, record.bands, payload);
+        let found = parents.length === 0 ? undefined : await wholeOf(record, split(), how.signal);
+        const factors = (): PackedFactors => (found ??= split());
+        yield {
+          ...{ record, payload, decode: (decoding) => decodeModule(record, factors(), decoding) },
+          get factors() {
+            return factors();
+          },
+        };
+      }
     },
     async *decodeAll({ modules, signal, onProgress, into, ...how } = {}) {
-      const breathe = breather(signal);
-      for await (const chunks of chunksAll({ modules, signal, onProgress }))
-        for (const [record, chunk] of chunks) {
-          const pause = breathe();
-          if (pause !== undefined) await pause;
-          const own = factorsOf(record, chunk);
-          const factors = parents.length === 0 ? own : await wholeOf(record, own, signal);
-          yield decodeModule(record, factors, into === undefined ? how : { ...how, into: into(record) });
-        }
+      for await (const [record, chunk] of chunksAll({ modules, signal, onProgress })) {
+        const own = factorsOf(record, chunk);
+        const factors = parents.length === 0 ? own : await wholeOf(record, own, signal);
+        yield decodeModule(record, factors, into === undefined ? how : { ...how, into: into(record) });
+      }
     },
     async tensor(record, { signal } = {}) {
-      const chunk = await readChunk(record, signal);
+      const chunk = await chunks.read(record, signal);
       const { plainTensor, zstdFor } = await import("./other-chunks.ts");
       const tool =
         record.compression === "none" ? undefined : await (zstd ??= zstdFor(index.tensors, options));
-      return checked(record, (values) => plainTensor(chunk, record, tool, values));
+      return chunks.checked(record, (values) => plainTensor(chunk, record, tool, values));
     },
     meta: async ({ signal } = {}) => (await section("META", signal)) ?? {},
     origin: async ({ signal } = {}) => (await section("ORIG", signal)) as Origin | undefined,
@@ -313,8 +237,6 @@ async function verbsOf(reading: Reading): Promise<LqaFile> {
   };
   return file;
 }
-
-const NONE: Promise<Uint8Array[]> = Promise.resolve([]);
 
 /** A function that returns the record of a name, and a record as it is. It throws USAGE if there is no such module. */
 function moduleFinder(modules: readonly ModuleRecord[]): (module: ModuleRecord | string) => ModuleRecord {
