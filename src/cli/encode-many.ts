@@ -9,12 +9,11 @@ import type { EncodeFileOptions } from "../node/index.ts";
 import { type Arguments, textOption } from "./command.ts";
 import { encodeJson } from "./encode-json.ts";
 import { metricsFile } from "./encode-metrics.ts";
-import { endSignal } from "./end-signal.ts";
 import { count, counted, jsonLogLine, jsonText, percent, printable, size } from "./format.ts";
 import { more, table, title } from "./layout.ts";
 import { errorLines, worstExitCode } from "./report-error.ts";
 import { shardOf } from "./shared-options.ts";
-import type { Terminal } from "./terminal.ts";
+import { endSignal, type Terminal } from "./terminal.ts";
 
 /** Most adapters that the table lists, and most failures that are explained; `--log json` and `--json` have all. */
 const SHOWN = 100;

@@ -10,7 +10,6 @@ import picocolors from "picocolors";
 import * as KIND from "../error-catalogue.ts";
 import { LqaError } from "../errors.ts";
 import { osError } from "../node/files/os-error.ts";
-import { decidesOnSignals } from "./end-signal.ts";
 import { printable, remaining } from "./format.ts";
 import { cutMiddle, type Paper, textWidth } from "./layout.ts";
 import { errorLines } from "./report-error.ts";
@@ -164,4 +163,37 @@ function onOutputError(error: Error & { code?: string }): void {
 /** Standard error failed: nothing is left to say it to. */
 function onReportError(error: Error & { code?: string }): void {
   process.exit(error.code === "EPIPE" ? undefined : 2);
+}
+
+/** Exit codes after the signals, as shells have them. */
+const CODES = { SIGTERM: 143, SIGINT: 130 } as const;
+
+let listening = 0;
+
+/** Whether a command decides what a signal does. */
+function decidesOnSignals(): boolean {
+  return listening > 0;
+}
+
+/** A signal that aborts on SIGTERM or SIGINT; the second one ends the process, which removes its temporary files. */
+export function endSignal(onFirst: (name: "SIGTERM" | "SIGINT") => void): {
+  readonly signal: AbortSignal;
+  end(): void;
+} {
+  const controller = new AbortController();
+  const names = ["SIGTERM", "SIGINT"] as const;
+  const stop = (name: (typeof names)[number]): void => {
+    if (controller.signal.aborted) process.exit(CODES[name]);
+    onFirst(name);
+    controller.abort();
+  };
+  for (const name of names) process.on(name, stop);
+  listening++;
+  return {
+    signal: controller.signal,
+    end() {
+      for (const name of names) process.off(name, stop);
+      listening--;
+    },
+  };
 }

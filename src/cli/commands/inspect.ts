@@ -17,7 +17,6 @@ import { count, counted, jsonText, jsonValue, percent, printable, size } from ".
 import { inspectMany } from "../inspect-many.ts";
 import { bar, type Column, type Fact, facts, note, table, title } from "../layout.ts";
 import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
-import { byteParts } from "../parts.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Length of the longest bar, in characters. */
@@ -257,4 +256,26 @@ function inspectJson(file: OpenedFile, withModules: boolean, configRisks: readon
     }),
     ...(withModules ? { modules: modules.map(moduleJson), tensors } : {}),
   };
+}
+
+/**
+ * Parts in file order with their bytes. Padding, which is spread over the file, comes last. The bytes add up to the size of
+ * the file: every byte belongs to exactly one part (spec clause 4.1).
+ */
+function byteParts(file: Pick<OpenedFile, "prologue" | "index">): [name: string, bytes: number][] {
+  const { prologue, index } = file;
+  const { modules, tensors, sections, digests, trailer } = index;
+  const sum = (records: readonly { readonly chunk: { readonly length: number } }[]): number =>
+    records.reduce((total, { chunk }) => total + chunk.length, 0);
+  const parts: [string, number][] = [
+    ["prologue", 64],
+    ["index", prologue.indexLength],
+    ["module chunks", sum(modules)],
+    ["tensor chunks", sum(tensors)],
+    ["sections", sum(sections)],
+    ["digests", digests.length],
+    ["trailer", trailer.length],
+  ];
+  const known = parts.reduce((total, [, bytes]) => total + bytes, 0);
+  return [...parts, ["padding", prologue.fileLength - known]];
 }
