@@ -201,6 +201,8 @@ const policies = [
       const cells = ["Specification Required", "Experimental Use", "Private Use", "Reserved"].map(
         (policy) => {
           const range = registry.ranges[width].find((one) => one.policy === policy);
+          if (range === undefined && width === "bits")
+            return `required bits ${registry.reserved.bits.join(" and ")}`;
           return range === undefined
             ? "–"
             : range.from === range.to
@@ -211,7 +213,8 @@ const policies = [
       return `| ${title} | ${cells.join(" | ")} |`;
     },
   ),
-  "| section tags | first letter upper case | first letter lower case | first letter lower case | first letter `X`; `MEta` |",
+  "| section tags | first letter upper case | first letter lower case | first letter lower case | first letter `X`; " +
+    `${registry.reserved.tags.map((tag) => `\`${tag}\``).join(", ")} |`,
   "| META keys | letters, digits and `_` | with a `/`, such as `example.org/run` | the same | – |",
 ].join("\n");
 const registryTables = registry.registries

@@ -19,9 +19,10 @@ interface Range {
   readonly policy: string;
 }
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
-const { registries, ranges } = JSON.parse(read("spec/registry.json")) as {
+const { registries, ranges, reserved } = JSON.parse(read("spec/registry.json")) as {
   registries: readonly Registry[];
   ranges: Readonly<Record<string, readonly Range[]>>;
+  reserved: { bits: readonly number[]; tags: readonly string[] };
 };
 const specification = read("spec/lqa-v1.md");
 const numbersOf = (title: string): (number | string)[] =>
@@ -62,7 +63,12 @@ describe("the registries", () => {
     const unknown = [...new Set(tags)].filter((tag) => !KNOWN_SECTIONS.has(tag));
     expect(unknown).toContain("XTRA");
     // Private tags, and those that registries.md reserves.
-    for (const tag of unknown) expect(tag).toMatch(/^[a-zX]|^MEta$/);
+    for (const tag of unknown.filter((tag) => !reserved.tags.includes(tag))) expect(tag).toMatch(/^[a-zX]/);
+  });
+
+  it("keep the bits of drafts free", () => {
+    expect(reserved.bits.reduce((bits, bit) => bits | (1 << bit), 0)).toBe(prologue.DRAFT_BITS);
+    for (const bit of numbersOf("Required feature bits")) expect(reserved.bits).not.toContain(bit);
   });
 
   it("have the feature bits that the library knows", () => {

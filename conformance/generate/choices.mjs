@@ -147,6 +147,12 @@ function codes(suite) {
   );
   add("sign-second-group", sign(), second(1));
   add("trellis-whole-vector", trellis(4), { ...none, codes: (_, j) => Number(j === 0) });
+  add(
+    "beyond-2-to-the-16",
+    sign({ group: 0 }),
+    { ...none, codes: (_, i) => Number(i === 65590) },
+    { inp: 65600 },
+  );
   add("trellis-last-step", trellis(4), { ...none, codes: (_, j) => Number(j === 39) });
   add("trellis-last-bit", trellis(4), { ...none, codes: (_, j) => 2 * Number(j === 39) });
   add(

@@ -154,6 +154,9 @@ function indexBytes(suite) {
   for (const length of [0, 1, 4, 7])
     add(`of-${length}-bytes`, "INDEX_TABLE", (bytes) => bytes.subarray(0, length));
   add("of-8-bytes", "INDEX_TABLE", (bytes) => bytes.subarray(0, 8));
+  add("of-8-bytes-and-identifier-4c514932", "INDEX_IDENTIFIER", (bytes) =>
+    patched(bytes.subarray(0, 8), 4, ...text("LQI2")),
+  );
   for (const identifier of ["LQI0", "LQI2", "lqi1", "1IQL", "\0\0\0\0"])
     add(
       `identifier-${Buffer.from(identifier).toString("hex")}`,
@@ -176,6 +179,9 @@ function indexBytes(suite) {
   };
   for (const [name, value] of Object.entries(roots)) add(`root-${name}`, "INDEX_TABLE", word(0, value));
   add("root-at-the-end", "INDEX_TABLE", (bytes) => patched(bytes, 0, ...u32(bytes.length)));
+  add("root-in-the-last-four-bytes", "INDEX_FIELD_MISSING", (bytes) =>
+    concat(u32(bytes.length + 4), bytes.subarray(4), u16(4, 4), u32(4)),
+  );
   add("root-in-the-last-two-bytes", "INDEX_TABLE", (bytes) =>
     concat(u32(bytes.length), bytes.subarray(4), zeros(2)),
   );
@@ -187,6 +193,9 @@ function indexBytes(suite) {
     "far-behind": 2 ** 31,
   };
   for (const [name, value] of Object.entries(vtables)) add(`vtable-${name}`, "INDEX_TABLE", word(32, value));
+  add("vtable-in-the-last-four-bytes", "INDEX_FIELD_MISSING", (bytes) =>
+    concat(u32(bytes.length), bytes.subarray(4), u32(2 ** 32 - 4), u16(4, 4)),
+  );
   add("vtable-cut-by-the-end", "INDEX_TABLE", (bytes) =>
     patched(bytes, 32, ...u32(2 ** 32 - (bytes.length - 2 - 32))),
   );

@@ -356,6 +356,11 @@ function budgets(suite) {
       ),
     ),
   );
+  suite.valid(
+    "limits/budget/weights-exactly",
+    { modules: [module({ out: 100, in: 100, bands: [band(zero(), zero(), 2)] })] },
+    { clauses: ["14"], budget: 4 * 2 * (100 + 100), features: ["zero"] },
+  );
   suite.invalid(
     "limits/budget/4-mib-of-zeros-in-200-bytes",
     "BUDGET",

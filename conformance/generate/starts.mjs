@@ -57,6 +57,11 @@ function valid(suite) {
       states(3),
     ),
   );
+  // More than 2^16 draws.
+  add(
+    "longer-than-2-to-the-16",
+    file([started([band(affine(8), mixed(zero(), 4))], { in: 65600, out: 128 })]),
+  );
   add("rank-256", file([started([band(sign(), mixed(zero(), 8), 256)], { in: 20, out: 2 })]));
   // All factors 255 and -255: the largest sums.
   const extreme = (negative) => (_x, _k, factor) =>

@@ -162,6 +162,25 @@ function numberFiles(suite) {
     });
 }
 
+/** Vectors of more than 2^16 weights: some readers decode in pieces, and the second one does not begin at weight 0. */
+function longFiles(suite) {
+  const long = {
+    affine: affine(1, { group: 1024 }),
+    sign: sign({ group: 0 }),
+    trellis: trellis(2),
+    "trellis-rotated": trellis(2, { rotation: 1 }),
+    raw: raw(BF16),
+    zero: zero(),
+  };
+  for (const [name, encoding] of Object.entries(long))
+    suite.valid(
+      `valid/${name.split("-")[0]}/${name}-longer-than-2-to-the-16`,
+      one(encoding, 1, 65600, { bands: [band(zero(), encoding)] }),
+      { features: [name.split("-")[0]], clauses: ["7.2", "8.7"] },
+    );
+}
+
 export function validCodecs(suite) {
-  for (const family of [affineFiles, signFiles, trellisFiles, plainFiles, numberFiles]) family(suite);
+  for (const family of [affineFiles, signFiles, trellisFiles, plainFiles, numberFiles, longFiles])
+    family(suite);
 }

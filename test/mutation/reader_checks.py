@@ -1,58 +1,45 @@
 #!/usr/bin/env python3
-"""Removes the checks of a reader one after the other, and asks the suite whether a case turns red.
+"""Changes a reader in one place after the other, and asks the suite whether a case turns red.
 
-    python3 test/mutation/reader_checks.py [python] [c] [rust] [misreadings] [--report conformance/reader-checks.md] [--list]
+    python3 test/mutation/reader_checks.py [python] [operators] [constants] [c] [rust] [misreadings] [--report conformance/reader-checks.md]
 
-In the Python reader a check is a call that raises an error, a `raise`, or one operand of a condition that is several
-(`a and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says; misreadings, `misreadings.py`. With the package `zstandard`, and with libzstd for
-the C reader (its `build` takes CFLAGS), the cases of compressed files are run, too. Needs Node for the list of cases.
+`python`, `c` and `rust` remove checks: in Python a call that raises an error, a `raise`, or one operand of a condition that is several
+(`a and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says. `operators` turns comparisons, sums and conditions of the
+Python reader to their neighbours (`<` to `<=`, `==` to `!=`, `+` to `-`, `and` to `or`), `constants` makes its integers one larger and one
+smaller; misreadings, `misreadings.py`. With the package `zstandard`, and with libzstd for the C reader (its `build` takes CFLAGS), the
+cases of compressed files are run, too. Needs Node for the list of cases. The report keeps what it says of parts that are not run.
 """
 from __future__ import annotations
 
 import argparse
-import ast
-import copy
 import json
 import re
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import misreadings
-from reader_sources import Site, SourceReader
+from python_reader import READER, ConstantReader, OperatorReader, PythonReader
+from reader_sources import ENDLESS, Site, SourceReader
 
 ROOT = Path(__file__).resolve().parents[2]
-READER = ROOT / "conformance/readers/python/lqa_reader.py"
 ZSTD = {"zstd", "text-zstd"}
-PYTHON_UNSEEN = {  # checks, or parts of them, whose removal no case shows, and why
-    "index[4:8] != b'LQA1'": "the next check refuses it, with the same code and less advice",
-    "table >= 4": "a table at 0 has its vtable there, of size 0, which is an INDEX_TABLE, too",
-    "place >= 4": "0 is a missing field, and 1 to 3 are no multiples of 4",
-    "NAMES_TOTAL_BYTES": "as many names as Core allows, each as long as Hard allows, come to the Hard limit and not above it; "
-                         "above Core a reader may refuse or accept",
-    "limit('CHUNK_BYTES', max(s.raw_length": "32 bits cannot be above Hard; above Core a reader may refuse or accept",
-    "width > 0": "without a field, the content size is taken for 0, which no frame has to have",
-    "len(content) == size": "zstd compares what it makes with the size that the frame declares",
-    "payload is not None": "only a reader without zstd gets there, and for it the suite skips what needs zstd",
-    "0 <= s * p.encoding.largest()": "what is negative is not above 0, and a comparison with NaN is false",
-    "raise what was caught": "the parents of the suite are within all limits",
-    "ancestors != []": "modules whose parents are not given are left out before",
-}
 REPORT = """# Checks of the readers
 
 _Written by `python3 test/mutation/reader_checks.py --report conformance/reader-checks.md`. Do not edit._
 
-Each check of a reader was removed, and each operand of one that has several, and the suite run on it.
-{readers}"""
+Each check of a reader was removed, and each operand of one that has several; in the Python reader each comparison, sum and condition was
+also turned to its neighbour. The suite was run on every changed reader. A section that names fewer cases than the suite has was written
+when it had as many.
+"""
 SECTION = """
 ## {name}
 
 {summary}. The others:
 
-| line | removed | why no case shows it |
+| line | changed | why no case shows it |
 | --- | --- | --- |
 {rows}"""
 MISREADINGS = """
@@ -63,8 +50,6 @@ The Python reader, misreading the specification ({count} cases):
 | a reader that | first case that turns red |
 | --- | --- |
 {rows}"""
-ENDLESS = 5.0  # seconds of processor time for one file
-CHECKS = {"need", "check", "limit", "check_crc", "canonical", "distinct", "refer", "finish"}
 CASES = """
 import { resolve } from "node:path";
 import { loadCases } from "./conformance/runner/cases.mjs";
@@ -73,59 +58,6 @@ for (const { id, features, operation, runs } of loadCases(resolve("conformance/s
     console.log(JSON.stringify({ id, features, runs: runs.map(({ path, parents, base, level, budget, expected, accept }) =>
       ({ operation, path, parents, base, level, budget, expected, accept })) }));
 """
-
-
-def name_of(call: ast.AST) -> str:
-    func = call.func if isinstance(call, ast.Call) else None
-    return func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
-
-
-def without(condition: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """The condition without one of its operands."""
-    if isinstance(condition, ast.BoolOp) and isinstance(condition.op, ast.And):
-        for i, value in enumerate(condition.values):
-            rest = condition.values[:i] + condition.values[i + 1:]
-            yield ast.unparse(value), rest[0] if len(rest) == 1 else ast.BoolOp(ast.And(), rest)
-            for text, shorter in without(value):
-                yield text, ast.BoolOp(ast.And(), condition.values[:i] + [shorter] + condition.values[i + 1:])
-    elif isinstance(condition, ast.Compare) and len(condition.ops) > 1:
-        terms = [condition.left, *condition.comparators]
-        pairs = [ast.Compare(a, [op], [b]) for a, op, b in zip(terms, condition.ops, terms[1:])]
-        yield from without(ast.BoolOp(ast.And(), pairs))  # type: ignore[arg-type]
-
-
-class Removal(ast.NodeTransformer):
-    """Finds the checks, or removes number `wanted`."""
-
-    def __init__(self, wanted: int | None = None) -> None:
-        self.wanted, self.found = wanted, list[tuple[int, str, str]]()
-
-    def is_wanted(self, node: ast.stmt, what: str) -> bool:
-        self.found.append((node.lineno, what, "raise what was caught" if ast.unparse(node) == "raise" else ast.unparse(node)))
-        return self.wanted == len(self.found) - 1
-
-    def visit_Raise(self, node: ast.Raise) -> ast.stmt:
-        return ast.copy_location(ast.Pass(), node) if self.is_wanted(node, "whole") else node
-
-    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
-        call = node.value
-        if name_of(call) not in CHECKS or not isinstance(call, ast.Call):
-            return node
-        if self.is_wanted(node, "whole"):
-            return ast.copy_location(ast.Pass(), node)
-        if name_of(call) in ("need", "check") and call.args:
-            for text, shorter in without(call.args[0]):
-                if self.is_wanted(node, text):
-                    call.args[0] = shorter
-        return node
-
-
-def load(tree: ast.Module) -> dict[str, Any]:
-    space: dict[str, Any] = {"__name__": "reader", "__file__": str(READER)}
-    sys.modules["reader"] = type(sys)("reader")
-    sys.modules["reader"].__dict__.update(space)
-    exec(compile(ast.fix_missing_locations(tree), str(READER), "exec"), sys.modules["reader"].__dict__)
-    return sys.modules["reader"].__dict__
 
 
 def fits(expected: Any, actual: Any) -> bool:
@@ -137,53 +69,10 @@ def fits(expected: Any, actual: Any) -> bool:
     return bool(expected == actual) and isinstance(expected, bool) == isinstance(actual, bool)
 
 
-def give_up(*_: Any) -> None:
-    raise TimeoutError
-
-
-class PythonRun:
-    """The Python reader in this process, without one of its checks."""
-
-    def __init__(self, tree: ast.Module) -> None:
-        self.space = load(tree)
-
-    def run(self, run: dict[str, Any]) -> tuple[Any, int]:
-        signal.setitimer(signal.ITIMER_VIRTUAL, ENDLESS)
-        try:
-            document, code = self.space["run"](run)
-            return json.loads(self.space["to_json"](document)), code
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-
-    def close(self) -> None:
-        pass
-
-
-class PythonReader:
-    name, unseen, has_plain = "Python", PYTHON_UNSEEN, True
-
-    def __init__(self) -> None:
-        signal.signal(signal.SIGVTALRM, give_up)
-        self.tree = ast.parse(READER.read_text(encoding="utf-8"))
-        finder = Removal()
-        finder.visit(copy.deepcopy(self.tree))
-        self.sites = [Site(READER.name, *check) for check in finder.found]
-
-    def open(self, removed: int | None, without_zstd: bool = False) -> PythonRun:
-        reader = PythonRun(Removal(removed).visit(copy.deepcopy(self.tree)))
-        if without_zstd:
-            reader.space["find_zstd"] = lambda dictionary: None
-        return reader
-
-    def lacking(self) -> set[str]:
-        reader = self.open(None)
-        return {name for name, text in (("zstd", False), ("text-zstd", True)) if reader.space["find_zstd"](text) is None}
-
-
-def red(reader: Any, case: dict[str, Any]) -> bool:
+def red(reader: Any, case: dict[str, Any], seconds: float) -> bool:
     for run in case["runs"]:
         try:
-            document, code = reader.run(run)
+            document, code = reader.run(run, seconds)
         except Exception:  # what the removed check kept away, or no end
             return True
         name = "valid" if document["valid"] else document["error"]["name"]
@@ -194,11 +83,63 @@ def red(reader: Any, case: dict[str, Any]) -> bool:
     return False
 
 
-def first_red(reader: Any, cases: list[dict[str, Any]]) -> str | None:
-    try:
-        return next((case["id"] for case in cases if red(reader, case)), None)
-    finally:
-        reader.close()
+class Suite:
+    """The cases that a reader passes as it is, and the lines of the reader that run for each, if the reader says it."""
+
+    def __init__(self, reader: Any, cases: list[dict[str, Any]], without_zstd: bool = False) -> None:
+        self.reader, self.without_zstd, self.inside = reader, without_zstd, getattr(reader, "inside", set())
+        self.errors = {case["id"]: {run["expected"].get("error", {}).get("name") for run in case["runs"]} for case in cases}
+        self.cases = sorted((case for case in cases if not is_large(case)), key=lambda case: size_of(case))
+        self.large, self.passes_large = [case for case in cases if is_large(case)], False
+        self.reach = self.passed(self.cases)
+        self.reached = frozenset().union(*self.reach.values())
+
+    def passed(self, cases: list[dict[str, Any]], reach: bool = True) -> dict[str, frozenset[int]]:
+        opened, lines = self.reader.open(None, self.without_zstd, reach=reach), dict[str, frozenset[int]]()
+        for case in cases:
+            if red(opened, case, 60.0):
+                raise SystemExit(f"the {self.reader.name} reader as it is fails {case['id']}")
+            lines[case["id"]] = opened.reached()
+        opened.close()
+        return lines
+
+    def is_plain(self, case: dict[str, Any]) -> bool:
+        """Whether a reader without zstd can read it, and looks at compressed chunks in it."""
+        frames = getattr(self.reader, "frames", None)
+        reach = self.reach.get(case["id"], frozenset())
+        return not ZSTD & set(case["features"]) and (frames is None or any(line in frames for line in reach))
+
+    def order(self, site: Site, recent: dict[str, int]) -> Iterator[dict[str, Any]]:
+        """What was red before, then what expects an error that the change names, then the rest; only cases for which the changed
+        line runs. Large files come last, and only if the change is one of a limit, or of a line that no other case reaches."""
+        named, anywhere = names_in(site.text), site.line not in self.inside
+        yield from sorted((case for case in self.cases if anywhere or site.line in self.reach[case["id"]]),
+                          key=lambda case: (-recent.get(case["id"], -1), not named & self.errors[case["id"]]))
+        elsewhere = not anywhere and site.line not in self.reached
+        if elsewhere or "limit" in site.text.lower():
+            if not self.passes_large:
+                self.passed(self.large, reach=False)
+                self.passes_large = True
+            yield from self.large
+
+    def first_red(self, open_reader: Callable[[], Any], site: Site, recent: dict[str, int]) -> str | None:
+        try:
+            reader = open_reader()
+        except Exception:  # it does not even start
+            return "any"
+        try:
+            return next((case["id"] for case in self.order(site, recent) if red(reader, case, 30.0 if is_large(case) else ENDLESS)), None)
+        finally:
+            reader.close()
+
+
+def size_of(case: dict[str, Any]) -> int:
+    return sum((ROOT / run["path"]).stat().st_size for run in case["runs"])
+
+
+def is_large(case: dict[str, Any]) -> bool:
+    """Those that take seconds, where others take milliseconds."""
+    return case["id"].startswith("limits/") and size_of(case) > 100_000
 
 
 def names_in(text: str) -> set[str]:
@@ -210,46 +151,47 @@ def names_in(text: str) -> set[str]:
 def examine(reader: Any, wanted: list[int], cases: list[dict[str, Any]]) -> tuple[str, list[tuple[Site, str | None]]]:
     lacking = reader.lacking()
     cases = [case for case in cases if not lacking & set(case["features"])]
-    wrong = first_red(reader.open(None), cases)
-    if wrong:
-        raise SystemExit(f"the {reader.name} reader as it is fails {wrong}")
-    errors = {case["id"]: {run["expected"].get("error", {}).get("name") for run in case["runs"]} for case in cases}
-    begin, recent, unseen = time.time(), list[str](), list[tuple[Site, str | None]]()
+    suite = Suite(reader, cases)
+    plain = Suite(reader, [case for case in cases if suite.is_plain(case)], True) if reader.has_plain else None
+    begin, recent, unseen = time.time(), dict[str, int](), list[tuple[Site, str | None]]()
     for number in wanted:
         site = reader.sites[number]
-        named = names_in(site.text)
-        # What was red before, then what expects an error that the check names, then the rest.
-        order = sorted(cases, key=lambda case: (case["id"] not in recent[-20:], not named & errors[case["id"]]))
-        seen = first_red(reader.open(number), order)
-        if seen is None and reader.has_plain:  # what zstd refuses by itself, a reader without zstd has to find
-            seen = first_red(reader.open(number, without_zstd=True), [case for case in cases if not ZSTD & set(case["features"])])
+        seen = suite.first_red(lambda: reader.open(number), site, recent)
+        if seen is None and plain:  # what zstd refuses by itself, a reader without zstd has to find
+            seen = plain.first_red(lambda: reader.open(number, without_zstd=True), site, recent)
         if seen is None:
             part = site.what if site.what != "whole" else site.text
             reason = next((why for text, why in reader.unseen.items() if text in part), None)
             unseen.append((site, reason))
             print(f"no case: {site.file} line {site.line}, {site.what} of {site.text}: {reason}", flush=True)
         else:
-            recent.append(seen)
-    summary = f"{len(wanted) - len(unseen)} of {len(wanted)} removals turn a case red ({len(cases)} cases)"
+            recent[seen] = number
+            recent = dict(sorted(recent.items(), key=lambda item: item[1])[-20:])
+    summary = f"{len(wanted) - len(unseen)} of {len(wanted)} changes turn a case red ({len(cases)} cases)"
     print(f"{reader.name}: {summary}, {time.time() - begin:.0f} s", flush=True)
     return summary, unseen
 
 
 def misread(cases: list[dict[str, Any]]) -> tuple[str, bool]:
     """The section of the report, and whether each misreading turns a case red."""
-    wrong = first_red(PythonReader().open(None), cases)
-    if wrong:
-        raise SystemExit(f"the Python reader as it is fails {wrong}")
-    rows, known = "", True
-    for what, tree in misreadings.trees(READER.read_text(encoding="utf-8")):
-        seen = first_red(PythonRun(tree), cases)
+    suite, rows, known = Suite(PythonReader(), cases), "", True
+    for what, source in misreadings.sources(READER.read_text(encoding="utf-8")):
+        seen = suite.first_red(lambda: PythonReader(source).open(None), Site("", 0, what, what), {})
         rows += f"| {what} | {f'`{seen}`' if seen else 'none'} |\n"
         known = known and seen is not None
     print(rows, flush=True)
     return MISREADINGS.format(count=len(cases), rows=rows), known
 
 
-READERS = {"python": PythonReader, "c": lambda: SourceReader("C"), "rust": lambda: SourceReader("Rust")}
+READERS = {"python": PythonReader, "operators": OperatorReader, "constants": ConstantReader,
+           "c": lambda: SourceReader("C"), "rust": lambda: SourceReader("Rust")}
+
+
+def report(path: Path, sections: dict[str, str]) -> str:
+    """The report with these sections, and with those that it has of other parts."""
+    old = path.read_text(encoding="utf-8") if path.is_file() else ""
+    kept = {part.split("\n")[0]: f"\n## {part.rstrip()}\n" for part in old.split("\n## ")[1:]}
+    return REPORT + "".join(text for _, text in sorted({**kept, **sections}.items()))
 
 
 def main() -> int:
@@ -262,12 +204,12 @@ def main() -> int:
     first, last = (int(line or sys.maxsize) for line in options.lines.split("-"))
     lines = subprocess.run(["node", "--input-type=module", "-e", CASES], cwd=ROOT, check=True, capture_output=True, text=True)
     cases = [json.loads(line) for line in lines.stdout.splitlines()]
-    sections, known = "", True
+    sections, known = dict[str, str](), True
     for name in options.readers or [*READERS, "misreadings"]:
         if name == "misreadings":
             if not options.list:
-                section, each = misread(cases)
-                sections, known = sections + section, known and each
+                sections["Misreadings"], each = misread(cases)
+                known = known and each
             continue
         reader = READERS[name]()
         wanted = [i for i, site in enumerate(reader.sites) if first <= site.line <= last]
@@ -280,10 +222,10 @@ def main() -> int:
         rows = "".join(
             f"| {site.file}:{site.line} | `{site.what}` of `{site.text}` | {why or 'nobody knows yet'} |\n".replace("||", "\\|\\|")
             for site, why in unseen)
-        sections += SECTION.format(name=reader.name, summary=summary, rows=rows)
+        sections[reader.name] = SECTION.format(name=reader.name, summary=summary, rows=rows)
         known = known and all(why is not None for _, why in unseen)
     if options.report:
-        options.report.write_text(REPORT.format(readers=sections), encoding="utf-8")
+        options.report.write_text(report(options.report, sections), encoding="utf-8")
     return 0 if known else 1
 
 

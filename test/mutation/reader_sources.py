@@ -239,7 +239,7 @@ class Reader:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def ask(self, command: dict[str, Any]) -> Any:
+    def ask(self, command: dict[str, Any], seconds: float = ENDLESS) -> Any:
         assert self.process.stdin and self.process.stdout
         try:
             self.process.stdin.write(json.dumps(command).encode() + b"\n")
@@ -253,15 +253,18 @@ class Reader:
                 if not more:
                     raise Gone
                 self.buffer += more
-            elif self.cpu() - begin > ENDLESS:
+            elif self.cpu() - begin > seconds:
                 raise Gone
         line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
 
-    def run(self, run: dict[str, Any]) -> tuple[Any, int]:
+    def run(self, run: dict[str, Any], seconds: float) -> tuple[Any, int]:
         command = {key: value for key, value in run.items() if key in ("operation", "path", "parents", "base", "level", "budget")}
-        answer = self.ask({"cmd": "run", "seq": 1, "case": "check", **command})
+        answer = self.ask({"cmd": "run", "seq": 1, "case": "check", **command}, seconds)
         return answer["document"], answer["exit"]
+
+    def reached(self) -> frozenset[int]:
+        return frozenset()  # of C and Rust nobody knows
 
     def close(self) -> None:
         self.process.kill()
@@ -381,7 +384,7 @@ class SourceReader:
         self.commands, self.sites = build(Path(self.folder.name) / name)
         self.has_plain = len(self.commands) > 1
 
-    def open(self, removed: int | None, without_zstd: bool = False) -> Reader:
+    def open(self, removed: int | None, without_zstd: bool = False, reach: bool = False) -> Reader:
         return Reader(self.commands[without_zstd], removed)
 
     def lacking(self) -> set[str]:

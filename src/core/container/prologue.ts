@@ -52,7 +52,7 @@ export const REQUIRED = {
 
 const KNOWN_REQUIRED = 0x7f;
 /** START and PARENT in drafts of November 2026, which called themselves version 1.1. These bits have no other meaning. */
-const DRAFT_BITS = 0x280;
+export const DRAFT_BITS = 0x280;
 
 /** The fields of a prologue (spec 5.1). Lengths are in bytes; `modules`, `tensors` and `sections` are counts. */
 export interface Prologue {
