@@ -130,9 +130,9 @@ export interface EncodeReport {
    * do not.
    */
   readonly restoredError: number;
-  /** Number of modules of which next to nothing is left: `relativeError` of {@link DROPPED_ERROR} or more. */
+  /** Number of modules of which next to nothing is left: `relativeError` of 0.999 or more. */
   readonly droppedModules: number;
-  /** Number of modules that lost over half of their energy (`relativeError` above {@link WEAK_ERROR}), dropped ones included. */
+  /** Number of modules that lost over half of their energy (`relativeError` above 0.5), dropped ones included. */
   readonly weakModules: number;
   /** Lost share of the modules' output energy, over the modules with moments; absent if none has any. */
   readonly outputError?: number;

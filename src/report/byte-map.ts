@@ -24,7 +24,7 @@ export const BYTE_KINDS = [
   "padding",
 ] as const;
 
-/** One of {@link BYTE_KINDS}. */
+/** What bytes of a file are for. */
 export type ByteKind = (typeof BYTE_KINDS)[number];
 
 /** Bytes by kind. */
