@@ -118,6 +118,10 @@ function names(suite) {
   heap("second-suffix-a-byte-beyond", named("a", "b"), (v) => {
     v.modules[1].name_suffix = 2;
   });
+  heap("second-suffix-beyond-before-a-third-in-wrong-order", named("b", "c", "d"), (v) => {
+    v.modules[1].name_suffix = 9;
+    v.modules[2] = { ...v.modules[2], name_shared: 0, name_suffix: 1 };
+  });
   heap("suffix-65535", named("a"), (v) => {
     v.modules[0].name_suffix = 65535;
   });

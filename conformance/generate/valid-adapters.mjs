@@ -126,6 +126,11 @@ function tensors(suite) {
     const data = Uint8Array.from({ length: 24 * width }, (_, i) =>
       i % width === width - 1 ? 0x3c : i % width === 0 ? (i / width) % 11 : 0,
     );
+    const halves = Uint8Array.from({ length: 240 * width }, (_, i) => (i < 120 * width ? 0x11 : 0x22));
+    add(`zstd-${element.toLowerCase()}`, [tensor({ element, shape: [240], data: halves, compression: 1 })], {
+      ...zstd,
+      note: "an element of several bytes that is compressed and not shuffled",
+    });
     add(`shuffled-zstd-${element.toLowerCase()}`, [tensor({ element, shape: [24], data, compression: 2 })], {
       ...zstd,
       clauses: ["7.5", "7.6"],

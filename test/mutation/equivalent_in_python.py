@@ -17,6 +17,12 @@ CHECKS = {  # checks, or parts of them, whose removal no case shows, and why
 OPERATORS = {  # comparisons, sums and conditions that are their neighbours
     "table >= 4 → table > 4": "a table at 4 begins with the identifier, which is no distance to a vtable inside the index",
     "vtable >= 0 → vtable > 0": "a vtable at 0 has the root offset for its sizes: of less than 256 KiB of index, no table fits",
+    "64 + start": "it is the offset of errors",
+    "10 + vtable": "there are nine, eleven or thirteen slots: the table begins at a multiple of 4 without padding",
+    "self.total + len(name) → self.total - len(name)": "as many names as Core allows, each as long as Hard allows, come to the Hard limit and not above it; "
+                                                       "above Core a reader may refuse or accept",
+    "t.rule < 4 → t.rule <= 4": "4 is free: a later version may give it a meaning, so no case has it",
+    "math.copysign(1, number) > 0 → math.copysign(1, number) >= 0": "it is 1 or -1",
     "role == TOKEN_INDICES → role != TOKEN_INDICES": "token-indices of the same name follow, and are refused with the same code",
     "at + width → at - width": "what is read behind the chunk is 0, and where frames end is compared afterwards, with the same code",
     "head < 128 → head <= 128": "0x80 is a map, and does not get there",
