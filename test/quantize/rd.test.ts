@@ -274,7 +274,7 @@ describe("profile rd", () => {
 
   test("a goal below the floor says what can be reached", async () => {
     const error = await encodeAdapter(several, { bits: 0.4, floor: 1 }).catch((e: unknown) => e);
-    expect(String(error)).toMatch(/LQA-X004 USAGE.*size of the file.*at least \d+ bytes/);
+    expect(String(error)).toMatch(/LQA-X004 USAGE.*this adapter.*at least \d+ bytes/);
     const least = Number(/at least (\d+) bytes/.exec(String(error))![1]);
     // The settings stand in the file, and "maxBytes=…" is a little longer than "bits=0.4".
     await encodeAdapter(several, { maxBytes: least + 16, floor: 1 });

@@ -245,7 +245,14 @@ describe("a file behind a source", () => {
   });
 
   it("says what the source fails with", async () => {
-    const { bytes } = await encodeAdapter(adapter);
+    // Longer than the first read, which has the header.
+    const weights = new Float32Array(16 * 1024).fill(0.5);
+    const [module] = adapter.modules;
+    const large = { ...module!, name: "large", out: 1024, in: 1024, rank: 16, b: weights, a: weights };
+    const { bytes } = await encodeAdapter(
+      { ...adapter, modules: [large] },
+      { profile: "raw", element: "f32" },
+    );
     const inner = memorySource(bytes);
     const broken = (from: number): ByteSource => ({
       size: bytes.length,

@@ -46,7 +46,8 @@ export async function openHeader(
   });
   const header = await runSteps(headerSteps(limits), feed, signal);
   const { fileLength } = header.prologue;
-  const bytes = concat(pieces);
+  // The first piece is the head of most files, and may be kept without a copy.
+  const bytes = pieces.length === 1 ? pieces[0]! : concat(pieces);
   // If the source does not know its size, a later read detects that it is too short.
   const size = source.size ?? (requested.ended ? bytes.length : fileLength);
   const kept = keepingSource(source);
