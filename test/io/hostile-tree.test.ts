@@ -89,12 +89,12 @@ const HOSTILE: readonly (readonly [
   make: (path: string) => void,
   says: RegExp,
 ])[] = [
-  ["config-pipe", CONFIG, pipe, /LQA-X001 IO[\s\S]*a named pipe/],
-  ["config-zero", CONFIG, zero, /LQA-X001 IO[\s\S]*a device/],
+  ["config-pipe", CONFIG, pipe, /a named pipe.*LQA-X001 IO/],
+  ["config-zero", CONFIG, zero, /a device.*LQA-X001 IO/],
   ["config-directory", CONFIG, directory, /LQA-X001 IO[\s\S]*a directory/],
   ["config-enormous", CONFIG, enormous, /LQA-L003 BUDGET[\s\S]*4194304 bytes/],
-  ["weights-pipe", WEIGHTS, pipe, /LQA-X001 IO[\s\S]*a named pipe/],
-  ["weights-zero", WEIGHTS, zero, /LQA-X001 IO[\s\S]*a device/],
+  ["weights-pipe", WEIGHTS, pipe, /a named pipe.*LQA-X001 IO/],
+  ["weights-zero", WEIGHTS, zero, /a device.*LQA-X001 IO/],
   ["weights-directory", WEIGHTS, directory, /LQA-X001 IO[\s\S]*a directory/],
 ];
 
