@@ -212,7 +212,8 @@ class PythonReader:
 
     def __init__(self, source: str | None = None) -> None:
         signal.signal(signal.SIGVTALRM, give_up)
-        self.body = ast.parse(source or READER.read_text(encoding="utf-8")).body
+        # Without `if __name__ == "__main__"`, which would run the command.
+        self.body = [one for one in ast.parse(source or READER.read_text(encoding="utf-8")).body if not isinstance(one, ast.If)]
         self.codes = [compiled(statement) for statement in self.body]
         self.sites, self.places = list[Site](), list[tuple[int, int]]()
         for i, statement in enumerate(self.body):
