@@ -34,7 +34,7 @@ async function runBlock(language: string, code: string): Promise<string | undefi
   if (
     code.startsWith('pip install "./integrations/python[encode,tune]"') ||
     code.startsWith("lqa tune ") ||
-    code.startsWith("from peft import")
+    /^(import torch\n)?from peft import/.test(code)
   )
     return undefined;
   switch (language) {
