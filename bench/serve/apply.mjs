@@ -13,9 +13,10 @@
  */
 import { DecodeKernel } from "../../dist/core/codecs/kernels/decode-kernel.js";
 import { encodingLabel } from "../../dist/core/codecs/registry.js";
+import { factorsOf } from "../../dist/core/container/resident.js";
 import { decodeModule } from "../../dist/core/read/decode.js";
 import { applyPacked } from "../../dist/serve/apply.js";
-import { factorsOf, residentModule } from "../../dist/serve/resident-module.js";
+import { residentModule } from "../../dist/serve/resident-module.js";
 import { linear, PROJECTIONS, RANK } from "../seven-b.mjs";
 import { makeBaselines } from "./baselines.mjs";
 import { cpuNow } from "./clock.mjs";

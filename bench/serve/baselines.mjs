@@ -5,7 +5,8 @@
 import { ROTATED } from "../../dist/core/codecs/encoding.js";
 import { kindOf, prepareTable } from "../../dist/core/codecs/kernels/encoding-kinds.js";
 import { lower, planeSizes } from "../../dist/core/codecs/registry.js";
-import { factorsOf, programFor } from "../../dist/serve/resident-module.js";
+import { factorsOf } from "../../dist/core/container/resident.js";
+import { programFor } from "../../dist/serve/resident-module.js";
 import { compile } from "../../src/core/wasm/build.mjs";
 
 const FREE = 0x12400;

@@ -428,7 +428,9 @@ function invalid(suite) {
     });
   infinite("rounded-to-even", "root-huge", [child(raws(0x73000000))]);
   infinite("in-b", "root-huge", [child(raws(0x7f7fffff, "b"))]);
-  suite.again("invalid/parent/infinite-in-b-at-the-budget-exactly", "invalid/parent/infinite-in-b", { budget: 32 });
+  suite.again("invalid/parent/infinite-in-b-at-the-budget-exactly", "invalid/parent/infinite-in-b", {
+    budget: 32,
+  });
   infinite("in-a", "root-huge", [child(raws(0x7f7fffff, "a"))]);
   infinite("negative", "root-huge-negative", [child(raws(0xff7fffff))]);
   infinite(

@@ -104,7 +104,11 @@ function tensors(suite) {
     zstd,
   );
   const saved = Uint8Array.from({ length: 34 }, (_, i) => (i < 20 ? i : 7));
-  add("zstd-one-byte-less-than-plain", [tensor({ element: "U8", shape: [34], data: saved, compression: 1 })], zstd);
+  add(
+    "zstd-one-byte-less-than-plain",
+    [tensor({ element: "U8", shape: [34], data: saved, compression: 1 })],
+    zstd,
+  );
   const run = new Uint8Array(200).fill(7);
   for (const [name, over] of Object.entries({
     "content-size-of-4-bytes": { width: 4 },
