@@ -403,8 +403,6 @@ const GIGABYTES = [
   {
     name: "vectors of 2^24 codes",
     tries: "the longest component",
-    mib: 256,
-    above: "a component of 16 MiB is held whole, and those before it until the engine collects them",
     first: "valid",
     code: 0,
     make: vectors,
@@ -413,8 +411,6 @@ const GIGABYTES = [
     name: "vectors of 2^24 codes",
     tries: "the same, in canonical form",
     words: ["validate", FILE, "--level", "canonical"],
-    mib: 256,
-    above: "a component of 16 MiB is held whole, and those before it until the engine collects them",
     first: "valid",
     code: 0,
     make: vectors,

@@ -14,6 +14,8 @@ import { fail } from "../../errors.ts";
 export interface FeedOptions {
   /** Copies every stretch, for pieces whose memory the caller uses again. Otherwise a stretch inside one piece is a view. */
   readonly copies?: boolean;
+  /** Whether the stretch that is about to be returned is needed until the next one only: then its buffer is used again. */
+  readonly passing?: () => boolean;
   /**
    * Returns the next piece for {@link Feed.next}, or undefined at the end.
    *
@@ -31,9 +33,12 @@ const NOTHING = new Uint8Array(0);
 export class Feed {
   readonly #copies: boolean;
   readonly #more: FeedOptions["more"];
+  readonly #passing: FeedOptions["passing"];
   #piece: Uint8Array = NOTHING;
   #at = 0;
   #buffer: Uint8Array | undefined;
+  /** The buffer of an earlier stretch, to be used again. */
+  #spare: Uint8Array | undefined;
   #filled = 0;
   #closed = false;
   /** Bytes that have arrived. */
@@ -41,7 +46,8 @@ export class Feed {
   /** Bytes returned so far. */
   taken = 0;
 
-  constructor({ copies = false, more }: FeedOptions = {}) {
+  constructor({ copies = false, more, passing }: FeedOptions = {}) {
+    this.#passing = passing;
     this.#copies = copies;
     this.#more = more;
   }
@@ -84,6 +90,7 @@ export class Feed {
     this.#piece = NOTHING;
     this.#at = 0;
     this.#buffer = undefined;
+    this.#spare = undefined;
     this.#filled = 0;
   }
 
@@ -114,9 +121,10 @@ export class Feed {
   /** Adds the rest of the piece to the buffer; the stretch if it is whole now, or ends with the input. */
   #gathered(count: number): Uint8Array | undefined {
     this.#grow(count, this.#filled + this.#piece.length - this.#at);
-    this.#filled += this.#copy(this.#buffer!, this.#filled);
+    this.#filled += this.#copy(this.#buffer!.subarray(0, count), this.#filled);
     if (this.#filled < count && !this.#closed) return undefined;
     const stretch = this.#buffer!.subarray(0, this.#filled);
+    if (this.#passing?.() === true) this.#spare = this.#buffer;
     this.#buffer = undefined;
     this.#filled = 0;
     return stretch;
@@ -137,7 +145,9 @@ export class Feed {
   /** Makes room for `wanted` bytes of a stretch that will have `bytes`. */
   #grow(bytes: number, wanted: number): void {
     const room = Math.min(bytes, wanted);
-    const old = this.#buffer;
+    const old = this.#buffer ?? this.#spare;
+    this.#buffer = old;
+    this.#spare = undefined;
     if (old !== undefined && old.length >= room) return;
     const length = Math.min(bytes, Math.max(FIRST_STRETCH, room, 2 * (old?.length ?? 0)));
     this.#buffer = old === undefined ? allocate(length) : enlarge(old, length);

@@ -92,7 +92,12 @@ async function checkPieces(
   try {
     return await check(
       run,
-      new Feed({ copies, more: async () => (await read(pieces.next())).value ?? undefined }),
+      new Feed({
+        copies,
+        // The run keeps the header.
+        passing: () => run.header !== undefined,
+        more: async () => (await read(pieces.next())).value ?? undefined,
+      }),
     );
   } finally {
     // Without `await`: a source that hangs must not keep its validation from ending.
