@@ -28,10 +28,12 @@ const notice = (source) => `// Generated from ${source} by spec/generate.mjs. Do
 const lineOf = ({ name, code, clause, summary, advice }) => {
   const fields = { kind: name, code: `LQA-${code}`, clause, summary, advice };
   const text = Object.entries(fields).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
-  return `export const ${name} = { ${text.join(", ")} } as const;`;
+  return `export const ${name}: ErrorKind<"${name}"> = { ${text.join(", ")} };`;
 };
 
 const catalogue = `${notice("spec/errors.json")}
+
+import type { ErrorKind } from "./errors.ts";
 
 // Every kind of error that this library raises is a constant of its own: a bundler keeps those that the code kept refers to.
 

@@ -13,9 +13,9 @@ import type * as CATALOGUE from "./error-catalogue.ts";
 export type ErrorName = keyof typeof CATALOGUE;
 
 /** What the catalogue says about one kind of error. */
-export interface ErrorKind {
+export interface ErrorKind<Name extends ErrorName = ErrorName> {
   /** Its name, which never changes its meaning. */
-  readonly kind: ErrorName;
+  readonly kind: Name;
   /** Stable code, e.g. `LQA-M012`. */
   readonly code: string;
   /** Clause of spec/lqa-v1.md, or `-` where the specification has nothing to say. */

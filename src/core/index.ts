@@ -14,7 +14,12 @@
  * @module
  */
 
-export * as ERRORS from "../error-catalogue.ts";
+import * as CATALOGUE from "../error-catalogue.ts";
+import type { ErrorKind, ErrorName } from "../errors.ts";
+
+/** Every error this library raises, by name: stable code, clause of spec/lqa-v1.md, meaning, and what to do. */
+export const ERRORS: { readonly [Name in ErrorName]: ErrorKind<Name> } = CATALOGUE;
+
 export {
   type ErrorClass,
   type ErrorDetails,
