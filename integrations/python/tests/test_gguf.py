@@ -74,6 +74,27 @@ class Gguf(unittest.TestCase):
         with lqa.llama_cpp.adapter(self.file, self.base) as path:
             self.assertLess(Path(path).stat().st_size, 1.1 * weights)
 
+    def test_a_layer_beyond_all_models(self) -> None:
+        """The table of names is as long as the last layer: a name of a few bytes must not choose it."""
+        from safetensors.numpy import load_file, save_file
+
+        large = self.folder / "adapter"
+        large.mkdir()
+        weights = load_file(ADAPTER / "adapter_model.safetensors")
+        save_file({key.replace("layers.29.", "layers.99999."): value for key, value in weights.items()}, large / "adapter_model.safetensors")
+        (large / "adapter_config.json").write_text((ADAPTER / "adapter_config.json").read_text())
+        run("encode", large, "-o", self.folder / "large.lqa", "--profile", "rtn", "--code-bits", "4")
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.llama_cpp.convert(self.folder / "large.lqa", self.base, self.folder / "large.gguf")
+        self.assertEqual((caught.exception.kind, caught.exception.found), ("UNSUPPORTED_DIALECT", "layer 99999"))
+
+    def test_files_next_to_the_target(self) -> None:
+        other = self.folder / "target.gguf.part"
+        other.write_text("mine")
+        lqa.llama_cpp.convert(self.file, self.base, self.folder / "target.gguf")
+        self.assertEqual(other.read_text(), "mine")
+        self.assertEqual(len(list(self.folder.glob("*.part"))), 1)
+
     def test_refusals(self) -> None:
         def refused(base: dict, dtype: str = "f16") -> str:
             place = self.folder / "other.json"
@@ -87,7 +108,15 @@ class Gguf(unittest.TestCase):
         self.assertEqual(refused(CONFIG | {"hidden_size": 960}), "BASE_SHAPE")
         self.assertEqual(refused(CONFIG | {"num_hidden_layers": 29}), "BASE_MODULE_MISSING")
         self.assertEqual(refused(CONFIG | {"model_type": "granite"}), "UNSUPPORTED_DIALECT")
-        self.assertEqual(refused(CONFIG | {"num_attention_heads": "many"}), "SOURCE_CONFIG")
+        for field, value in (("num_attention_heads", "many"), ("num_attention_heads", -1), ("num_hidden_layers", 10**12), ("hidden_size", "576"),
+                             ("head_dim", 1.5), ("num_key_value_heads", True)):
+            self.assertEqual(refused(CONFIG | {field: value}), "SOURCE_CONFIG", field)
+        (self.folder / "large").mkdir()
+        with (self.folder / "large" / "config.json").open("wb") as stream:
+            stream.truncate(1 << 40)
+        with self.assertRaises(lqa.LqaError) as caught:
+            lqa.llama_cpp.convert(self.file, self.folder / "large", self.folder / "refused.gguf")
+        self.assertEqual(caught.exception.kind, "BUDGET")
         self.assertEqual(refused({}), "SOURCE_CONFIG")
         with self.assertRaises(lqa.LqaError) as caught:
             lqa.llama_cpp.convert(self.file, self.base, self.base)

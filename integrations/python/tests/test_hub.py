@@ -11,7 +11,7 @@ from unittest import mock
 
 import lqa
 from hub_double import SHA, TOKEN, HubDouble
-from support import EXAMPLE
+from support import EXAMPLE, REPOSITORY
 
 DATA = EXAMPLE.read_bytes()
 # Of a process of its own: huggingface_hub reads its settings when it is imported.
@@ -80,6 +80,16 @@ class OnTheHub(unittest.TestCase):
         code, found = self.pushed(EXAMPLE, "hf://me/packed/a.lqa")
         self.assertEqual((code, found["error"]["kind"]), (2, "OUTPUT_EXISTS"))
         self.assertEqual(self.pushed(EXAMPLE, "hf://me/packed/a.lqa", "--force")[1]["files"], ["a.lqa"])
+        layout = Path(self.double.home.name) / "layout"
+        layout.mkdir()
+        (layout / "adapter_config.json").write_text("{}")
+        child = REPOSITORY / "conformance" / "suite" / "valid" / "parent" / "cancelled.lqa"
+        (layout / "adapter_model.lqa").write_bytes(child.read_bytes())
+        self.assertEqual(self.pushed(layout, "hf://me/packed")[1]["error"]["kind"], "USAGE")
+        (layout / "adapter_model.lqa").write_bytes(DATA)
+        with (layout / "adapter_config.json").open("wb") as stream:
+            stream.truncate(1 << 40)
+        self.assertEqual(self.pushed(layout, "hf://me/packed")[1]["error"]["kind"], "BUDGET")
         self.assertEqual(self.pushed(EXAMPLE, "hf://me/packed", HF_TOKEN="")[1]["error"]["kind"], "ACCESS_DENIED")
         self.assertEqual(self.pushed(EXAMPLE, f"hf://me/packed@{'1' * 40}")[1]["error"]["kind"], "USAGE")
         self.assertEqual(len(self.hub.commits), 1)

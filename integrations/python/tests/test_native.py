@@ -77,7 +77,7 @@ class WithoutNode(unittest.TestCase):
     @unittest.skipIf(REASON, REASON)
     def test_eight_bits(self) -> None:
         """The numbers that the command writes with Node, with one rank and one alpha; and what torch gives for every number."""
-        from lqa.eight_bits import to_e4m3
+        from lqa.eight_bits import eight_bits, to_e4m3
 
         source = REPOSITORY / "bench/functional/data/airports-r16-all-s1.lqa"
         self.assertEqual(self.command("decode", source, "-o", "native", "--dtype", "f8-e4m3", "--rank", "5")[0], 0)
@@ -90,6 +90,10 @@ class WithoutNode(unittest.TestCase):
         self.assertEqual(*({key: each[key] for key in ("r", "lora_alpha", "rank_pattern", "alpha_pattern")} for each in (config, expected)))
         self.assertEqual(to_e4m3(np.array([0.0, -0.0, 1, -448, 2**-9, 2**-10, 3 * 2**-10, 17, 19])).tolist(),
                          [0, 0x80, 0x38, 0xfe, 1, 0, 2, 0x58, 0x5a])
+        # One module of a large rank must not make all others as large.
+        with self.assertRaises(lqa.LqaError) as caught:
+            eight_bits(lqa.open(source, budget_bytes=1 << 20))
+        self.assertEqual(caught.exception.kind, "BUDGET")
 
     def test_a_lower_rank(self) -> None:
         """The first components, the multiplier they had, and what the others had of ΔW."""

@@ -79,16 +79,32 @@ def lora_config(file: LqaFile, rank: int | None = None) -> dict[str, Any]:
     }
 
 
+def side_file(path: Path) -> bytes:
+    """The bytes of a configuration.
+
+    Raises:
+        LqaError: IO, also of a pipe or a device; BUDGET above `CONFIG_BYTES`.
+    """
+    try:
+        if not path.is_file():
+            raise LqaError("IO", where=f'"{path}"', expected="a regular file", found="none" if not path.exists() else "another kind")
+        with path.open("rb") as stream:
+            data = stream.read(CONFIG_BYTES + 1)
+    except OSError as error:
+        raise LqaError("IO", where=f'"{path}"', found=error.strerror or str(error)) from error
+    if len(data) > CONFIG_BYTES:
+        raise LqaError("BUDGET", where=f'"{path}"', expected=f"at most {CONFIG_BYTES} bytes of a configuration")
+    return data
+
+
 def refuse_imports(path: Path) -> None:
     """Refuses the configuration of a directory of PEFT that makes PEFT import a module of its choice, as 0.18 and 0.19 do.
 
     Raises:
-        LqaError: UNSUPPORTED_ADAPTER_FEATURE; SOURCE_CONFIG; IO.
+        LqaError: UNSUPPORTED_ADAPTER_FEATURE; SOURCE_CONFIG; as of `side_file`.
     """
     try:
-        fields = json.loads(path.read_bytes()[:CONFIG_BYTES])
-    except OSError as error:
-        raise LqaError("IO", where=str(path), found=error.strerror or str(error)) from error
+        fields = json.loads(side_file(path))
     except (ValueError, RecursionError) as error:
         raise LqaError("SOURCE_CONFIG", where=str(path), found=str(error)[:100]) from error
     if not isinstance(fields, dict):

@@ -30,7 +30,7 @@ def eight_bits(file: LqaFile, rank: int | None = None) -> tuple[dict[str, Any], 
         rank: keep the first components of each module, at most so many.
 
     Raises:
-        LqaError: UNSUPPORTED_DIALECT for what some server refuses or leaves out: DoRA, biases, whole tensors, convolutions, experts.
+        LqaError: BUDGET if padding to the largest rank makes the adapter too large; UNSUPPORTED_DIALECT for what some server refuses or leaves out: DoRA, biases, whole tensors, convolutions, experts.
     """
     tensor = next((t for t in file.tensors if t.role != "carried"), None)
     other = next((m for m in file.modules if m.kernel or m.experts > 1), None)
@@ -40,6 +40,8 @@ def eight_bits(file: LqaFile, rank: int | None = None) -> tuple[dict[str, Any], 
                        found=tensor.role if tensor else "experts or a convolution", advice="Decode with --dtype f16.")
     kept = {m.name: m.rank if rank is None else min(m.rank, rank) for m in file.modules}
     most = max(kept.values(), default=8)
+    # As four bytes a weight, like factors of float32.
+    file._afford(4 * most * sum(m.out + m.in_ for m in file.modules), f"the adapter with all modules of rank {most}")
     room = {m.name: [_room(each) for each in _factors(file, m, kept[m.name])] for m in file.modules}
     total = min([sum(each) for each in room.values()] + [MOST_EXPONENT])
     state = {}

@@ -6,11 +6,13 @@ import json
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .config import side_file
 from .errors import LqaError
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3"
 # Those whose q and k have the rows of each head in another order in llama.cpp.
 INTERLEAVED = ("llama",)
 OTHER_WAY = "Convert a PEFT directory with llama.cpp's convert_lora_to_gguf.py instead."
-CONFIG_BYTES = 4 << 20
+# Most layers of a model, as in llama.cpp (LLAMA_MAX_LAYERS). Stops a name or a configuration from making the table of names as long as it says.
+MOST_LAYERS = 512
 
 
 class Base(NamedTuple):
@@ -51,26 +54,33 @@ def read_base(path: str | os.PathLike[str]) -> Base:
 
 
 def _of_config(place: str) -> Base:
-    with open(place, "rb") as stream:
-        data = stream.read(CONFIG_BYTES)
+    data = side_file(Path(place))
     try:
         config = json.loads(data)
         architecture = ARCHITECTURES.get(config["model_type"])
-        heads = int(config.get("num_attention_heads") or config["n_head"])
-        wide = config.get("hidden_size") or config.get("n_embd")
-        key_heads = int(config.get("num_key_value_heads") or heads)
-        inner = config.get("intermediate_size")
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        heads = _size(config.get("num_attention_heads") or config["n_head"], 1 << 16)
+        wide = _size(config.get("hidden_size") or config.get("n_embd") or 0)
+        key_heads = _size(config.get("num_key_value_heads") or heads, 1 << 16)
+        inner = _size(config.get("intermediate_size") or 0)
+        head = _size(config.get("head_dim") or wide // heads)
+        layers = _size(config.get("num_hidden_layers") or 0, MOST_LAYERS)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError, ZeroDivisionError) as error:
         raise LqaError("SOURCE_CONFIG", where=place, found=str(error)[:100]) from error
     known = _known(architecture or config["model_type"], place)
     shapes = {}
     if wide and architecture in ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"):
-        head = int(config.get("head_dim") or wide // heads)
         shapes = {"attn_q": (heads * head, wide), "attn_k": (key_heads * head, wide), "attn_v": (key_heads * head, wide),
                   "attn_output": (wide, heads * head)}
         shapes |= {"ffn_gate": (inner, wide), "ffn_up": (inner, wide), "ffn_down": (wide, inner)} if inner else {}
-    return Base(known, heads, key_heads, {f"blk.{block}.{name}": shape for block in range(int(config.get("num_hidden_layers") or 0))
+    return Base(known, heads, key_heads, {f"blk.{block}.{name}": shape for block in range(layers)
                                           for name, shape in shapes.items()})
+
+
+def _size(value: Any, most: int = 1 << 31) -> int:
+    """A number of a configuration. Raises ValueError."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError(f"{str(value)[:40]} is no whole number of at most {most}")
+    return value
 
 
 @functools.lru_cache(maxsize=4)
@@ -142,16 +152,20 @@ def write_gguf(file: LqaFile, base: Base, path: str | os.PathLike[str], dtype: G
 def _names(gguf: Any, file: LqaFile, base: Base) -> dict[str, str]:
     """llama.cpp's name of each module."""
     blocks = [int(found[1]) for m in file.modules if (found := re.search(r"\.(\d{1,5})\.", m.name))]
+    if max(blocks, default=0) >= MOST_LAYERS:
+        raise LqaError("UNSUPPORTED_DIALECT", where="the adapter", expected=f"at most {MOST_LAYERS} layers", found=f"layer {max(blocks)}")
     kind = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == base.architecture)
     table = gguf.get_tensor_name_map(kind, max(blocks, default=0) + 1)
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for m in file.modules:
         name = table.get_name(m.name)
         usual = m.experts == 1 and (m.role == "linear" or (m.role == "embedding" and name == "token_embd"))
-        if name is None or not usual or name in names.values():
+        if name is None or not usual or name in taken:
             raise LqaError("UNSUPPORTED_DIALECT", where=f'module "{m.name}"', expected="a layer that llama.cpp has a name for",
                            found=m.role if name else "another one", advice=OTHER_WAY)
         names[m.name] = name
+        taken.add(name)
         shape = base.shapes.get(name)
         own = (m.in_, m.out) if m.role == "embedding" else (m.out, m.in_)
         if base.shapes and shape is None:

@@ -34,7 +34,11 @@ def convert(source: str | PathLike[str], base: str | PathLike[str], target: str 
     file = open_whole(source, timeout=timeout)
     file.verify()
     model = read_base(base)
-    part = f"{os.fspath(target)}.part"
+    try:
+        handle, part = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(target)), suffix=".part")
+    except OSError as error:
+        raise LqaError("IO", where=f'"{target}"', found=error.strerror or str(error)) from error
+    os.close(handle)
     try:
         write_gguf(file, model, part, dtype)
         os.replace(part, target)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .card import markdown
+from .config import side_file
 from .errors import LqaError
+from .file import open as open_file
 from .hub import LAYOUT, asking, parse
 from .report import inspect
 
@@ -38,10 +40,14 @@ def push(source: str | os.PathLike[str], location: str, *, force: bool = False, 
     if re.fullmatch("[0-9a-f]{40}", branch or ""):
         raise LqaError("USAGE", where="location", expected="a branch", found="a commit")
     path = path if path.lower().endswith(".lqa") else f"{path}/{file.name}".lstrip("/")
-    found = inspect(file)
-    files = {path: file.read_bytes()}
-    if place.is_dir() and (place / CONFIG).is_file():
-        files[f"{path.rpartition('/')[0]}/{CONFIG}".lstrip("/")] = (place / CONFIG).read_bytes()
+    opened = open_file(file)
+    found = inspect(opened)
+    files = {path: bytes(opened._core.data)}  # what was checked
+    if place.is_dir():
+        if opened.parent_id is not None:
+            raise LqaError("USAGE", where=str(place), expected="a file without a parent next to a configuration", found="one with a parent")
+        if (place / CONFIG).is_file():
+            files[f"{path.rpartition('/')[0]}/{CONFIG}".lstrip("/")] = side_file(place / CONFIG)
     target = f"hf://{repo}{f'@{branch}' if branch else ''}/{path}"
     with asking(location, repo, branch, "write to") as hub:
         if hub.get_token() is None:
