@@ -22,7 +22,10 @@ function files(folders, ending) {
     .flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true }).map((name) => `${folder}/${name}`),
     )
-    .filter((name) => ending.test(name) && !/\/(node_modules|\.[^/]+|dist|generated|results)\//.test(name));
+    .filter(
+      (name) =>
+        ending.test(name) && !/\/(node_modules|\.[^/]+|build|dist|gathered|generated|results)\//.test(name),
+    );
 }
 const pages = [
   ...["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"],

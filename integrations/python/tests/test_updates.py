@@ -3,6 +3,7 @@
 Needs what test_peft.py needs, and transformers.
 """
 import contextlib
+import inspect
 import io
 import json
 import re
@@ -198,6 +199,9 @@ class Training(WithModel):
             one, other = (each.get_base_model().get_submodule(module.name).get_delta_weight("default") for each in (exact, coded))
             lost, energy = lost + float((one - other).square().sum()), energy + float(one.square().sum())
         self.assertLessEqual(lost, most * 1.001 * energy)
+
+    def test_default_error(self) -> None:
+        self.assertEqual(inspect.signature(LqaCallback).parameters["max_error"].default, 0.02)
 
     def test_a_file_at_each_save(self) -> None:
         callback, found = LqaCallback(max_error=0.03, instead=True, wait=True, on_file=lambda path: found.append(path.name)), []
