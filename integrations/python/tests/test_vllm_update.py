@@ -63,6 +63,46 @@ class Updated(Served):
         self.manager_._apply_adapters({requests[-1]})
         self.assertTrue(self.same(self.slot(), slots[-1]))
 
+    def requests(self) -> list:
+        """What vLLM's HTTP server makes of `load_lora_adapter`, the later ones with `load_inplace`."""
+        made = []
+        for step, data in enumerate(self.data):
+            (self.folder / f"step-{step}.lqa").write_bytes(data)
+            made.append(vllm_standin.LoRARequest("policy", 1, str(self.folder / f"step-{step}.lqa"), load_inplace=step > 0))
+        return made
+
+    def test_the_server_loads_updates_in_place(self) -> None:
+        first, *others = self.requests()
+        self.manager_.add_adapter(first)
+        for request in others:
+            with self.assertLogs("vllm.lqa", "INFO") as logged:
+                self.manager_.add_adapter(request)
+            self.assertRegex(logged.output[0], r'adapter "policy": \d of 6 modules changed')
+        for decoded in self.last.decode_all(torch.float32, multiplier=True):
+            a, b = self.slot()[decoded.name]
+            self.assertTrue(torch.equal(a, decoded.a) and torch.equal(b, decoded.b), decoded.name)
+        # One version is kept, and counts with its parents.
+        self.assertEqual((len(self.manager_._kept), self.manager_.packed_bytes), (1, sum(map(len, self.data))))
+        before = self.slot()
+        self.manager_._adapter_manager.remove_adapter(1)
+        self.manager_._apply_adapters({others[-1]})
+        self.assertTrue(self.same(self.slot(), before))
+
+    def test_updates_that_the_server_refuses(self) -> None:
+        first, second, third = self.requests()
+        with self.assertRaises(lqa.LqaError) as caught:
+            self.manager_.add_adapter(second)
+        self.assertEqual(caught.exception.kind, "PARENT_MISSING")
+        self.manager_.add_adapter(first)
+        before = self.slot()
+        second.load_inplace = False  # a request under another name
+        second.lora_int_id = 2
+        for request, kind in ((third, "PARENT_MISMATCH"), (second, "PARENT_MISSING")):
+            with self.subTest(kind), self.assertRaises(lqa.LqaError) as caught:
+                self.manager_.add_adapter(request)
+            self.assertEqual(caught.exception.kind, kind)
+            self.assertTrue(self.same(self.slot(), before))
+
     def test_what_is_refused_changes_nothing(self) -> None:
         with self.assertRaises(lqa.LqaError) as caught:
             vllm_update.update(self.engine, "policy", 1, self.data[1])

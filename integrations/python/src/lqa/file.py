@@ -136,9 +136,9 @@ class DecodedModule(Generic[ArrayT]):
 class LqaFile:
     """An open file. Use `open`. Methods may be called from several threads."""
 
-    def __init__(self, data: bytes | RemoteBytes, budget_bytes: int = BUDGET_BYTES, vouched_by: VouchedBy = "bytes") -> None:
+    def __init__(self, core: Core, budget_bytes: int = BUDGET_BYTES, vouched_by: VouchedBy = "bytes") -> None:
         self._vouched_by: VouchedBy = vouched_by
-        self._core = Core(data, budget_bytes)
+        self._core = core
         self._budget = budget_bytes
         self._once = threading.Lock()
         self._checked: set[int] = set()
@@ -460,7 +460,7 @@ def open(source: Source, *, max_bytes: int = MAX_BYTES, budget_bytes: int = BUDG
 
 def _open(opened: Opened, max_bytes: int, budget_bytes: int, file_id: str | None, timeout: float | None,
           parents: Iterable[LqaFile | Source]) -> LqaFile:
-    file = LqaFile(opened.data, budget_bytes, opened.vouched_by if file_id is None else "fileId")
+    file = LqaFile(Core(opened.data, budget_bytes), budget_bytes, opened.vouched_by if file_id is None else "fileId")
     if file.parent_id is not None:
         def core_of(one: LqaFile | Source) -> core.Core:
             return (one if isinstance(one, LqaFile) else open(one, max_bytes=max_bytes, budget_bytes=budget_bytes, timeout=timeout))._core

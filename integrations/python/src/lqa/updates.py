@@ -5,6 +5,7 @@ reader changes.
 """
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from .core import Core
@@ -63,6 +64,13 @@ def _compare(now: LqaFile, file: LqaFile) -> None:
     if before:
         raise LqaError("BASE_MODULE_MISSING", where=f'module "{next(iter(before))}"', summary="The update lacks a layer of the adapter in use.",
                        advice="Load it as another adapter.")
+
+
+def log_update(name: str, file: LqaFile) -> int:
+    """Says in vLLM's log what an update changed. Returns the number of modules that it changed."""
+    changed = changed_modules(file)
+    logging.getLogger("vllm.lqa").info('lqa: adapter "%s": %d of %d modules changed, %d bytes', name, changed, len(file.modules), file.byte_length)
+    return changed
 
 
 def changed_modules(file: LqaFile) -> int:

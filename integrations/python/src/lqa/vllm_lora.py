@@ -33,6 +33,7 @@ from .errors import LqaError
 from .file import LqaFile, decode_modules, shapes_of, views
 from .file import open_whole as open_file
 from .state import PREFIX
+from .updates import log_update, next_file, parents_of
 from .vllm import split_path
 
 KEPT_BYTES = "LQA_VLLM_BYTES"
@@ -61,8 +62,13 @@ class PackedAdapter:
         self.file_id = file.file_id
 
     @property
+    def file(self) -> LqaFile:
+        return LqaFile(self._core)
+
+    @property
     def byte_length(self) -> int:
-        return len(self._core.data)
+        """Bytes of the file and of its parents."""
+        return sum(len(core.data) for core in (self._core, *parents_of(self.file)))
 
     def decode(self, dtype: torch.dtype, into: torch.Tensor | None = None) -> torch.Tensor:
         """All factors in one tensor, B times the multiplier, as lqa decode --portable writes them, rounded to `dtype`.
@@ -154,11 +160,13 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         adapter = None if lora_request.load_inplace else self._kept.get(key)
         if adapter is None:
             try:
-                adapter = self._read(*parts)
+                adapter = self._read(lora_request, *parts)
             except LqaError as error:
                 if error.kind == "NOT_FOUND":
                     raise LoRAAdapterNotFoundError(lora_request.lora_name, lora_request.lora_path) from error
                 raise
+            if lora_request.load_inplace:
+                self._drop(lora_request.lora_int_id)
             self._keep(key, adapter)
         self._kept.move_to_end(key)
         return PackedLoRAModel(lora_request.lora_int_id, adapter)
@@ -170,20 +178,37 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         while len(self._kept) > 1 and self.packed_bytes > self._most:
             self._kept.popitem(last=False)
 
+    def _drop(self, number: int) -> None:
+        """Forgets all versions of an adapter that are kept."""
+        for key in [each for each in self._kept if each[0] == number]:
+            del self._kept[key]
+
+    def _in_use(self, number: int) -> LqaFile | None:
+        """The file of the adapter that has this number now."""
+        model = self._adapter_manager._registered_adapters.get(number)
+        if isinstance(model, PackedLoRAModel):
+            return model.adapter.file
+        return next((each.file for key, each in reversed(self._kept.items()) if key[0] == number), None)
+
     @property
     def packed_bytes(self) -> int:
         """Bytes of the files that are kept."""
         return sum(each.byte_length for each in {id(each): each for each in self._kept.values()}.values())
 
-    def _read(self, source: str, file_id: str | None) -> PackedAdapter:
-        """Reads, verifies and compares a file with the model.
+    def _read(self, request: LoRARequest, source: str, file_id: str | None) -> PackedAdapter:
+        """Reads, verifies and compares a file with the model. A child must be one of the adapter that it replaces.
 
         Raises:
-            LqaError: whatever is wrong with the file; WRONG_FILE; UNSUPPORTED_ROLE, BASE_MODULE_MISSING, BASE_SHAPE.
+            LqaError: whatever is wrong with the file; WRONG_FILE; UNSUPPORTED_ROLE, BASE_MODULE_MISSING, BASE_SHAPE; of a child what
+                `lqa.updates.next_file` refuses.
             ValueError: of vLLM, if it does not support such an adapter, for example because of its rank.
         """
         file = open_file(os.path.expanduser(source), max_bytes=self._most, file_id=file_id, timeout=TIMEOUT_SECONDS)
-        file.verify()
+        if file.parent_id is None:
+            file.verify()
+            return self.adapter_of(file)
+        file = next_file(self._in_use(request.lora_int_id) if request.load_inplace else None, file)
+        log_update(request.lora_name, file)
         return self.adapter_of(file)
 
     def adapter_of(self, file: LqaFile) -> PackedAdapter:

@@ -9,16 +9,13 @@ verifies and decodes the update before it changes anything; then it replaces the
 """
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from .errors import LqaError
 from .file import LqaFile
 from .file import open_whole as open_file
-from .updates import changed_modules, next_file
+from .updates import log_update, next_file
 from .vllm import unknown
-
-logger = logging.getLogger("vllm.lqa")
 
 
 def update(engine: Any, name: str, number: int, data: bytes) -> Any:
@@ -64,19 +61,16 @@ class Updates:
         manager = self.model_runner.lora_manager  # type: ignore[attr-defined]
         if not isinstance(manager, PackedWorkerLoRAManager):
             pack(manager)
-        used: dict[str, tuple[int, str, LqaFile]] = self.__dict__.setdefault("_lqa_used", {})
+        used: dict[str, tuple[int, LqaFile]] = self.__dict__.setdefault("_lqa_used", {})
         before = used.get(name)
         if before is not None and before[0] != number:
             raise LqaError("USAGE", where=f'adapter "{name}"', expected=f"number {before[0]}, as before", found=str(number))
-        file = next_file(before and before[2], data)
+        file = next_file(before and before[1], data)
         adapter = manager.adapter_of(file)
         adapter.decode(manager._adapter_manager.lora_config.lora_dtype)  # whatever can fail fails here
+        manager._drop(number)
         manager._keep((number, path), adapter)
         manager._adapter_manager.remove_adapter(number)
         manager.add_adapter(LoRARequest(name, number, path))
-        if before is not None:
-            manager._kept.pop((number, before[1]), None)
-        used[name] = number, path, file
-        changed = changed_modules(file)
-        logger.info('lqa: adapter "%s": %d of %d modules changed, %d bytes', name, changed, len(file.modules), len(data))
-        return changed
+        used[name] = number, file
+        return log_update(name, file)
