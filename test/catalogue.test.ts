@@ -43,7 +43,7 @@ describe("the error catalogue", () => {
       offset: 99,
     });
     expect(error.message).toBe(
-      'LQA-I003 CHUNK_CRC: A chunk does not match its CRC-32. In module "q". (expected 0x1, found 0x2) at byte 99 [spec 7.1]',
+      'LQA-I003 CHUNK_CRC: The file is damaged: a chunk does not match its CRC-32. In module "q". (expected 0x1, found 0x2) at byte 99 [spec 7.1]',
     );
     expect(error).toMatchObject({ code: "LQA-I003", class: "I", exitCode: 1, clause: "7.1", offset: 99 });
     expect(isLqaError(error, "CHUNK_CRC")).toBe(true);

@@ -106,7 +106,7 @@ export function title(name: string, text: string, paper: Paper): string[] {
   return [first.startsWith(name) ? paper.colors.bold(name) + first.slice(name.length) : first, ...rest];
 }
 
-/** The result for one file in one line: `valid    adapter.lqa  151 KiB`. A long name is cut in the middle. */
+/** The result for one file in one line: `valid    adapter.lqa  151 KB`. A long name is cut in the middle. */
 export function verdict(
   word: "valid" | "signed" | "invalid" | "unread",
   name: string,

@@ -24,6 +24,8 @@ export function mistake({
     return { mistake: `${where} exists already`, where: undefined };
   if (kind === "IO" && where && actual)
     return { mistake: `${where}: ${withoutCode(actual)}`, where: undefined };
+  if (kind === "MISSING_PACKAGE" && where)
+    return { mistake: `The package ${where} is not installed`, where: undefined };
   if (kind !== "USAGE" || actual === undefined || actual === null) return undefined;
   const text = inWords(String(actual));
   if (typeof where !== "string" || /^lqa( |$)/.test(where))

@@ -70,12 +70,10 @@ export function errorLines(error: Described, paper: Paper, more: readonly Fact[]
   const text = (value: string | number | null | undefined): string | undefined =>
     value === undefined || value === null ? undefined : printable(String(value));
   const own = mistake(error);
+  const expected = own && error.expected ? inWords(String(error.expected)) : error.expected;
   const rows: Fact[] = [
     ["found", own === undefined ? text(error.actual) : undefined],
-    [
-      "expected",
-      text(own === undefined ? error.expected : error.expected && inWords(String(error.expected))),
-    ],
+    ["expected", own?.mistake.endsWith(` has no ${expected}`) ? undefined : text(expected)],
     ["where", text(own === undefined ? error.where : own.where)],
     ["at byte", text(error.offset)],
     ["rule", error.clause === "-" ? undefined : `specification, clause ${error.clause}`],

@@ -58,9 +58,13 @@ async function ofDirectory(path: string): Promise<Identification> {
     names.includes(CONFIG_FILE) ||
     usualWeights(names) !== undefined ||
     names.some((name) => WEIGHTS_ENDING.test(name));
-  return adapter
-    ? { what: "a directory with an adapter", advice: ENCODE }
-    : { what: "a directory", advice: "Give the path of a file." };
+  if (adapter) return { what: "a directory with an adapter", advice: ENCODE };
+  const advice = "Give the path of an .lqa file, or a directory that holds some.";
+  if (names.length === 0) return { what: "an empty directory", advice };
+  return {
+    what: names.some((name) => name.endsWith(".lqa")) ? "a directory" : "a directory without .lqa files",
+    advice,
+  };
 }
 
 async function ofFile(path: string): Promise<Identification | undefined> {
@@ -72,6 +76,8 @@ async function ofFile(path: string): Promise<Identification | undefined> {
     const text = textOf(head);
     const weights = WEIGHTS.find(([pattern]) => pattern.test(text));
     if (weights !== undefined) return { what: weights[1], advice: ENCODE };
+    if (/^\x89LQA/.test(text)) return undefined; // one that was cut off
+    if (text === "") return { what: "an empty file", advice: "Fetch the file again." };
     return identify({ name: "", head, keys: [] });
   } finally {
     await source.close();

@@ -4,14 +4,14 @@
  * @module
  */
 
-const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+const UNITS = ["bytes", "KB", "MB", "GB", "TB"];
 
-/** `3.10 MiB`; whole numbers of bytes below 1 KiB. */
+/** `3.10 MB` for 3,100,000, as hubs say sizes; whole numbers of bytes below 1 KB. */
 export function size(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
+  while (Number(value.toPrecision(3)) >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
     unit += 1;
   }
   return unit === 0 ? `${bytes} ${bytes === 1 ? "byte" : "bytes"}` : `${value.toPrecision(3)} ${UNITS[unit]}`;

@@ -97,7 +97,9 @@ describe("numbers", () => {
 it("lqa inspect is ten lines at most; --modules is everything", () => {
   const lines = lqa("inspect", file).out.trimEnd().split("\n");
   expect(lines.length).toBeLessThanOrEqual(10);
-  expect(lines.join("\n")).not.toMatch(/q_proj/);
+  expect(lines.join("\n")).toMatch(/what +a LoRA adapter[\s\S]*bits per weight[\s\S]*next +lqa decode/);
+  expect(lines.join("\n")).not.toMatch(/q_proj|encodings +|content id/);
+  expect(lqa("inspect", file, "--verbose").out).toMatch(/content id[\s\S]*encodings[\s\S]*format/);
   const all = lqa("inspect", file, "--modules").out;
   expect(all).toMatch(/bytes[\s\S]*encodings, by components[\s\S]*q_proj/);
 });

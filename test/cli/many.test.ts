@@ -135,12 +135,12 @@ describe("lqa encode --out-dir", () => {
     const { out, code } = run("adapters/**");
     expect(code).toBe(3);
     expect(out.trimEnd().split("\n").at(-1)).toMatch(
-      /^out: 0 adapters encoded, 6 kept \([\d.]+ KiB\), 1 failed$/,
+      /^out: 0 adapters encoded, 6 kept \([\d.]+ KB\), 1 failed$/,
     );
     expect(out).toMatch(/^ +adapter +dialect +size +encoded +bits per weight +error$/m);
     expect(out).toMatch(/^adapters\/styles\/broken\.safetensors:\nlqa: .*\(LQA-U/m);
     expect(run("adapters/llm/*", "--force").out).toMatch(
-      /^ +adapters\/llm\/one +peft +[\d.]+ KiB +[\d.]+ KiB +[\d.]+ +[\d.]+ %$/m,
+      /^ +adapters\/llm\/one +peft +[\d.]+ KB +[\d.]+ KB +[\d.]+ +[\d.]+ %$/m,
     );
   });
 

@@ -27,6 +27,11 @@ function put(files: Readonly<Record<string, Uint8Array | string>>): string {
   }
   return path;
 }
+const emptyDirectory = (): string => {
+  const path = join(folder, "empty");
+  mkdirSync(path);
+  return path;
+};
 const file = (name: string, bytes: Uint8Array | string): string => join(put({ [name]: bytes }), name);
 const keys = (...names: string[]): Uint8Array =>
   writeSafetensors(new Map(names.map((name) => [name, floats([2, 2])])));
@@ -202,7 +207,13 @@ const METHODS: readonly (readonly [string, string, RegExp, RegExp])[] = [
 /** Not .lqa files; what happened; what to do. */
 const FILES: readonly (readonly [string, string, RegExp, RegExp])[] = [
   ["the directory of an adapter", adapter, /^This is a directory with an adapter/, /lqa encode/],
-  ["another directory", put({ "x/y": "" }), /^This is a directory, not an .lqa file/, /path of a file/],
+  [
+    "another directory",
+    put({ "x/y": "" }),
+    /^This is a directory without \.lqa files/,
+    /path of an \.lqa file/,
+  ],
+  ["an empty directory", emptyDirectory(), /^This is an empty directory/, /path of an \.lqa file/],
   [
     "a safetensors file",
     join(adapter, "adapter_model.safetensors"),

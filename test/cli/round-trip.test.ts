@@ -107,7 +107,7 @@ describe("lqa encode", () => {
   it("tells people the same in a few lines", () => {
     const { code, out, err } = lqa("encode", source, "-o", join(folder, "people.lqa"));
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toMatch(/size +[\d.]+ KiB → [\d.]+ KiB, [\d.]+× smaller, [\d.]+ bits per weight\n/);
+    expect(out).toMatch(/size +[\d.]+ KB → [\d.]+ KB, [\d.]+× smaller, [\d.]+ bits per weight\n/);
     expect(out).toMatch(/next +lqa inspect/);
     expect(
       out

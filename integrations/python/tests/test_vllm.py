@@ -238,7 +238,7 @@ class Plugin(Served):
         manager, file = self.registered(), self.encoded("fr")
         request = LoRARequest("fr", 1, str(file))
         with mock.patch.object(vllm_standin.LRUCacheLoRAModelManager, "activate_adapter", lambda self, lora_id, slot: None), \
-                self.assertRaisesRegex(lqa.LqaError, r"MISSING_PACKAGE.*vLLM 0\.32\.0.*takes \(self, lora_id, slot\).*lqa decode --portable"):
+                self.assertRaisesRegex(lqa.LqaError, r"(?s)MISSING_PACKAGE.*takes \(self, lora_id, slot\).*vLLM 0\.32\.0.*lqa decode --portable"):
             manager._load_adapter(request)
         manager.__class__ = type("Other", (vllm_standin.LRUCacheWorkerLoRAManager,), {})
         with self.assertRaisesRegex(lqa.LqaError, "managed by .*Other"):

@@ -13,7 +13,7 @@ import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
 import { type Arguments, textOption } from "../command.ts";
 import { risksOf } from "../config-risks.ts";
-import { count, counted, jsonText, jsonValue, percent, printable, size } from "../format.ts";
+import { count, counted, jsonText, jsonValue, percent, printable, ratio, size } from "../format.ts";
 import { inspectMany } from "../inspect-many.ts";
 import { bar, type Column, type Fact, facts, note, table, title } from "../layout.ts";
 import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
@@ -74,29 +74,53 @@ const UNPROVEN: Readonly<Record<VouchedBy, string>> = {
   server: "as this server says; only a download can be verified",
 };
 
-/** An overview: a title and at most ten facts. */
+/** An overview: what the file is, and what to do with it. What only experts need comes with `--verbose`. */
 function overview(path: string, file: OpenedFile, terminal: Terminal): string[] {
-  const { prologue, modules, tensors, ids, origin } = file;
+  const { prologue, modules, tensors, ids, origin, meta } = file;
   const unproven = file.verified ? "" : `  (${UNPROVEN[file.vouchedBy]})`;
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const base = baseModel(file);
-  const made = [...(origin === undefined ? [] : [printable(origin.dialect)]), ...startText(file)];
-  const bits =
-    parameters === 0 ? "" : `, ${((8 * prologue.fileLength) / parameters).toFixed(3)} bits each on disk`;
-  const used = encodingsUsed(file);
+  const { relative_error: lost } = meta;
+  const made = origin === undefined ? "" : `, made from ${printable(origin.dialect)}`;
   const rows: Fact[] = [
+    ["what", `${modules.length === 0 ? "tensors of an adapter" : "a LoRA adapter"}${made}`],
     ["base model", base && printable(base)],
-    ["made from", made.length === 0 ? undefined : made.join(", ")],
-    ["parent", parentText(file)],
+    ["size", `${size(prologue.fileLength)}${sizeText(prologue.fileLength, parameters)}`],
     ["modules", `${count(modules.length)}${describeRanks(file)}`],
+    ["weights", parameters === 0 ? undefined : count(parameters)],
     ["tensors", tensors.length === 0 ? undefined : describeTensors(file)],
-    ["parameters", `${count(parameters)}${bits}`],
-    ["encodings", used.length === 0 ? undefined : encodingsText(used)],
-    ["format", `LQA ${prologue.major}.${prologue.minor}, ${size(prologue.fileLength)}`],
+    ["error", typeof lost === "number" ? `${percent(lost)} of the energy of ΔW lost by encoding` : undefined],
+    ["start", startText(file)],
+    ["parent", parentText(file)],
     ["file id", `${ids.fileId}${unproven}`],
-    ["content id", ids.contentId],
+    ...(terminal.verbose ? details(file) : []),
+    ["next", nextText(path, file, terminal.verbose)],
   ];
   return [...title(printable(path), "", terminal), ...facts(rows, terminal)];
+}
+
+/** Bits per weight, and how many times smaller the file is than its weights in 16 bits. */
+function sizeText(bytes: number, parameters: number): string {
+  if (parameters === 0) return "";
+  const times = (2 * parameters) / bytes;
+  const smaller = times >= 1.05 ? `, ${ratio(2 * parameters, bytes)} smaller than in 16 bits` : "";
+  return `, ${((8 * bytes) / parameters).toFixed(2)} bits per weight${smaller}`;
+}
+
+function details(file: OpenedFile): Fact[] {
+  const { prologue, ids } = file;
+  const used = encodingsUsed(file);
+  return [
+    ["content id", ids.contentId],
+    ["encodings", used.length === 0 ? undefined : encodingsText(used)],
+    ["format", `LQA ${prologue.major}.${prologue.minor}, ${count(prologue.fileLength)} bytes`],
+  ];
+}
+
+function nextText(path: string, file: OpenedFile, verbose: boolean): string {
+  const place = /^[\w./:@-]+$/.test(path) ? path : "FILE";
+  const parent = file.parentId === undefined ? "" : " --parent PARENT";
+  return `lqa decode ${place}${parent} -o DIRECTORY${verbose ? "" : ", or --verbose and --modules for details"}`;
 }
 
 /** Number of encodings that the overview names. */
@@ -161,13 +185,13 @@ function describeRanks({ modules }: OpenedFile): string {
   return `, rank ${low === high ? low : `${low} to ${high}`}, ${roles}`;
 }
 
-/** The known origin of the starts of A; empty if no module has a start. */
-function startText({ modules }: OpenedFile): string[] {
+/** The known origin of the starts of A; undefined if no module has a start. */
+function startText({ modules }: OpenedFile): string | undefined {
   const started = modules.filter(({ start }) => start !== undefined);
-  if (started.length === 0) return [];
+  if (started.length === 0) return undefined;
   const { seed, states } = startJson(started[0]!.start!);
   const origin = seed === undefined ? counted(states, "generator state") : `seed ${seed}`;
-  return [`${origin} in ${started.length} of ${counted(modules.length, "module")}`];
+  return `${origin} in ${started.length} of ${counted(modules.length, "module")}`;
 }
 
 /** The content id of the parent, and the number of modules that need it; undefined if there is no parent. */

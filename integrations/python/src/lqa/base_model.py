@@ -44,7 +44,8 @@ def check_base(base: str) -> None:
     # A name on the hub is `name` or `owner/name`.
     is_path = base.startswith((".", "~", os.sep)) or base.count("/") > 1 or "\\" in base or base.endswith("/")
     if is_path and not Path(base).is_dir():
-        raise LqaError("NOT_FOUND", where=base, expected="a directory with a model of transformers")
+        raise LqaError("NOT_FOUND", where=f'"{base}"', found="a file, not a directory with a model" if Path(base).exists() else None,
+                       advice="Give a directory with a model of transformers, or its name on the hub.")
 
 
 def context_of(model: Any) -> int | None:
@@ -68,7 +69,7 @@ def add_adapter(model: Any, place: str | PathLike[str], name: str) -> Any:
     """
     path = Path(place)
     if not path.exists():
-        raise LqaError("NOT_FOUND", where=str(path), expected="an adapter: a PEFT directory or a file")
+        raise LqaError("NOT_FOUND", where=f'"{path}"')
     if is_directory(path):
         return _add_directory(model, path, name)
     if (path / LAYOUT).is_file() or (path.is_file() and _is_lqa(path)):
@@ -93,7 +94,8 @@ def load_model(base: str, adapter: str | PathLike[str]) -> tuple[Any, Any]:
 def check_directory(adapter: str | PathLike[str]) -> None:
     """Raises NOT_FOUND unless there is an adapter of PEFT. It is never fetched."""
     if not is_directory(Path(adapter)):
-        raise LqaError("NOT_FOUND", where=str(adapter), expected="a PEFT directory")
+        raise LqaError("NOT_FOUND", where=f'"{adapter}"', expected="adapter_model.safetensors" if Path(adapter).exists() else None,
+                       advice="Give a directory of PEFT.")
 
 
 def is_directory(path: Path) -> bool:

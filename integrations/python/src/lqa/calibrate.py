@@ -66,8 +66,8 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
     """
     layers = lora_layers(model, adapter_name)
     if not texts or not layers:
-        raise LqaError("SOURCE_IMPORTANCE", where="calibration", expected="an adapter with linear layers, and texts",
-                       found=f"{len(layers)} layers, {len(texts)} texts")
+        raise LqaError("SOURCE_IMPORTANCE", summary="There is nothing to calibrate.", expected="an adapter with linear layers, and texts",
+                       found=f"{len(layers)} layers, {len(texts)} texts", advice="Check the adapter and the texts.")
     generator = torch.Generator().manual_seed(seed)
     count = 0
     with _components(layers, adapter_name) as factors:

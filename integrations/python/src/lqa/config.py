@@ -87,7 +87,7 @@ def side_file(path: Path) -> bytes:
     """
     try:
         if not path.is_file():
-            raise LqaError("IO", where=f'"{path}"', expected="a regular file", found="none" if not path.exists() else "another kind")
+            raise LqaError("IO", where=f'"{path}"', found="this is not a regular file" if path.exists() else "it does not exist", advice="Check the path.")
         with path.open("rb") as stream:
             data = stream.read(CONFIG_BYTES + 1)
     except OSError as error:

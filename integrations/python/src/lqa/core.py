@@ -15,6 +15,7 @@ import zstandard
 
 from ._core import ffi, lib
 from .errors import LqaError
+from .not_lqa import identified
 from .ranges import RemoteBytes
 
 T = TypeVar("T")
@@ -349,13 +350,11 @@ class Core:
 
         match kind:
             case "TRUNCATED_PROLOGUE":
-                return {"expected": "64 bytes or more", "found": len(data)}
+                return {"expected": "64 bytes or more", "found": len(data), **identified(bytes(data[:64]))}
             case "TRUNCATED_FILE" | "TRAILING_BYTES":
                 return {"expected": f"{f.file_length} bytes", "found": len(data)}
-            case "BAD_MAGIC" if data[:23] == b"version https://git-lfs":
-                return {"found": "a Git LFS pointer", "advice": "Fetch the file itself: run git lfs pull."}
             case "BAD_MAGIC" | "MAGIC_TEXT_DAMAGE":
-                return {"expected": "89 4c 51 41 0d 0a 1a 0a", "found": data[:8].hex(" ") or "nothing"}
+                return {"expected": "89 4c 51 41 0d 0a 1a 0a", "found": data[:8].hex(" "), **identified(bytes(data[:256]))}
             case "UNSUPPORTED_VERSION":
                 return {"expected": "version 1", "found": number(8, 2)}
             case "PADDING_NONZERO":

@@ -44,7 +44,7 @@ def draw_texts(model: Any, tokenizer: Any, *, count: int = COUNT, length: int = 
     """
     begin = next((one for one in (tokenizer.bos_token_id, tokenizer.eos_token_id) if one is not None), None)
     if begin is None:
-        raise LqaError("SOURCE_IMPORTANCE", where="the tokenizer", expected="a token that begins or ends a text", found="none",
+        raise LqaError("SOURCE_IMPORTANCE", where="the tokenizer", summary="The model has no token that begins or ends a text, so it cannot write texts itself.",
                        advice="Give texts of the task with --texts.")
     generator = torch.Generator().manual_seed(seed)
     texts: list[Text] = []

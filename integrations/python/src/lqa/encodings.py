@@ -77,8 +77,8 @@ class Encodings:
         self.encode()
         profile = self.report["profile"]
         if profile != "rd" or self.report["parent"]:
-            found = "a parent" if profile == "rd" else f"--profile {profile}"
-            raise LqaError("USAGE", where="options of lqa encode", expected="profile rd without a parent, which alone follow a calibration", found=found)
+            found = "--parent" if profile == "rd" else f"--profile {profile}"
+            raise LqaError("USAGE", found=f"{found} does not follow a calibration", expected="profile rd without a parent")
 
 
 def kept_apart(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from . import installed  # refuses to be part of another package
+from .mistake import mistake, printable
 
 EXIT_CODES = {"U": 3, "L": 4, "X": 2}
 
@@ -43,17 +44,19 @@ class LqaError(Exception):
         return EXIT_CODES.get(self.code[4], 1)
 
     def _message(self) -> str:
-        text = f"{self.code} {self.kind}: {self.summary}"
-        if self.where is not None:
-            text += f" In {self.where}."
-        values = [f"{word} {value}" for word, value in (("expected", self.expected), ("found", self.found)) if value is not None]
-        if values:
-            text += f" ({', '.join(values)})"
-        if self.offset is not None:
-            text += f" at byte {self.offset}"
-        if self.clause is not None:
-            text += f" [spec {self.clause}]"
-        return f"{text} {self.advice}"
+        """As the command line prints it: the mistake, code and kind on the first line, then a line for each fact."""
+        own = mistake(self.kind, self.where, self.expected, self.found)
+        first, where = own or (self.summary.removesuffix("."), self.where)
+        rows = [
+            ("found", None if own else self.found),
+            ("expected", None if own and first.endswith(f" has no {self.expected}") else self.expected),
+            ("where", where),
+            ("at byte", self.offset),
+            ("rule", self.clause and f"specification, clause {self.clause}"),
+            ("what to do", self.advice),
+        ]
+        return "\n".join([f"{printable(first)} ({self.code} {self.kind})",
+                          *(f"  {name:<12}{printable(value)}" for name, value in rows if value is not None)])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.kind, self.where, self.offset, self.expected, self.found, self.summary, self.advice)
@@ -61,6 +64,12 @@ class LqaError(Exception):
 
 def _restore(kind: str, where: str | None, offset: int | None, expected: Any, found: Any, summary: str, advice: str) -> LqaError:
     return LqaError(kind, where=where, offset=offset, expected=expected, found=found, summary=summary, advice=advice)
+
+
+def error_json(error: LqaError) -> dict[str, Any]:
+    """An error in the output of `--json`."""
+    return {"code": error.code, "kind": error.kind, "message": str(error).split("\n", 1)[0], "offset": error.offset, "where": error.where,
+            "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
 
 
 @cache

@@ -48,7 +48,7 @@ def read_base(path: str | os.PathLike[str]) -> Base:
     """
     place = os.path.join(path, "config.json") if os.path.isdir(path) else os.fspath(path)
     if not os.path.isfile(place):
-        raise LqaError("NOT_FOUND", where=f'"{place}"', expected="the base model: its GGUF file, or its config.json")
+        raise LqaError("NOT_FOUND", where=f'"{place}"', advice="Give the base model: its GGUF file, or its config.json.")
     about = os.stat(place)
     return _of_config(place) if place.endswith(".json") else _of_gguf(place, about.st_mtime_ns, about.st_size)
 
@@ -221,5 +221,5 @@ def _library() -> Any:
         import gguf
         import gguf.quants
     except ImportError as error:
-        raise LqaError("MISSING_PACKAGE", where="lqa.llama_cpp", found=str(error), advice="pip install gguf") from error
+        raise LqaError("MISSING_PACKAGE", where="lqa.llama_cpp", summary="The package gguf is not installed.", advice="pip install gguf") from error
     return gguf

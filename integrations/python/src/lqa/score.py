@@ -5,7 +5,6 @@ publishes or downloads an encoded adapter can check what it does, with the base 
 """
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -15,6 +14,7 @@ from .base_model import add_adapter, context_of, load_base
 from .model_command import Progress, model_options, print_report, say_cut
 from .scores import Estimate, compare, score
 from .texts import LINES, read_lines, to_texts
+from .words import Words
 
 REFERENCE, OTHER = "reference", "other"
 
@@ -27,8 +27,8 @@ def size_of(place: str | PathLike[str]) -> int:
 
 def main(words: Sequence[str]) -> None:
     """The command."""
-    options = argparse.ArgumentParser(prog="lqa score", allow_abbrev=False, description="Compares the answers of a model with two adapters: divergence "
-                                      "in both directions, agreement of the likeliest tokens, loss, share of the gain that is kept.")
+    options = Words("lqa score", "Compares the answers of a model with two adapters: divergence "
+                    "in both directions, agreement of the likeliest tokens, loss, share of the gain that is kept.")
     options.add_argument("a", help="the reference: a PEFT directory, an .lqa file, or an adapter that lqa convert reads")
     options.add_argument("b", help="what is compared with it, such as an encoding of it")
     options.add_argument("--texts", required=True, help=f"texts of the task: lines of text or of {LINES}; of a completion and of the last message "

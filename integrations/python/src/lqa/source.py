@@ -102,8 +102,8 @@ def _read_path(path: Any, max_bytes: int) -> bytes:
     if os.path.isdir(path):
         inside = os.path.join(path, LAYOUT)
         if not os.path.isfile(inside):
-            raise LqaError("NOT_FOUND", where=where, expected=f"a file, or a directory with {LAYOUT}",
-                           advice="Give the path of an .lqa file. To make one of an adapter's directory, run lqa encode.")
+            raise LqaError("NOT_FOUND", where=where, expected=LAYOUT,
+                           advice="Give the path of an .lqa file. To make one of an adapter, run lqa encode.")
         path = inside
     try:
         with open(path, "rb") as stream:

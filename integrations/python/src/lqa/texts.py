@@ -66,11 +66,13 @@ def read_lines(path: str | PathLike[str]) -> list[Line]:
     try:
         # Only a line feed ends a line: other separators of Unicode may be part of a text.
         lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LqaError("IO", where=str(path), found=str(error)) from error
+    except OSError as error:
+        raise LqaError("IO", where=f'"{path}"', found=error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise LqaError("IO", where=f'"{path}"', found=f"this is no text in UTF-8, from byte {error.start} on") from error
     found = [Line(_content(line.strip("\r"), where), where) for number, line in enumerate(lines, 1) if line.strip() for where in [f"{path}, line {number}"]]
     if not found:
-        raise LqaError("SOURCE_IMPORTANCE", where=str(path), expected="texts", found="none")
+        raise LqaError("SOURCE_IMPORTANCE", where=f'"{path}"', summary="The file holds no texts.", advice="Give lines of text, or of JSON.")
     return found
 
 
@@ -80,10 +82,13 @@ def _content(line: str, where: str) -> str | dict[str, Any]:
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected=LINES, found=str(error)) from error
+        raise LqaError("SOURCE_IMPORTANCE", where=where, summary="A line begins as JSON and is none.", expected=LINES, found=str(error),
+                       advice="Correct the line.") from error
     has = isinstance(item.get("text"), str) or all(isinstance(item.get(key), str) for key in ("prompt", "completion"))
     if not has and not _is_dialogue(item.get("messages")):
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected=f"{LINES}, the last message of the assistant", found=f"the fields {', '.join(item) or 'of none'}")
+        raise LqaError("SOURCE_IMPORTANCE", where=where, summary="A line of JSON lacks the fields of a text.",
+                       expected=f"{LINES}, the last message of the assistant", found=f"the fields {', '.join(item)}" if item else "no fields",
+                       advice="Correct the line.")
     return dict(item)
 
 
@@ -116,7 +121,8 @@ def to_texts(lines: Sequence[Line], tokenizer: Any, limit: int) -> Texts:
             texts.append(Text(tuple(tokens[:limit]), start))
             cut += len(tokens) > limit
     if not texts:
-        raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"texts of two tokens or more, whose prompt is shorter than {limit} tokens", found="none")
+        raise LqaError("SOURCE_IMPORTANCE", where="texts", summary="No text is left to score.",
+                       expected=f"texts of two tokens or more, whose prompt is shorter than {limit} tokens", advice="Give other texts, or a higher --limit.")
     return Texts(texts, cut, len(lines) - len(texts), limit)
 
 
@@ -141,14 +147,15 @@ def _tokens(line: Line, tokenizer: Any) -> tuple[list[int], int]:
 def _dialogue(messages: list[dict[str, str]], tokenizer: Any, where: str) -> tuple[str, str]:
     """A dialogue before its last message, as the model is asked to write it, and the whole one."""
     if getattr(tokenizer, "chat_template", None) is None:
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected="a model with a chat template, which makes a text of messages", found="none",
+        raise LqaError("SOURCE_IMPORTANCE", where=where, summary="The model has no chat template, which makes a text of messages.",
                        advice='Give lines of {"prompt": …, "completion": …}.')
     try:
         before = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
         whole = tokenizer.apply_chat_template(messages, tokenize=False)
     except Exception as error:  # a template raises what it wants
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected="messages that the chat template of the model takes", found=str(error)[:300]) from error
+        raise LqaError("SOURCE_IMPORTANCE", where=where, summary="The chat template of the model refuses these messages.", found=str(error)[:300],
+                       advice="Correct the line.") from error
     if not whole.startswith(before):
-        raise LqaError("SOURCE_IMPORTANCE", where=where, expected="a chat template that writes the same before an answer and with it", found="another beginning",
+        raise LqaError("SOURCE_IMPORTANCE", where=where, summary="The chat template writes another beginning with the answer than without it.",
                        advice='Give lines of {"prompt": …, "completion": …}.')
     return before, whole

@@ -200,10 +200,10 @@ class _State:
             found = torch.load(self.path, weights_only=True)
             if found["digest"] == self.digest:
                 return found
-            wrong = "another"
+            wrong = None
         except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
             wrong = str(error).split("\n", 1)[0][:200]
-        raise LqaError("SOURCE_IMPORTANCE", where=str(self.path), expected="the state of this run of lqa tune", found=wrong,
+        raise LqaError("SOURCE_IMPORTANCE", where=f'"{self.path}"', summary="The file holds the state of another run, or is damaged.", found=wrong,
                        advice="Delete the file, or give the adapter, texts and options that it belongs to.")
 
     def write(self, reached: dict[str, Any]) -> None:
@@ -225,7 +225,8 @@ def _digest(trained: dict[str, _Trained], texts: Sequence[Text], options: tuple[
 def check_count(texts: Sequence[Any] | None) -> None:
     """Raises SOURCE_IMPORTANCE for too few texts, or lines of them."""
     if texts is not None and len(texts) < LEAST_TEXTS:
-        raise LqaError("SOURCE_IMPORTANCE", where="texts", expected=f"at least {LEAST_TEXTS}", found=str(len(texts)))
+        raise LqaError("SOURCE_IMPORTANCE", where="texts", summary="There are too few texts.", expected=f"at least {LEAST_TEXTS}", found=str(len(texts)),
+                       advice="Give more texts with --texts.")
 
 
 def check_trainable(config: Any) -> None:
@@ -296,7 +297,9 @@ def _figures(path: str) -> dict[str, torch.Tensor]:
             found = {name: file.get_tensor(name) for name in file.keys() if name.endswith(endings)}
             kept = (file.metadata() or {}).get("kept")
     except (OSError, SafetensorError) as error:
-        raise LqaError("SOURCE_IMPORTANCE", where=path, found=str(error)) from error
+        raise LqaError("SOURCE_IMPORTANCE", where=f'"{path}"', summary="The file is no calibration.", found=str(error),
+                       advice="Give a file that lqa calibrate wrote.") from error
     if not found and kept != PLAIN:
-        raise LqaError("SOURCE_IMPORTANCE", where=path, expected="a file of lqa calibrate", found="no tensor of components")
+        raise LqaError("SOURCE_IMPORTANCE", where=f'"{path}"', summary="The file is no calibration: it has no tensor of components.",
+                       advice="Give a file that lqa calibrate wrote.")
     return found

@@ -31,7 +31,8 @@ class LqaResolver(LoRAResolver):
         self.address = is_address(place)
         self.place = place.rstrip("/") if self.address else os.path.realpath(place)
         if not self.address and not os.path.isdir(self.place):
-            raise LqaError("NOT_FOUND", where=f'"{place}"', expected="a directory or an address in LQA_VLLM_ADAPTERS")
+            raise LqaError("NOT_FOUND", where=f'"{place}"', found=f"{'this is no directory' if os.path.exists(place) else 'no such directory'}",
+                           advice="Set LQA_VLLM_ADAPTERS to a directory or an address.")
 
     def source(self, lora_name: str) -> str | None:
         """Where the adapter of a name is; None of a name that none can have. Links must not lead out of the directory."""

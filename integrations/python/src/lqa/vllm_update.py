@@ -64,7 +64,7 @@ class Updates:
         used: dict[str, tuple[int, LqaFile]] = self.__dict__.setdefault("_lqa_used", {})
         before = used.get(name)
         if before is not None and before[0] != number:
-            raise LqaError("USAGE", where=f'adapter "{name}"', expected=f"number {before[0]}, as before", found=str(number))
+            raise LqaError("USAGE", found=f'adapter "{name}" has number {before[0]}, not {number}', advice="Use the number of the first request.")
         file = next_file(before and before[1], data)
         adapter = manager.adapter_of(file)
         adapter.decode(manager._adapter_manager.lora_config.lora_dtype)  # whatever can fail fails here
