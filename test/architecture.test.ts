@@ -103,6 +103,36 @@ const OF_THAT_NAME = [
 ];
 /** Above this a file is no longer about one thing. */
 const MAX_LINES = 400;
+/** Above this a function should be several. */
+const MAX_FUNCTION = 60;
+/**
+ * The functions that are longer, as `file name`, and why: one loop over bytes or candidates, whose state would become parameters;
+ * or an object of short functions over shared state, made without a class because callers may copy it or because engines
+ * optimize it better. Browsers load those of `core/container` first: in parts they are larger than the limits of size allow.
+ * Nothing may be added.
+ */
+const LONG_FUNCTIONS = [
+  // Loops.
+  "core/codecs/kernels/decode-rounds.ts roundsOf",
+  "core/container/meta.ts decodeMeta",
+  "core/container/meta.ts item",
+  "core/container/shared-read.ts readPlans",
+  "core/container/shared-read.ts readType",
+  "core/read/verify.ts bodySteps",
+  "core/read/verify.ts chunk",
+  "encode/quantize/affine-bounds.ts boundSearch",
+  "encode/quantize/affine-search.ts exactSearch",
+  "encode/quantize/affine-search.ts (anonymous)",
+  "encode/quantize/rd/rd.ts quantizeRd",
+  // Objects.
+  "core/container/names.ts nameReader",
+  "core/container/records-read.ts moduleReader",
+  "core/container/tensor-records.ts tensorReader",
+  "core/read/file.ts verbsOf",
+  "encode/linalg/kernels/dense-kernel.ts kernelEngine",
+  "encode/quantize/viterbi/kernels/viterbi-kernel.ts kernelEngine",
+  "node/objects/s3-objects.ts s3Objects",
+];
 
 const root = fileURLToPath(new URL("../src", import.meta.url));
 
@@ -150,6 +180,12 @@ function importsOf(from: string, text: string): Import[] {
 
 function resolveImport(from: string, to: string): string {
   return to.startsWith(".") ? posix.join(dirname(from), to) : to;
+}
+
+/** The name of a function; that of the variable for a function expression, or of the function around it. */
+function nameOf(node: ts.SignatureDeclaration): string {
+  if (node.name !== undefined) return node.name.getText();
+  return ts.isVariableDeclaration(node.parent) ? node.parent.name.getText() : "(anonymous)";
 }
 
 /** The room of a file; a file at the root of src/ is its own. */
@@ -377,6 +413,23 @@ describe("the architecture of src/", () => {
       return isGenerated(name) || /^\/\/ Generated from/.test(text) ? false : !documented;
     });
     expect(bare).toEqual([]);
+  });
+
+  it(`has no new function above ${MAX_FUNCTION} lines`, () => {
+    const long: string[] = [];
+    for (const [name, text] of texts) {
+      const source = ts.createSourceFile(name, text, ts.ScriptTarget.ES2022, true);
+      const lineOf = (at: number): number => source.getLineAndCharacterOfPosition(at).line;
+      const visit = (node: ts.Node): void => {
+        if (ts.isFunctionLike(node) && "body" in node && node.body !== undefined) {
+          const lines = lineOf(node.end) - lineOf(node.getStart()) + 1;
+          if (lines > MAX_FUNCTION) long.push(`${name} ${nameOf(node)}`);
+        }
+        ts.forEachChild(node, visit);
+      };
+      visit(source);
+    }
+    expect(long.sort()).toEqual([...LONG_FUNCTIONS].sort());
   });
 
   it(`has no file above ${MAX_LINES} lines`, () => {

@@ -24,7 +24,7 @@ export const TIMEOUT_OPTION: OptionSpec = {
   help: "Give up on a URL or the hub after this many seconds.",
 };
 
-/** For commands that decode `.lqa` files; `parentsOf` of `parents.ts` opens them. */
+/** For commands that decode `.lqa` files; `openParents` opens them. */
 export const PARENT_OPTION: OptionSpec = {
   name: "parent",
   type: "text",

@@ -85,10 +85,8 @@ export function processTerminal({ verbose = false }: { readonly verbose?: boolea
         stderr.write(`${((now - started) / 1000).toFixed(1).padStart(7)} s  ${line}  ${printable(name)}\n`);
       } else if (stderr.isTTY) {
         shown = true;
-        const text = `${total === undefined ? "" : `${progressBar(done, total)} `}${line}  `;
-        // A line that reaches the edge would wrap, and could not be removed.
-        const room = Math.max(1, (stderr.columns || 80) - 1 - textWidth(text));
-        stderr.write(`\r\u001b[K${text}${cutMiddle(printable(name), room)}`);
+        const bar = total === undefined ? "" : `${progressBar(done, total)} `;
+        stderr.write(`\r\u001b[K${fitted(`${bar}${line}  `, name)}`);
       }
     },
     endProgress,
@@ -122,6 +120,12 @@ export function progressPace(): (done: number, total: number | undefined, second
     const left = total === undefined ? "" : `  ${remaining((total - done) / rate)} left`;
     return `${counts}  ${rate < 10 ? rate.toFixed(1) : Math.round(rate)}/s${left}`;
   };
+}
+
+/** A line of progress that does not reach the edge: it would wrap, and could not be removed. */
+function fitted(text: string, name: string): string {
+  const room = Math.max(1, (process.stderr.columns || 80) - 1 - textWidth(text));
+  return `${text}${cutMiddle(printable(name), room)}`;
 }
 
 function progressBar(done: number, total: number): string {

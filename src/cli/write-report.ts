@@ -8,17 +8,16 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type Adapter, parameterCount } from "../model/adapter.ts";
 import { assertWritable, writeFileAtomic } from "../node/files/write-file.ts";
-
+import { openParents } from "../node/open-parents.ts";
 import { isRemote, shownLocation } from "../node/remote/location.ts";
 import { suitableWorkers, withWorkers } from "../node/workers/pool.ts";
 import { type Comparison, compareAdapter } from "../report/compare.ts";
 import { inspectLqa } from "../report/inspection.ts";
 import { drawReport } from "../report/page/page.ts";
-import { type Arguments, textOption } from "./command.ts";
+import { type Arguments, listOption, textOption } from "./command.ts";
 import { printable } from "./format.ts";
 import { openAdapter } from "./open-adapter.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "./open-input.ts";
-import { parentsOf } from "./parents.ts";
 import { sourceSettings } from "./source-options.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -40,7 +39,7 @@ export async function writeReport(
   if (from === undefined && args.values.has("compare"))
     fail(KIND.USAGE, { where: "lqa inspect", expected: "--source, which is encoded", actual: "--compare" });
   const remote = remoteOptions(args);
-  const parents = await parentsOf(args, remote);
+  const parents = await openParents(listOption(args, "parent"), { remote });
   const source =
     from === undefined ? undefined : await openAdapter(from, sourceSettings(args), remote, parents);
   const bytes = await readInput(path, remote);

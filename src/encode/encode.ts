@@ -1,55 +1,29 @@
 /**
- * Adapter → `.lqa`: quantizes each module, then writes the file. This is the only file that joins the parts of the encoder.
+ * Adapter → `.lqa`: makes the encodings that may be the best (`encoding.ts`), and chooses one of them. With `encoding.ts` the only
+ * file that joins the parts of the encoder.
  *
  * @module
  */
 
-import {
-  createWriter,
-  hasStart,
-  type ModuleInput,
-  nonfiniteElement,
-  type PlannedModule,
-  type SectionInput,
-} from "../core/format.ts";
+import { createWriter, nonfiniteElement, type SectionInput } from "../core/format.ts";
 import type { LqaFile, ModuleStart } from "../core/index.ts";
-import { concat, sortByName, toHex } from "../core/rooms.ts";
-
+import { sortByName } from "../core/rooms.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import {
-  type Adapter,
-  consistentMultiplier,
-  type ModuleShape,
-  type PlainTensor,
-  parameterCount,
-  shapeOf,
-} from "../model/adapter.ts";
+import type { Adapter, PlainTensor } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
-import { type Parents, parentsOf } from "./parents.ts";
-import { quantizeAdapter, type Surroundings } from "./quantize/adapter.ts";
-import { estimateDivergence, type Outlook, outlookOf } from "./quantize/answers.ts";
+import { type Encodable, type Encoding, encodeWith } from "./encoding.ts";
+import { parentsOf } from "./parents.ts";
 import {
   type QuantizeOptions,
   type QuantizeSettings,
   type RdOptions,
   resolveOptions,
 } from "./quantize/profile.ts";
-import {
-  DROPPED_ERROR,
-  type ModuleQuality,
-  restoredError,
-  totalQuality,
-  WEAK_ERROR,
-} from "./quantize/quality.ts";
 import { type Executor, inline } from "./quantize/tasks.ts";
-import {
-  type NarrowedTensors,
-  narrowTensors,
-  resolveTensorPolicy,
-  type TensorPolicy,
-} from "./quantize/tensors.ts";
-import { clearlySmaller, lossOf, refusedStarts, startUsed, tunedResult, type UsedStart } from "./results.ts";
+import { narrowTensors, resolveTensorPolicy, type TensorPolicy } from "./quantize/tensors.ts";
+import { type EncodeReport, reportOf } from "./report.ts";
+import { clearlySmaller, lossOf, startUsed, tunedResult } from "./results.ts";
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
@@ -91,76 +65,6 @@ export interface EncodeControls {
   readonly signal?: AbortSignal;
 }
 
-/** Quality and size of one module. */
-export interface ModuleReport
-  extends Omit<ModuleQuality, "energy" | "errorEnergy" | "outputEnergy" | "outputErrorEnergy"> {
-  /** Size of its chunk, with CRC-32 and padding. */
-  readonly bytes: number;
-  /** 8 · bytes / parameters. */
-  readonly bitsPerParameter: number;
-  /** Whether the file stores the difference from the parent. */
-  readonly fromParent: boolean;
-}
-
-/** Size and quality of an encoding. */
-export interface EncodeReport {
-  /** The options in force, defaults filled in. */
-  readonly settings: QuantizeSettings;
-  /** Parameters of all factors: Σ rank · (out + in · kernel), without plain tensors. */
-  readonly parameters: number;
-  readonly outputBytes: number;
-  /** Codes, scales and zero points, averaged over parameters: how papers count (arXiv 2510.26690, §4). */
-  readonly averageBits: number;
-  /** 8 · (outputBytes − plain tensor bytes) / parameters: everything else counts, including index and metadata. */
-  readonly bitsPerParameter: number;
-  /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² over all modules. */
-  readonly relativeError: number;
-  readonly snrDb: number;
-  /**
-   * ‖ΔW − ΔŴ‖² over all modules, multipliers included. Among adapters of one base model it predicts the order of encodings by
-   * task results better than `relativeError` (docs/results.md); its scale depends on the base model.
-   */
-  readonly errorEnergy: number;
-  /** ‖ΔW‖² over all modules, multipliers included: 0 if the adapter changes nothing. */
-  readonly energy: number;
-  /** ⟨ΔW, ΔŴ⟩ / ‖ΔW‖² over all modules: below 1 the adapter is weaker. */
-  readonly gain: number;
-  /**
-   * The `relativeError` if one factor per module brought its gain to 1. Compares codecs that weaken an adapter with codecs that
-   * do not.
-   */
-  readonly restoredError: number;
-  /** Number of modules of which next to nothing is left: `relativeError` of 0.999 or more. */
-  readonly droppedModules: number;
-  /** Number of modules that lost over half of their energy (`relativeError` above 0.5), dropped ones included. */
-  readonly weakModules: number;
-  /** Lost share of the modules' output energy, over the modules with moments; absent if none has any. */
-  readonly outputError?: number;
-  /**
-   * Compares encodings of one adapter: estimated Kullback-Leibler divergence of the model's next tokens from those with the original
-   * adapter. Absent for models other than language decoders, and for a tuned encoding. Its scale is off by up to 295 times from
-   * the weights, and 14 times from a calibration: people need `outlook`.
-   */
-  readonly divergence?: number;
-  /**
-   * The source of `divergence`: sensitivities of the calibration, for texts like those that it used, or only the
-   * weights.
-   */
-  readonly divergenceFrom?: "calibration" | "weights";
-  /** What should happen to the model's answers; present with `divergence`. */
-  readonly outlook?: Outlook;
-  /** Number of plain tensors; `tensorBytes`: their stored size. */
-  readonly tensors: number;
-  readonly tensorBytes: number;
-  readonly tensorPolicy: TensorPolicy;
-  /** The effect of rounding them to F16; absent with another policy. */
-  readonly narrowed?: NarrowedTensors;
-  readonly start?: UsedStart;
-  /** The parent that the file needs: its hexadecimal content id, and the number of modules stored as differences from it. */
-  readonly parent?: { readonly contentId: string; readonly modules: number };
-  readonly modules: readonly ModuleReport[];
-}
-
 export interface Encoded {
   readonly bytes: Uint8Array;
   readonly report: EncodeReport;
@@ -176,6 +80,23 @@ const PAUSE_MS = 50;
  *   TENSOR_RECORD, MULTIPLIER, ABORTED; USAGE if no module of the parent fits; as `LqaFile.decode` for the parent
  */
 export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}): Promise<Encoded> {
+  const settings = settingsOf(options);
+  const tensorPolicy = resolveTensorPolicy(options.tensors);
+  checkTensors(source.tensors);
+  const { adapter, narrowed } =
+    tensorPolicy === "f16" ? narrowTensors(source) : { adapter: source, narrowed: undefined };
+  const encodable = await encodableOf(adapter, settings, tensorPolicy, options);
+  const { results, plain } = await encodings(encodable, adapter, options);
+  const byError = boundsError(settings);
+  const tuning = isWeighted(settings) ? options.calibration?.tuning : undefined;
+  const chosen = tuning === undefined ? cheapest(results, byError) : tunedResult(results, tuning);
+  const start = startUsed(chosen, plain, byError);
+  const report = reportOf(adapter, chosen, options.calibration, { settings, tensorPolicy, narrowed, start });
+  return { bytes: chosen.bytes, report };
+}
+
+/** The options in force, checked with the calibration and the parent. @throws LqaError USAGE */
+function settingsOf(options: EncodeOptions): QuantizeSettings {
   const resolved = resolveOptions(options);
   let weighted = false;
   if (resolved.profile === "rd") {
@@ -192,10 +113,23 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
       expected: "the profile rd, without a tuning",
       actual: resolved.profile === "rd" ? "a tuning in the calibration" : `profile ${resolved.profile}`,
     });
-  const quantize = weighted ? { ...resolved, weighted } : resolved;
-  const policy = resolveTensorPolicy(options.tensors);
-  checkTensors(source.tensors);
-  const { adapter, narrowed } = policy === "f16" ? narrowTensors(source) : { adapter: source };
+  return resolved.profile === "rd" && weighted ? { ...resolved, weighted } : resolved;
+}
+
+/** Whether the encoder follows the calibration. */
+const isWeighted = (settings: QuantizeSettings): boolean =>
+  settings.profile === "rd" && settings.weighted === true;
+
+/** Whether the goal is an error, and not a size. */
+const boundsError = (settings: QuantizeSettings): boolean =>
+  settings.profile === "rd" && settings.maxError !== undefined;
+
+async function encodableOf(
+  adapter: Adapter,
+  quantize: QuantizeSettings,
+  policy: TensorPolicy,
+  options: EncodeOptions,
+): Promise<Encodable> {
   // In the order of the file, so that the order of the source does not even change the rounding of sums.
   const { items } = sortByName(
     adapter.modules,
@@ -203,163 +137,73 @@ export async function encodeAdapter(source: Adapter, options: EncodeOptions = {}
     () => 0,
     "module",
   );
-  const rest = {
-    tensors: adapter.tensors,
-    compressTensors: policy !== "keep",
-    ...(options.alignment === undefined ? {} : { alignment: options.alignment }),
-  };
   const settings = {
     ...quantize,
     tensors: policy === "zstd" ? undefined : policy,
-    calibration: weighted ? fingerprint(options.calibration) : undefined,
+    calibration: isWeighted(quantize) ? fingerprint(options.calibration) : undefined,
   };
   // META states the error. Most errors take as many bytes as 1/3 does; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] =>
     adapterSections(adapter, settings, error + (options.sourceError ?? 0));
-  const writer = await createWriter({ ...rest, sections: sections(1 / 3) });
-  const encodeWith = async (starts: ReadonlyMap<string, ModuleStart>, parents?: Parents) => {
-    const planned = (
-      module: ModuleShape,
-      { bands, fromParent }: Pick<PlannedModule, "bands"> & { readonly fromParent?: boolean },
-    ): PlannedModule => ({
-      ...recordShape(module),
-      bands,
-      ...(fromParent === true && {
-        parentModule: parents!.modules.get(module.name)!.number,
-        parentId: parents!.id,
-      }),
-    });
-    const surroundings: Surroundings = {
-      fileLength: (modules) =>
-        writer.fileLength(
-          modules.map((module) => ({ ...planned(module, module), start: starts.get(module.name) })),
-        ),
-      tensorBytes: writer.tensorBytes,
-      executor: options.executor ?? inline,
-      progress: paced(options),
-    };
-    const factors = new Map([...(parents?.modules ?? [])].map(([name, own]) => [name, own.factors]));
-    const quantized = await quantizeAdapter(
-      items,
-      quantize,
-      surroundings,
-      options.calibration,
-      starts,
-      factors,
-    );
-    const qualities = quantized.map(({ quality }) => quality);
-    const total = totalQuality(qualities);
-    const [meta] = sections(total.relativeError);
-    const packed = (own: "factors" | "untuned"): ModuleInput[] =>
-      items.flatMap((module, i) => {
-        const { [own]: factors, fromParent } = quantized[i]!;
-        if (factors === undefined) return [];
-        const start = hasStart(factors.bands) ? starts.get(module.name) : undefined;
-        const plan = planned(module, { bands: factors.bands, fromParent: fromParent === true });
-        return [{ ...plan, ...factors, ...(start && { start }) }];
-      });
-    const modules = packed("factors");
-    const file = writer.prepare(modules, meta);
-    const untuned = packed("untuned");
-    const children = quantized.filter(({ fromParent = false }) => fromParent).length;
-    const parent = children === 0 ? undefined : { contentId: parents!.id, modules: children };
-    return {
-      ...{ quantized, qualities, total, parent, file, bytes: concat([...file.pieces()]) },
-      modules,
-      refused: refusedStarts(modules),
-      // The content id that the tuning was made for.
-      untuned: untuned.length === 0 ? undefined : toHex(writer.prepare(untuned).contentId()),
-    };
+  const writer = await createWriter({
+    tensors: adapter.tensors,
+    compressTensors: policy !== "keep",
+    sections: sections(1 / 3),
+    ...(options.alignment === undefined ? {} : { alignment: options.alignment }),
+  });
+  return {
+    items,
+    settings: quantize,
+    calibration: options.calibration,
+    writer,
+    meta: (error) => sections(error)[0]!,
+    surroundings: { executor: options.executor ?? inline, progress: paced(options) },
   };
-  type Result = Awaited<ReturnType<typeof encodeWith>>;
+}
+
+/**
+ * The encodings to choose from: without starts and parent, with the starts found, and against the parent. `plain` is the first of
+ * them; where a parent is enough, nothing is encoded without one, and nothing with a start.
+ */
+async function encodings(
+  encodable: Encodable,
+  { origin }: Adapter,
+  { start, parent, signal }: EncodeOptions,
+): Promise<{ readonly results: readonly Encoding[]; readonly plain: Encoding | undefined }> {
+  const { items, settings } = encodable;
   let starts =
-    quantize.profile === "rd"
-      ? startsOf(items, adapter.origin?.dialect, options.start ?? "none")
+    settings.profile === "rd"
+      ? startsOf(items, origin?.dialect, start ?? "none")
       : new Map<string, ModuleStart>();
-  const results: Result[] = [];
-  if (options.parent !== undefined)
-    results.push(await encodeWith(new Map(), await parentsOf(items, options.parent, options.signal)));
+  const results: Encoding[] = [];
+  if (parent !== undefined)
+    results.push(await encodeWith(encodable, new Map(), await parentsOf(items, parent, signal)));
   // Whether the file may be smaller, or lose less, without the parent.
-  const other =
-    quantize.profile !== "rd" || quantize.maxError === undefined || !clearlySmaller(results, options.parent);
-  if (other) results.unshift(await encodeWith(new Map()));
+  if (boundsError(settings) && clearlySmaller(results, parent)) return { results, plain: undefined };
+  const plain = await encodeWith(encodable, new Map());
+  results.unshift(plain);
   // The allocation does not price the state in the index, and its expected errors are not exact. So encode with and without.
   // A start that readers may refuse is left out, which changes the encoding of the others.
-  while (other && starts.size > 0) {
-    const result = await encodeWith(starts);
+  while (starts.size > 0) {
+    const result = await encodeWith(encodable, starts);
     if (result.refused.size === 0) {
       results.push(result);
       break;
     }
     starts = new Map([...starts].filter(([name]) => !result.refused.has(name)));
   }
+  return { results, plain };
+}
+
+/** The smallest encoding if all have one error, and otherwise the one that loses least. */
+function cheapest(results: readonly Encoding[], byError: boolean): Encoding {
   // Components of a parent have other losses than those of the module.
   const comparable = results.every(({ parent }) => parent === undefined);
-  const byError = quantize.profile === "rd" && quantize.maxError !== undefined;
-  const cost = ({ bytes, total, quantized: modules }: Result): number => {
+  const cost = ({ bytes, total, quantized }: Encoding): number => {
     if (byError) return bytes.length;
-    return comparable ? lossOf({ quantized: modules }) : (total.outputError ?? total.relativeError);
+    return comparable ? lossOf({ quantized }) : (total.outputError ?? total.relativeError);
   };
-  const tuning = weighted ? options.calibration?.tuning : undefined;
-  const chosen =
-    tuning === undefined
-      ? results.reduce((x, y) => (cost(y) < cost(x) ? y : x))
-      : tunedResult(results, tuning);
-  const { qualities, total, parent, file, bytes } = chosen;
-  // Where a parent is enough, nothing was encoded without one, and nothing with a start.
-  const start = startUsed(chosen, other ? results[0] : undefined, byError);
-  const parameters = adapter.modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  // The estimate does not cover what was trained.
-  const divergence =
-    options.calibration?.tuning === undefined
-      ? estimateDivergence(
-          items,
-          qualities,
-          adapter.tensors.map(({ name }) => name),
-        )
-      : undefined;
-  const divergenceFrom = total.divergence === undefined ? "weights" : "calibration";
-  return {
-    bytes,
-    report: {
-      settings: quantize,
-      parameters,
-      outputBytes: bytes.length,
-      averageBits: total.averageBits,
-      bitsPerParameter: parameters === 0 ? 0 : (8 * (bytes.length - file.tensorBytes)) / parameters,
-      relativeError: total.relativeError,
-      snrDb: total.snrDb,
-      errorEnergy: total.errorEnergy,
-      energy: total.energy,
-      gain: total.gain,
-      restoredError: restoredError(qualities),
-      droppedModules: qualities.filter(({ relativeError }) => relativeError >= DROPPED_ERROR).length,
-      weakModules: qualities.filter(({ relativeError }) => relativeError > WEAK_ERROR).length,
-      ...(total.outputError === undefined ? {} : { outputError: total.outputError }),
-      ...(divergence !== undefined && {
-        divergence,
-        divergenceFrom,
-        outlook: outlookOf(divergence, divergenceFrom, total.relativeError),
-      }),
-      tensors: adapter.tensors.length,
-      tensorBytes: file.tensorBytes,
-      tensorPolicy: policy,
-      ...(narrowed === undefined ? {} : { narrowed }),
-      ...(parent && { parent }),
-      ...(start && { start }),
-      modules: file.modules.map(({ bytes: size }, i) => {
-        const {
-          energy: _energy,
-          errorEnergy: _errorEnergy,
-          outputEnergy: _outputEnergy,
-          outputErrorEnergy: _outputErrorEnergy,
-          ...quality
-        } = qualities[i]!;
-        const { fromParent = false } = chosen.quantized[i]!;
-        return { ...quality, bytes: size, bitsPerParameter: (8 * size) / quality.parameters, fromParent };
-      }),
-    },
-  };
+  return results.reduce((x, y) => (cost(y) < cost(x) ? y : x));
 }
 
 /** Reports progress, stops if the caller aborted, and lets the event loop run now and then. */
@@ -375,13 +219,6 @@ export function paced(
     }
     if (options.signal?.aborted) fail(KIND.ABORTED, { cause: options.signal.reason });
   };
-}
-
-/** A module's shape without its factors, with alpha as f32 and a rule that agrees with the stored numbers. */
-function recordShape(module: ModuleShape): ModuleShape {
-  const shape = shapeOf(module);
-  const stored = { ...shape, alpha: Math.fround(shape.alpha) };
-  return consistentMultiplier(stored, stored.rank) ? stored : { ...stored, rule: "explicit" };
 }
 
 function checkTensors(tensors: readonly PlainTensor[]): void {

@@ -25,9 +25,7 @@ export {
   type EncodeControls,
   type Encoded,
   type EncodeOptions,
-  type EncodeReport,
   encodeAdapter,
-  type ModuleReport,
   paced,
 } from "./encode.ts";
 export type { Svd } from "./linalg/svd.ts";
@@ -57,5 +55,6 @@ export type { FactorSurvey, Rotations, Survey } from "./quantize/rd/survey.ts";
 export type { TaskWork } from "./quantize/rd/vectors.ts";
 export type { Executor, TaskInput, TaskKind, TaskOutput } from "./quantize/tasks.ts";
 export type { NarrowedTensors, TensorPolicy } from "./quantize/tensors.ts";
+export type { EncodeReport, ModuleReport } from "./report.ts";
 export type { UsedStart } from "./results.ts";
 export type { StartChoice } from "./start/starts.ts";

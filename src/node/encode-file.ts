@@ -11,12 +11,13 @@ import { readAdapter } from "../adapters/read-write.ts";
 import { toHex } from "../core/container/bytes.ts";
 import { open } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
-import { type EncodeControls, type EncodeReport, encodeAdapter } from "../encode/encode.ts";
+import { type EncodeControls, encodeAdapter } from "../encode/encode.ts";
 import type { QuantizeOptions } from "../encode/quantize/profile.ts";
 import type { Executor } from "../encode/quantize/tasks.ts";
+import type { EncodeReport } from "../encode/report.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { parameterCount } from "../model/adapter.ts";
+import { type Adapter, parameterCount } from "../model/adapter.ts";
 import { type LocationOptions, openSourceFiles } from "./adapter-source.ts";
 import { type BaseDigests, baseDigests } from "./base-digest.ts";
 import { summarizeNotes } from "./convert-file.ts";
@@ -195,23 +196,8 @@ async function encodeSource(
   // Reads back the bytes before they are written: the ids come from a reader that checks every checksum.
   const encoded = await open(bytes, { parents: parent && [parent] });
   const { fileId, contentId } = await encoded.verify();
-  const dora = magnitudesOf(source).size;
-  const changed =
-    bases === undefined || dora === 0
-      ? undefined
-      : await doraError(
-          source,
-          await encoded.adapter({ signal: options.signal }),
-          bases.weights(source.modules),
-          options.signal,
-        );
-  if (dora > 0 && changed === undefined && report.relativeError > 0) {
-    const why =
-      bases === undefined ? "Give the base model with --base" : "A base weight in F32, F16 or BF16 is needed";
-    onNote(
-      `${dora === 1 ? "1 module is" : `${dora} modules are`} DoRA: the error is that of ΔW before the magnitude is applied. ${why} for the error of the change of its weights.`,
-    );
-  }
+  const changed = await errorOfDora(source, encoded, bases, options.signal);
+  if (changed === undefined && report.relativeError > 0) noteDora(source, bases !== undefined, onNote);
   await write(bytes);
   let inputBytes = 0;
   for (const file of files.values()) inputBytes += file.length;
@@ -228,6 +214,27 @@ async function encodeSource(
     fileId,
     contentId,
   };
+}
+
+/** The error of the change of the DoRA modules' weights; undefined without such modules or their base weights. */
+async function errorOfDora(
+  source: Adapter,
+  encoded: LqaFile,
+  bases: BaseDigests | undefined,
+  signal: AbortSignal | undefined,
+): Promise<DoraError | undefined> {
+  if (bases === undefined || magnitudesOf(source).size === 0) return undefined;
+  return await doraError(source, await encoded.adapter({ signal }), bases.weights(source.modules), signal);
+}
+
+/** Says of an adapter with DoRA modules which error the report has instead. */
+function noteDora(source: Adapter, hasBase: boolean, onNote: (note: string) => void): void {
+  const dora = magnitudesOf(source).size;
+  if (dora === 0) return;
+  const why = hasBase ? "A base weight in F32, F16 or BF16 is needed" : "Give the base model with --base";
+  onNote(
+    `${dora === 1 ? "1 module is" : `${dora} modules are`} DoRA: the error is that of ΔW before the magnitude is applied. ${why} for the error of the change of its weights.`,
+  );
 }
 
 /** Opens the parent. @throws LqaError as `openParent` */

@@ -5,7 +5,8 @@
  */
 import { open } from "../core/read/file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
-import { type EncodeReport, encodeAdapter } from "../encode/encode.ts";
+import { encodeAdapter } from "../encode/encode.ts";
+import type { EncodeReport } from "../encode/report.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { parameterCount } from "../model/adapter.ts";

@@ -74,16 +74,8 @@ export function mapBytes(index: ContainerIndex, indexLength: number, fileLength:
   for (const module of index.modules) {
     const { chunk, bands } = module;
     for (const { band, factor, plane, offset, length } of planeExtents(module, bands)) {
-      const raw = plane === "codes" && lowerFactor(bands[band]!, factor).kind === "floats";
-      const codes = factor === "b" ? "codes of B'" : "codes of A'";
-      const kind = raw
-        ? "raw weights"
-        : plane === "codes"
-          ? codes
-          : plane === "scales"
-            ? "scales"
-            : "zero points";
-      whole(kind, chunk.offset + offset, length);
+      const floats = lowerFactor(bands[band]!, factor).kind === "floats";
+      whole(kindOfPlane(plane, factor, floats), chunk.offset + offset, length);
     }
     whole("checksums", chunk.offset + chunk.length - CRC_BYTES, CRC_BYTES);
   }
@@ -99,4 +91,11 @@ export function mapBytes(index: ContainerIndex, indexLength: number, fileLength:
       return BYTE_KINDS[own.indexOf(own.reduce((x, y) => Math.max(x, y)))]!;
     }),
   };
+}
+
+function kindOfPlane(plane: string, factor: string, floats: boolean): ByteKind {
+  if (plane === "scales") return "scales";
+  if (plane !== "codes") return "zero points";
+  if (floats) return "raw weights";
+  return factor === "b" ? "codes of B'" : "codes of A'";
 }

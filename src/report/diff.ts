@@ -65,6 +65,28 @@ export interface AdapterDiff {
 
 /** Compares two adapters. Reads the factors module by module and does not keep them. */
 export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
+  const { modules, relativeError } = diffModules(a, b);
+  const tensors = diffTensors(a, b);
+  const metadata = [
+    ...changes(a.meta, b.meta),
+    ...changes(a.origin ?? {}, b.origin ?? {}).map((change) => ({
+      ...change,
+      field: `origin.${change.field}`,
+    })),
+  ];
+  const identical = [
+    modules.onlyA,
+    modules.onlyB,
+    modules.changed,
+    tensors.onlyA,
+    tensors.onlyB,
+    tensors.changed,
+    metadata,
+  ].every((list) => list.length === 0);
+  return { identical, modules, tensors, metadata, relativeError };
+}
+
+function diffModules(a: DiffSide, b: DiffSide): Pick<AdapterDiff, "modules" | "relativeError"> {
   const modules = { onlyA: [] as string[], onlyB: [] as string[], changed: [] as ModuleChange[], equal: 0 };
   let compared = 0;
   let energy = 0;
@@ -89,6 +111,10 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
       else modules.changed.push({ name: key, fields, relativeError });
     }
   }
+  return { modules, relativeError: compared === 0 ? undefined : share(errorEnergy, energy) };
+}
+
+function diffTensors(a: DiffSide, b: DiffSide): AdapterDiff["tensors"] {
   const tensors = { onlyA: [] as string[], onlyB: [] as string[], changed: [] as TensorChange[], equal: 0 };
   for (const { key, x, y } of paired(a.tensors, b.tensors, ({ name, role }) => `${name} (${role})`)) {
     if (y === undefined) tensors.onlyA.push(key);
@@ -103,29 +129,7 @@ export function diffAdapters(a: DiffSide, b: DiffSide): AdapterDiff {
       else tensors.changed.push({ name: x.name, role: x.role, fields, bytes });
     }
   }
-  const metadata = [
-    ...changes(a.meta, b.meta),
-    ...changes(a.origin ?? {}, b.origin ?? {}).map((change) => ({
-      ...change,
-      field: `origin.${change.field}`,
-    })),
-  ];
-  const identical = [
-    modules.onlyA,
-    modules.onlyB,
-    modules.changed,
-    tensors.onlyA,
-    tensors.onlyB,
-    tensors.changed,
-    metadata,
-  ].every((list) => list.length === 0);
-  return {
-    identical,
-    modules,
-    tensors,
-    metadata,
-    relativeError: compared === 0 ? undefined : share(errorEnergy, energy),
-  };
+  return tensors;
 }
 
 function share(error: number, energy: number): number {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type LqaFile, open } from "../core/index.ts";
+import { type ContainerIndex, type LqaFile, open } from "../core/index.ts";
 import { assertNotAborted, Slots } from "../core/reading.ts";
 import { checkLimit, checkParentModule } from "../core/rooms.ts";
 
@@ -124,38 +124,18 @@ export class Residents {
       if (storedId !== undefined && this.#byContent.has(storedId)) {
         // A file may lie about its content id, to get the weights of another tenant.
         if (verify) id = (await file.verify({ signal })).contentId;
-        const twin = this.#twin(id, verify);
-        if (twin !== undefined) {
-          onSettled();
-          return twin;
-        }
+        const twin = this.#twin(id, verify, onSettled);
+        if (twin !== undefined) return twin;
       }
-      const { modules, parentId } = file.index;
-      if (parentId !== undefined) {
-        const find = (): Promise<Resident> => this.#parentOf(parentId, `adapter "${entry.name}"`, signal);
-        // For a parent's parent the lock is already held.
-        above = await (parent === undefined ? this.#parentLock.run(find, signal) : find());
-        checkLimit(above.generations + 1, GENERATIONS, { where: `adapter "${entry.name}"`, limits: "core" });
-        for (const record of modules) checkParentModule(record, above.content.shapes);
-      }
+      above = await this.#above(file.index, entry, parent !== undefined, signal);
       this.#budget.take(bytes, `adapter "${entry.name}"`);
       taken = bytes;
-      const draws = this.#draws.of(modules);
-      const numbers = modules.map(({ parentModule }) => parentModule);
-      const content = new Content(
-        file.index,
-        hostTensors,
-        draws,
-        this.#newBuffer,
-        above && { content: above.content, numbers },
-        this.#spare,
-      );
+      const content = this.#contentOf(file.index, above);
       if (verify) id = await content.loadWhole(file, signal);
       // Another load of the same content may have finished meanwhile.
-      const twin = this.#twin(id, verify);
+      const twin = this.#twin(id, verify, onSettled);
       if (twin !== undefined) {
         this.#budget.give(bytes);
-        onSettled();
         return twin;
       }
       kept = true;
@@ -183,12 +163,55 @@ export class Residents {
     }
   }
 
-  /** The resident adapter of a content, held. @param proven whether its id must have been computed */
-  #twin(id: string | undefined, proven: boolean): Resident | undefined {
+  /** The parent of a file, held; undefined without one. @param locked whether the caller loads a parent, and so has the lock */
+  async #above(
+    { modules, parentId }: ContainerIndex,
+    entry: Entry,
+    locked: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Resident | undefined> {
+    if (parentId === undefined) return undefined;
+    const where = `adapter "${entry.name}"`;
+    const find = (): Promise<Resident> => this.#parentOf(parentId, where, signal);
+    const above = await (locked ? find() : this.#parentLock.run(find, signal));
+    try {
+      checkLimit(above.generations + 1, GENERATIONS, { where, limits: "core" });
+      for (const record of modules) checkParentModule(record, above.content.shapes);
+    } catch (error) {
+      above.release();
+      throw error;
+    }
+    return above;
+  }
+
+  #contentOf(index: ContainerIndex, above: Resident | undefined): Content {
+    const { hostTensors = [] } = this.#options;
+    const parent = above && {
+      content: above.content,
+      numbers: index.modules.map(({ parentModule }) => parentModule),
+    };
+    return new Content(
+      index,
+      hostTensors,
+      this.#draws.of(index.modules),
+      this.#newBuffer,
+      parent,
+      this.#spare,
+    );
+  }
+
+  /**
+   * The resident adapter of a content, held.
+   *
+   * @param proven whether its id must have been computed
+   * @param onSettled called if there is one: it ends the load
+   */
+  #twin(id: string | undefined, proven: boolean, onSettled?: () => void): Resident | undefined {
     const known = id === undefined ? undefined : this.#byContent.get(id);
-    const resident = proven && known?.proven === false ? undefined : known;
-    if (resident !== undefined) this.#counters.deduplicated++;
-    return resident?.used().hold();
+    if (known === undefined || (proven && !known.proven)) return undefined;
+    this.#counters.deduplicated++;
+    onSettled?.();
+    return known.used().hold();
   }
 
   #forget(resident: Resident): void {

@@ -33,9 +33,42 @@ export interface GpuApplyOptions {
 /** See {@link GpuModule.prepareApply}. */
 export async function prepareApply(module: GpuModule, options: GpuApplyOptions): Promise<GpuTask> {
   module.assertUsable();
-  const { state, shape, program, bindings } = module;
+  assertApplicable(module.shape);
+  const application = applicationOf(module, options);
+  const holds: ScratchHold[] = [];
+  const release = (): void => {
+    for (const hold of holds) hold.release();
+  };
+  try {
+    const buffers = await buffersOf(module, application, holds);
+    return await prepareTask(module.state, application.where, stepsOf(module, application, buffers), {
+      gone: () => (module.destroyed ? "a module that was destroyed" : undefined),
+      release,
+    });
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** What is applied to what, checked. */
+interface Application {
+  readonly where: string;
+  readonly rows: number;
+  readonly expert: number;
+  readonly x: GpuBufferBinding;
+  readonly y: GpuBufferBinding;
+  readonly halfX: boolean;
+  readonly halfY: boolean;
+  /** Length of a row of x, and the chunks that it is divided into. */
+  readonly n: number;
+  readonly chunks: number;
+  /** Bytes of the scratch buffers. */
+  readonly sizes: { readonly h: number; readonly turned: number; readonly update: number };
+}
+
+function applicationOf({ state, shape, program }: GpuModule, options: GpuApplyOptions): Application {
   const { device } = state;
-  assertApplicable(shape);
   const where = `module "${shape.name}"`;
   const { rows, xType = "f32", yType = "f32" } = options;
   const expert = options.expert ?? (shape.experts === 1 ? 0 : -1);
@@ -57,7 +90,6 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
   };
   const x = bound("x", xType, rows * n);
   const y = bound("y", yType, rows * shape.out);
-  const applied = program.b.appliedStraight + program.b.appliedRotated;
   const chunks = Math.ceil(n / CHUNK);
   const sizes = {
     h: 4 * chunks * rows * shape.rank,
@@ -67,86 +99,85 @@ export async function prepareApply(module: GpuModule, options: GpuApplyOptions):
   };
   for (const [purpose, bytes] of Object.entries(sizes))
     assertBinding(device, `${purpose} of ${where}`, bytes);
+  return { where, rows, expert, x, y, halfX: xType === "f16", halfY: yType === "f16", n, chunks, sizes };
+}
 
-  const holds: ScratchHold[] = [];
-  const release = (): void => {
-    for (const hold of holds) hold.release();
-  };
-  try {
-    return await prepare();
-  } catch (error) {
-    release();
-    throw error;
-  }
+interface ApplyBuffers {
+  readonly h: GpuBufferBinding;
+  readonly turned: GpuBufferBinding;
+  readonly update: GpuBufferBinding;
+  /** The parameters of the call. */
+  readonly call: GpuBufferBinding;
+}
 
-  async function prepare(): Promise<GpuTask> {
-    const [h, turned, update, call] = await state.guarded(where, () => {
-      const scratch = (purpose: keyof typeof sizes): GpuBufferBinding => {
-        const hold = state.scratch(purpose, sizes[purpose]);
-        holds.push(hold);
-        return { buffer: hold.buffer, size: sizes[purpose] };
-      };
-      const own = filledBuffer(
-        device,
-        { label: `lqa apply: ${where}`, size: 32, usage: USAGE.uniform },
-        (range) =>
-          new Uint32Array(range).set([
-            rows,
-            expert,
-            Number(xType === "f16"),
-            chunks,
-            Number(yType === "f32"),
-          ]),
-      );
-      holds.push({ buffer: own, release: () => own.destroy() });
-      return [
-        scratch("h"),
-        scratch("turned"),
-        yType === "f16" ? scratch("update") : y,
-        { buffer: own },
-      ] as const;
+/** Scratch buffers and parameters; `holds` gets what to release. */
+function buffersOf(
+  { state }: GpuModule,
+  { where, rows, expert, y, halfX, halfY, chunks, sizes }: Application,
+  holds: ScratchHold[],
+): Promise<ApplyBuffers> {
+  return state.guarded(where, () => {
+    const scratch = (purpose: keyof typeof sizes): GpuBufferBinding => {
+      const hold = state.scratch(purpose, sizes[purpose]);
+      holds.push(hold);
+      return { buffer: hold.buffer, size: sizes[purpose] };
+    };
+    const own = filledBuffer(
+      state.device,
+      { label: `lqa apply: ${where}`, size: 32, usage: USAGE.uniform },
+      (range) => new Uint32Array(range).set([rows, expert, Number(halfX), chunks, Number(!halfY)]),
+    );
+    holds.push({ buffer: own, release: () => own.destroy() });
+    return {
+      h: scratch("h"),
+      turned: scratch("turned"),
+      update: halfY ? scratch("update") : y,
+      call: { buffer: own },
+    };
+  });
+}
+
+function stepsOf(
+  { shape, program: { b, a }, bindings }: GpuModule,
+  { rows, x, y, halfY, n, chunks }: Application,
+  { h, turned, update, call }: ApplyBuffers,
+): Step[] {
+  const applied = b.appliedStraight + b.appliedRotated;
+  const steps: Step[] = [];
+  if (applied === 0) return steps;
+  const common = { ...bindings, 3: call };
+  const rowTiles = Math.ceil(rows / TILE);
+  if (a.appliedRotated > 0)
+    steps.push({
+      kernel: "turn",
+      bindings: { ...common, 4: x, 5: turned },
+      groups: rows * rotatedBlocks(n),
     });
-    const { b, a } = program;
-    const steps: Step[] = [];
-    const common = { ...bindings, 3: call };
-    const rowTiles = Math.ceil(rows / TILE);
-    if (applied > 0) {
-      if (a.appliedRotated > 0)
-        steps.push({
-          kernel: "turn",
-          bindings: { ...common, 4: x, 5: turned },
-          groups: rows * rotatedBlocks(n),
-        });
-      steps.push({
-        kernel: "project",
-        bindings: { ...common, 4: x, 5: turned, 6: h },
-        groups: rowTiles * chunks * applied,
-      });
-      // For f16, `expand` runs even without straight components, because it initializes the scratch memory.
-      if (b.appliedStraight > 0 || yType === "f16")
-        steps.push({
-          kernel: "expand",
-          bindings: { ...common, 4: h, 5: update },
-          groups: rowTiles * Math.ceil(shape.out / 64),
-        });
-      if (b.appliedRotated > 0)
-        steps.push({
-          kernel: "expandRotated",
-          bindings: { ...common, 4: h, 5: update },
-          groups: Math.ceil(rows / ROTATED_TILE) * rotatedBlocks(shape.out),
-        });
-      if (yType === "f16")
-        steps.push({
-          kernel: "round",
-          bindings: { ...common, 4: update, 5: y },
-          groups: Math.ceil((rows * shape.out) / 128),
-        });
-    }
-    return prepareTask(state, where, steps, {
-      gone: () => (module.destroyed ? "a module that was destroyed" : undefined),
-      release,
+  steps.push({
+    kernel: "project",
+    bindings: { ...common, 4: x, 5: turned, 6: h },
+    groups: rowTiles * chunks * applied,
+  });
+  // For f16, `expand` runs even without straight components, because it initializes the scratch memory.
+  if (b.appliedStraight > 0 || halfY)
+    steps.push({
+      kernel: "expand",
+      bindings: { ...common, 4: h, 5: update },
+      groups: rowTiles * Math.ceil(shape.out / 64),
     });
-  }
+  if (b.appliedRotated > 0)
+    steps.push({
+      kernel: "expandRotated",
+      bindings: { ...common, 4: h, 5: update },
+      groups: Math.ceil(rows / ROTATED_TILE) * rotatedBlocks(shape.out),
+    });
+  if (halfY)
+    steps.push({
+      kernel: "round",
+      bindings: { ...common, 4: update, 5: y },
+      groups: Math.ceil((rows * shape.out) / 128),
+    });
+  return steps;
 }
 
 function assertBinding(device: GpuDevice, where: string, bytes: number): void {

@@ -46,11 +46,22 @@ function sizeOf(module: GpuModule, factor: Factor, type: "f32" | "f16"): { weigh
   return { weights, bytes: type === "f32" ? 4 * weights : 4 * Math.ceil(weights / 2) };
 }
 
-/** Whether a sum of the factor, multiplied for B, overflows binary16. */
-function isInfiniteHalf({ largest, shape }: GpuModule, factor: Factor, multiplier: boolean): boolean {
+/** Checks that no sum of the factor, multiplied for B, overflows binary16. */
+function assertFiniteHalf(
+  { largest, shape }: GpuModule,
+  factor: Factor,
+  multiplier: boolean,
+  where: string,
+): void {
   const most =
     multiplier && factor === "b" ? Math.fround(largest.b * Math.abs(shape.multiplier)) : largest[factor];
-  return most >= 65520;
+  if (most >= 65520)
+    fail(KIND.NONFINITE_VALUE, {
+      where,
+      expected: "sums that fit in binary16",
+      actual: "one of 65520 or more",
+      advice: "Decode this module to f32.",
+    });
 }
 
 /** See {@link GpuModule.prepareDecode}. */
@@ -69,13 +80,7 @@ export async function prepareDecode(
     if (target === undefined) continue;
     const where = `${factor.toUpperCase()} of module "${shape.name}"`;
     const { weights, bytes } = sizeOf(module, factor, type);
-    if (type === "f16" && isInfiniteHalf(module, factor, multiplier))
-      fail(KIND.NONFINITE_VALUE, {
-        where,
-        expected: "sums that fit in binary16",
-        actual: "one of 65520 or more",
-        advice: "Decode this module to f32.",
-      });
+    if (type === "f16") assertFiniteHalf(module, factor, multiplier, where);
     if (bytes > most)
       fail(KIND.GPU_LIMIT, { where, expected: `a binding of at most ${most} bytes`, actual: bytes });
     const binding = bindingOf(device, target, bytes, (expected, actual) =>

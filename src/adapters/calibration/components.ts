@@ -53,12 +53,46 @@ export interface ComponentFigures {
 /** Takes the figures of components out of a safetensors file. @throws LqaError SOURCE_IMPORTANCE; as `readSafetensors` */
 export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[]): ComponentFigures {
   const { tensors, metadata } = readSafetensors(bytes);
+  const { sensitivities, gains, directed, tuned, unmatched, others } = collect(tensors, modules);
+  const plain = metadata?.get(KEPT) === PLAIN;
+  if (!plain)
+    for (const name of gains.keys()) assertAlso(name, GAINS, SENSITIVITIES, sensitivities.has(name));
+  const directions = pairsOf(directed, DIRECTIONS, SENSITIVITIES, sensitivities);
+  const vectors = pairsOf(tuned, TUNED, GAINS, gains);
+  assertCounts(vectors, gains, modules);
+  const contentId = metadata?.get(CONTENT) ?? "";
+  if (gains.size > 0 && !/^[0-9a-f]{64}$/.test(contentId))
+    fail(KIND.SOURCE_IMPORTANCE, {
+      where: "metadata of the calibration file",
+      expected: `"${CONTENT}" of 64 hexadecimal digits`,
+      actual: quoteName(contentId),
+    });
+  return {
+    plain,
+    sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
+    directions: directions.size > 0 ? directions : undefined,
+    tuning: gains.size > 0 ? { contentId, gains, vectors } : undefined,
+    unmatched,
+    others,
+  };
+}
+
+/** Vectors of both factors, by module. */
+interface FactorVectors {
+  readonly b: Map<string, Float32Array>;
+  readonly a: Map<string, Float32Array>;
+}
+
+/** The vectors of both factors of one module. */
+type VectorPair = Readonly<Record<"b" | "a", Float32Array>>;
+
+/** The tensors of a file, by module and meaning. */
+function collect(tensors: ReadonlyMap<string, SafeTensor>, modules: readonly ModuleShape[]) {
   const find = byModuleName(modules);
-  const known = new Map(modules.map((module) => [module.name, module]));
   const sensitivities = new Map<string, Sensitivity[]>();
   const gains = new Map<string, Float64Array>();
-  const directed = { b: new Map<string, Float32Array>(), a: new Map<string, Float32Array>() };
-  const tuned = { b: new Map<string, Float32Array>(), a: new Map<string, Float32Array>() };
+  const directed: FactorVectors = { b: new Map(), a: new Map() };
+  const tuned: FactorVectors = { b: new Map(), a: new Map() };
   const unmatched: string[] = [];
   const others = new Map<string, SafeTensor>();
   for (const [name, tensor] of tensors) {
@@ -86,27 +120,35 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
     else if (ending === TUNED.b) put(tuned.b, readVectors(name, tensor, module, module.out));
     else put(tuned.a, readVectors(name, tensor, module, inputLength(module)));
   }
-  const needs = (name: string, own: string, other: string, has: boolean): void => {
-    if (!has) unfit(name + own, { expected: `a tensor ${quoteName(name + other)} too`, actual: "none" });
-  };
-  const plain = metadata?.get(KEPT) === PLAIN;
-  if (!plain) for (const name of gains.keys()) needs(name, GAINS, SENSITIVITIES, sensitivities.has(name));
-  // Vectors of both factors, of modules that have another tensor too.
-  const pairs = (
-    { b, a }: typeof tuned,
-    own: typeof TUNED | typeof DIRECTIONS,
-    other: string,
-    others: ReadonlyMap<string, unknown>,
-  ): ReadonlyMap<string, Readonly<Record<"b" | "a", Float32Array>>> => {
-    for (const name of b.keys()) {
-      needs(name, own.b, own.a, a.has(name));
-      needs(name, own.b, other, others.has(name));
-    }
-    for (const name of a.keys()) needs(name, own.a, own.b, b.has(name));
-    return new Map([...b].map(([name, values]) => [name, { b: values, a: a.get(name)! }]));
-  };
-  const directions = pairs(directed, DIRECTIONS, SENSITIVITIES, sensitivities);
-  const vectors = pairs(tuned, TUNED, GAINS, gains);
+  return { sensitivities, gains, directed, tuned, unmatched, others };
+}
+
+function assertAlso(name: string, own: string, other: string, has: boolean): void {
+  if (!has) unfit(name + own, { expected: `a tensor ${quoteName(name + other)} too`, actual: "none" });
+}
+
+/** Both factors' vectors together. Their modules must have both, and another tensor too. */
+function pairsOf(
+  { b, a }: FactorVectors,
+  own: typeof TUNED | typeof DIRECTIONS,
+  other: string,
+  others: ReadonlyMap<string, unknown>,
+): ReadonlyMap<string, VectorPair> {
+  for (const name of b.keys()) {
+    assertAlso(name, own.b, own.a, a.has(name));
+    assertAlso(name, own.b, other, others.has(name));
+  }
+  for (const name of a.keys()) assertAlso(name, own.a, own.b, b.has(name));
+  return new Map([...b].map(([name, values]) => [name, { b: values, a: a.get(name)! }]));
+}
+
+/** Checks that a module has as many gains and tuned vectors of A' as of B'. */
+function assertCounts(
+  vectors: ReadonlyMap<string, VectorPair>,
+  gains: ReadonlyMap<string, Float64Array>,
+  modules: readonly ModuleShape[],
+): void {
+  const known = new Map(modules.map((module) => [module.name, module]));
   for (const [name, { b, a }] of vectors)
     for (const [ending, count] of [
       [GAINS, gains.get(name)!.length] as const,
@@ -116,21 +158,6 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
       if (count !== wanted)
         unfit(name + ending, { expected: `as many as vectors of B': ${wanted}`, actual: count });
     }
-  const contentId = metadata?.get(CONTENT) ?? "";
-  if (gains.size > 0 && !/^[0-9a-f]{64}$/.test(contentId))
-    fail(KIND.SOURCE_IMPORTANCE, {
-      where: "metadata of the calibration file",
-      expected: `"${CONTENT}" of 64 hexadecimal digits`,
-      actual: quoteName(contentId),
-    });
-  return {
-    plain,
-    sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
-    directions: directions.size > 0 ? directions : undefined,
-    tuning: gains.size > 0 ? { contentId, gains, vectors } : undefined,
-    unmatched,
-    others,
-  };
 }
 
 function readSensitivities(name: string, tensor: SafeTensor, module: ModuleShape): Sensitivity[] {

@@ -7,7 +7,7 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import type { Adapter, LoraModule, PlainTensor } from "../../model/adapter.ts";
+import type { Adapter, LoraModule, Origin, PlainTensor } from "../../model/adapter.ts";
 import type { FileContent } from "../../model/content.ts";
 import { alphaTensor } from "../alpha.ts";
 import { foldMultipliers } from "../bake.ts";
@@ -60,12 +60,7 @@ export function writeStateDict(
   const origin: FileOrigin =
     packed === undefined ? newFileOrigin(convention.metadata) : unpackFileOrigin(packed);
   const styles = packed === undefined ? new Map<string, string>() : originMap(packed, "styles");
-  const alphas = new Map(
-    (packed === undefined ? [] : originRows(packed, "alphas", 3)).map(([name, element, shape]) => [
-      name!,
-      { element: element!, shape: shape! },
-    ]),
-  );
+  const alphas = alphasOf(packed);
   const unsaid = differs(convention);
   const adapter =
     convention.alphas === true
@@ -107,17 +102,28 @@ export function writeStateDict(
         data,
       });
   }
-  const name = (packed && originString(packed, "file")) ?? convention.file;
-  // The record is untrusted: the name must be a plain file name.
-  if (!/^[^/\\\0]+$/.test(name) || /^\.+$/.test(name)) {
-    fail(KIND.UNSUPPORTED_DIALECT, { where: 'origin record field "file"', expected: "a plain file name" });
-  }
   return {
-    name,
+    name: fileNameOf(packed, convention),
     tensors,
     order: keptOrder(origin, tensors) ?? libraryOrder(tensors),
     metadata: origin.metadata,
   };
+}
+
+/** Element type and shape of the alphas that the source had, by module. */
+function alphasOf(
+  packed: Origin | undefined,
+): ReadonlyMap<string, { readonly element: string; readonly shape: string }> {
+  const rows = packed === undefined ? [] : originRows(packed, "alphas", 3);
+  return new Map(rows.map(([name, element, shape]) => [name!, { element: element!, shape: shape! }]));
+}
+
+function fileNameOf(packed: Origin | undefined, convention: Convention): string {
+  const name = (packed && originString(packed, "file")) ?? convention.file;
+  // The record is untrusted: the name must be a plain file name.
+  if (!/^[^/\\\0]+$/.test(name) || /^\.+$/.test(name))
+    fail(KIND.UNSUPPORTED_DIALECT, { where: 'origin record field "file"', expected: "a plain file name" });
+  return name;
 }
 
 /** Refuses experts in a layout without a third axis, and embeddings that readers, which go by the name, would not recognize. */

@@ -6,7 +6,7 @@
 
 import type { DialectName } from "../../adapters/index.ts";
 import * as KIND from "../../error-catalogue.ts";
-import { LqaError } from "../../errors.ts";
+import { fail } from "../../errors.ts";
 import { convertFile, readBaseDescription } from "../../node/convert-file.ts";
 import { baseCheck } from "../base-model.ts";
 import { type Arguments, textOption } from "../command.ts";
@@ -19,18 +19,7 @@ import type { Terminal } from "../terminal.ts";
 import { errorFact, fileFacts, riskWarnings, roundingWarning } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const [input, output] = args.positionals as [string, string?];
-  if (output === undefined || args.positionals.length > 2) {
-    throw new LqaError(KIND.USAGE, {
-      where: "lqa convert",
-      expected: "two paths: the adapter to read, and where to write",
-      actual:
-        args.positionals.length === 1
-          ? "only one path is given"
-          : `${args.positionals.length} paths are given`,
-      advice: "See lqa convert --help.",
-    });
-  }
+  const [input, output] = twoPaths(args);
   const base = textOption(args, "base");
   const remote = remoteOptions(args);
   const result = await convertFile(input, output, {
@@ -80,4 +69,15 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
+}
+
+function twoPaths({ positionals }: Arguments): readonly [string, string] {
+  const [input, output] = positionals as readonly [string, string?];
+  if (output !== undefined && positionals.length === 2) return [input, output];
+  return fail(KIND.USAGE, {
+    where: "lqa convert",
+    expected: "two paths: the adapter to read, and where to write",
+    actual: positionals.length === 1 ? "only one path is given" : `${positionals.length} paths are given`,
+    advice: "See lqa convert --help.",
+  });
 }

@@ -7,14 +7,14 @@ import { basename } from "node:path";
 import * as KIND from "../../error-catalogue.ts";
 import { LqaError } from "../../errors.ts";
 import { readBaseDescription } from "../../node/convert-file.ts";
-import { type DecodeFileOptions, decodeFile } from "../../node/decode-file.ts";
+import { type DecodedFile, type DecodeFileOptions, decodeFile } from "../../node/decode-file.ts";
+import { openParents } from "../../node/open-parents.ts";
 import { isRemote, isWhole, nameOfLocation } from "../../node/remote/location.ts";
 import { baseCheck } from "../base-model.ts";
-import { type Arguments, numberOption, textOption } from "../command.ts";
+import { type Arguments, listOption, numberOption, textOption } from "../command.ts";
 import { counted, duration, jsonText, percent, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { readInput, remoteOptions, STANDARD_INPUT } from "../open-input.ts";
-import { parentsOf } from "../parents.ts";
 import { factorType } from "../shared-options.ts";
 import type { Terminal } from "../terminal.ts";
 import { errorFact, fileFacts, riskWarnings, roundingWarning } from "../written-facts.ts";
@@ -34,32 +34,14 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     rank: numberOption(args, "rank"),
     keepConfig: args.values.has("keep-config"),
     force: args.values.has("force"),
-    parents: await parentsOf(args, remote),
+    parents: await openParents(listOption(args, "parent"), { remote }),
     remote,
   });
-  const { file, written, inputBytes, seconds } = result;
   if (args.values.has("json")) {
-    const document = {
-      inputBytes,
-      outputBytes: [...written.values()].reduce((sum, bytes) => sum + bytes, 0),
-      dtype: textOption(args, "dtype") ?? "source",
-      dialect: (await file.origin())?.dialect ?? null,
-      to: textOption(args, "to") ?? null,
-      notes: result.notes,
-      configRisks: result.configRisks,
-      relativeError: result.relativeError ?? null,
-      rankError: result.rankError ?? null,
-      rounding: result.rounding ?? null,
-      modules: file.modules.length,
-      tensors: file.tensors.length,
-      files: [...written].map(([name, bytes]) => ({ name, bytes })),
-      seconds: Number(seconds.toFixed(3)),
-      fileId: result.fileId,
-      contentId: result.contentId,
-    };
-    terminal.out(jsonText(document));
+    terminal.out(jsonText(await documentOf(result, args)));
     return 0;
   }
+  const { file, written, seconds } = result;
   const from = input === STANDARD_INPUT ? "standard input" : printable(input);
   const lines = [
     ...title(printable(output), `written from ${from}`, terminal),
@@ -87,6 +69,29 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   ];
   terminal.out(`${lines.join("\n")}\n`);
   return 0;
+}
+
+/** The result as `--json` prints it. */
+async function documentOf(result: DecodedFile, args: Arguments): Promise<object> {
+  const { file, written } = result;
+  return {
+    inputBytes: result.inputBytes,
+    outputBytes: [...written.values()].reduce((sum, bytes) => sum + bytes, 0),
+    dtype: textOption(args, "dtype") ?? "source",
+    dialect: (await file.origin())?.dialect ?? null,
+    to: textOption(args, "to") ?? null,
+    notes: result.notes,
+    configRisks: result.configRisks,
+    relativeError: result.relativeError ?? null,
+    rankError: result.rankError ?? null,
+    rounding: result.rounding ?? null,
+    modules: file.modules.length,
+    tensors: file.tensors.length,
+    files: [...written].map(([name, bytes]) => ({ name, bytes })),
+    seconds: Number(result.seconds.toFixed(3)),
+    fileId: result.fileId,
+    contentId: result.contentId,
+  };
 }
 
 /** Derives a directory name from the file's name. @throws LqaError USAGE if the name has no extension to remove */

@@ -5,13 +5,13 @@
  */
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { openParents } from "../../node/open-parents.ts";
 import { type AdapterDiff, diffAdapters, type FieldChange } from "../../report/diff.ts";
-import type { Arguments } from "../command.ts";
+import { type Arguments, listOption } from "../command.ts";
 import { counted, jsonText, jsonValue, percent, printable } from "../format.ts";
 import { type Column, more, table, title } from "../layout.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
-import { parentsOf } from "../parents.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -33,7 +33,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     fail(KIND.USAGE, { actual: "- is given twice", expected: "standard input once", where: "lqa diff" });
   const settings = { ...sourceSettings(args), scaleIfMissing: true };
   const remote = remoteOptions(args);
-  const parents = await parentsOf(args, remote);
+  const parents = await openParents(listOption(args, "parent"), { remote });
   const [a, b] = [
     await openAdapter(x, settings, remote, parents),
     await openAdapter(y, settings, remote, parents),

@@ -9,38 +9,30 @@ import { fail, isLqaError } from "../../errors.ts";
 import { lqaPath } from "../../node/files/adapter-files.ts";
 import { CONFIG_FILE, LQA_FILE } from "../../node/files/adapter-names.ts";
 import { isDirectory, MAX_SIDE_FILE, readRegularFile } from "../../node/files/file.ts";
+import { openParents } from "../../node/open-parents.ts";
 import { layoutConfig } from "../../node/peft-layout.ts";
 import { readValidAdapter } from "../../node/read-valid.ts";
 import { openPush, pushTarget } from "../../node/remote/hub-push.ts";
 import { MOST_CARD, type PushPlan } from "../../node/remote/push-plan.ts";
 import { diffAdapters } from "../../report/diff.ts";
 import { modelCard } from "../../report/model-card.ts";
-import { type Arguments, textOption } from "../command.ts";
+import { type Arguments, listOption, textOption } from "../command.ts";
 import { counted, jsonText, printable } from "../format.ts";
 import { facts, note, title } from "../layout.ts";
 import { openAdapter } from "../open-adapter.ts";
 import { remoteOptions } from "../open-input.ts";
-import { parentsOf } from "../parents.ts";
 import { sourceSettings } from "../source-options.ts";
 import type { Terminal } from "../terminal.ts";
 import { fileFacts } from "../written-facts.ts";
 
 export async function run(args: Arguments, terminal: Terminal): Promise<number> {
-  const [path, location, ...more] = args.positionals as readonly [string, string?, ...string[]];
-  if (location === undefined || more.length > 0)
-    fail(KIND.USAGE, {
-      where: "lqa push",
-      expected: "a file and a location on the hub",
-      actual:
-        location === undefined ? "no location is given" : `${args.positionals.length} arguments are given`,
-      advice: "See lqa push --help.",
-    });
+  const [path, location] = fileAndLocation(args);
   const remote = remoteOptions(args);
   const inside = await lqaPath(path);
   const isLayout = inside !== path || textOption(args, "layout") === "peft";
   const name = isLayout ? LQA_FILE : path;
   const target = await pushTarget(name, location);
-  const parents = await parentsOf(args, remote);
+  const parents = await openParents(listOption(args, "parent"), { remote });
   const from = textOption(args, "source");
   const compare = from !== undefined;
   const { bytes, file, adapter, ids } = await readValidAdapter(inside, { parents, compare });
@@ -57,17 +49,14 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     from === undefined
       ? undefined
       : await openAdapter(from, { ...sourceSettings(args), scaleIfMissing: true }, remote, parents);
-  const given = textOption(args, "card");
-  const card = args.values.has("no-card")
-    ? undefined
-    : given !== undefined
-      ? await readCard(given, ids.fileId)
-      : await modelCard(file, {
-          ...target,
-          title: heading(textOption(args, "title") ?? target.name),
-          fileId: ids.fileId,
-          relativeError: source && diffAdapters(source, adapter).relativeError,
-        });
+  const card = await cardOf(args, ids.fileId, async () =>
+    modelCard(file, {
+      ...target,
+      title: heading(textOption(args, "title") ?? target.name),
+      fileId: ids.fileId,
+      relativeError: source && diffAdapters(source, adapter).relativeError,
+    }),
+  );
   const plan = await openPush(name, location, bytes, card, {
     config,
     force: args.values.has("force"),
@@ -81,20 +70,38 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
   const commit = dry ? undefined : await plan.push();
   terminal.endProgress();
   if (args.values.has("json")) {
-    const document = {
-      ...plan.target,
-      creates: plan.creates,
-      files: [...plan.files].map(([name, content]) => ({ name, bytes: content.length })),
-      cardKept: plan.cardKept ?? null,
-      card: card ?? null,
-      commit: commit ?? null,
-    };
-    terminal.out(jsonText(document));
+    const files = [...plan.files].map(([name, content]) => ({ name, bytes: content.length }));
+    const { target, creates, cardKept = null } = plan;
+    terminal.out(
+      jsonText({ ...target, creates, files, cardKept, card: card ?? null, commit: commit ?? null }),
+    );
     return 0;
   }
   terminal.out(`${lines(plan, dry, commit, terminal).join("\n")}\n`);
   if (dry && card !== undefined) terminal.out(`\n${card.split("\n").map(printable).join("\n")}`);
   return 0;
+}
+
+function fileAndLocation({ positionals }: Arguments): readonly [string, string] {
+  const [path, location, ...more] = positionals as readonly [string, string?, ...string[]];
+  if (location !== undefined && more.length === 0) return [path, location];
+  return fail(KIND.USAGE, {
+    where: "lqa push",
+    expected: "a file and a location on the hub",
+    actual: location === undefined ? "no location is given" : `${positionals.length} arguments are given`,
+    advice: "See lqa push --help.",
+  });
+}
+
+/** The card to push: the file that `--card` names, or a new one; none with `--no-card`. */
+async function cardOf(
+  args: Arguments,
+  fileId: string,
+  make: () => Promise<string>,
+): Promise<string | undefined> {
+  if (args.values.has("no-card")) return undefined;
+  const given = textOption(args, "card");
+  return given === undefined ? await make() : await readCard(given, fileId);
 }
 
 /** Reads a card that `lqa card` wrote. Refuses one of another file: each card states the file id. */

@@ -33,15 +33,15 @@ import { assertWritable } from "../../node/files/write-file.ts";
 import { explainNotLqa } from "../../node/not-lqa.ts";
 import { concurrently } from "../../node/objects/concurrent.ts";
 import { isStored } from "../../node/objects/location.ts";
+import { openParents } from "../../node/open-parents.ts";
 import { isRemote } from "../../node/remote/location.ts";
-import { type Arguments, numberOption, textOption } from "../command.ts";
+import { type Arguments, listOption, numberOption, textOption } from "../command.ts";
 import { risksOf, riskWarning } from "../config-risks.ts";
 import { count, counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
 import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
 import { hanging, more, title, verdict } from "../layout.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
-import { parentsOf } from "../parents.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
@@ -71,7 +71,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     all: args.values.has("all"),
     warnings: !args.values.has("no-warnings"),
     budgetBytes: numberOption(args, "budget"),
-    parents: args.values.has("parent") ? await parentsOf(args, remote) : undefined,
+    parents: args.values.has("parent")
+      ? await openParents(listOption(args, "parent"), { remote })
+      : undefined,
     base: base === undefined ? undefined : await openedBase(base, { remote }),
   };
   const [catalogue, options] = [textOption(args, "catalogue"), { force: args.values.has("force") }];

@@ -72,30 +72,7 @@ export function* interpretIndex(
       checkLimit(value, bound, { where: where(), offset: read.locate(name)(i), limits: options.limits });
   };
 
-  for (const [name, offset] of [
-    ["modules", 36],
-    ["tensors", 40],
-    ["sections", 44],
-  ] as const)
-    if (read.count(name) !== prologue[name])
-      fail(KIND.COUNT_MISMATCH, {
-        where: `number of ${name}`,
-        offset,
-        expected: read.count(name),
-        actual: prologue[name],
-      });
-  for (const [name, bound] of [
-    ["encodings", ENCODINGS],
-    ["bands", BANDS],
-    ["plans", SHARED_RECORDS],
-    ["types", SHARED_RECORDS],
-  ] as const)
-    checkLimit(read.count(name), bound, {
-      where: `number of ${name}`,
-      offset: read.locate(name)(0) - 4,
-      limits: options.limits,
-    });
-
+  checkCounts(read, options);
   // Without their readers, plain tensors would be taken for sections.
   if (rare === undefined && hasRareRecords(read, prologue))
     throw new TypeError("an index with rare records, without their readers");
@@ -126,6 +103,33 @@ export function* interpretIndex(
     index: { modules, tensors, sections, parentId: parent?.id, digests, spans, trailer },
     noncanonicalName: names.noncanonical,
   };
+}
+
+/** Checks the numbers of records against the prologue and the limits. @throws LqaError COUNT_MISMATCH, HARD_LIMIT, CORE_LIMIT */
+function checkCounts(read: ReadIndex, { prologue, limits }: InterpretOptions): void {
+  for (const [name, offset] of [
+    ["modules", 36],
+    ["tensors", 40],
+    ["sections", 44],
+  ] as const)
+    if (read.count(name) !== prologue[name])
+      fail(KIND.COUNT_MISMATCH, {
+        where: `number of ${name}`,
+        offset,
+        expected: read.count(name),
+        actual: prologue[name],
+      });
+  for (const [name, bound] of [
+    ["encodings", ENCODINGS],
+    ["bands", BANDS],
+    ["plans", SHARED_RECORDS],
+    ["types", SHARED_RECORDS],
+  ] as const)
+    checkLimit(read.count(name), bound, {
+      where: `number of ${name}`,
+      offset: read.locate(name)(0) - 4,
+      limits,
+    });
 }
 
 /** The declared lengths of all chunks, in file order. The readers of the records check them. */

@@ -50,104 +50,91 @@ export interface TimedOptions extends HttpOptions {
 
 /** See {@link httpSource}. */
 export function httpRanges(url: string | URL, options: TimedOptions = {}): HttpSource {
-  const target = parseUrl(url);
-  const where = `${target.origin}${target.pathname}`;
-  const settings = { ...DEFAULTS, ...defined(options) };
-  // In web pages If-Range would cost a preflight that many servers refuse; the validators of the answers suffice.
-  const page = (globalThis as { location?: { origin?: string } }).location?.origin;
-  const foreign = page !== undefined && page !== target.origin;
-  const slots = new Slots(Math.max(1, settings.concurrency));
-  const follow = redirectFollower(where);
-  /** Time of the deadline, in milliseconds of `performance.now`. */
-  let ends: number | undefined;
-  let version: Version | undefined;
-  let whole: Uint8Array | undefined;
+  const requests = new Requests(parseUrl(url), options);
   let first: Promise<unknown> | undefined;
-  let requests = 0;
+  return {
+    address: requests.where,
+    get size() {
+      return requests.version?.size;
+    },
+    get requests() {
+      return requests.sent;
+    },
+    async read(offset, length, signal) {
+      assertRange(offset, length);
+      const either = eitherSignal(options.signal, signal);
+      assertNotAborted(either);
+      if (length === 0) return new Uint8Array(0);
+      // One request goes first and pins the version for all others. If it fails, the next one takes its place.
+      while (requests.version === undefined && first !== undefined)
+        await unlessAborted(
+          first.catch(() => {}),
+          either,
+        );
+      const { whole, version } = requests;
+      if (whole !== undefined) return whole.subarray(Math.min(offset, whole.length), offset + length);
+      if (version !== undefined) {
+        const there = Math.min(length, Math.max(0, version.size - offset));
+        return there === 0 ? new Uint8Array(0) : requests.range(offset, there, either);
+      }
+      const reading = requests.range(offset, length, either);
+      first = reading;
+      try {
+        return await reading;
+      } finally {
+        first = undefined;
+      }
+    },
+  };
+}
 
-  /** Sends one request and reads its answer. */
-  async function attempt(offset: number, length: number, control: Attempt): Promise<Uint8Array> {
-    const own: Record<string, string> = { range: `bytes=${offset}-${offset + length - 1}` };
-    const condition = version && ifRange(version);
-    if (condition !== undefined && !foreign) own["if-range"] = condition;
-    const response = await follow(target, (hop) => ask(hop, own, control));
-    let answer: Answer;
-    try {
-      answer = readHead(response, offset, length, version, where);
-      if (answer.kind === "whole" && (answer.length ?? 0) > settings.wholeBytes) tooLarge(answer.length!);
-    } catch (error) {
-      discard(response);
-      throw error;
-    }
-    if (answer.kind === "beyond") {
-      discard(response);
-      version = answer.version;
-      return new Uint8Array(0);
-    }
-    const { length: exact } = answer;
-    control.body();
-    const bytes = await readBody(response, {
-      exact,
-      most: exact ?? settings.wholeBytes,
-      tooLong: () =>
-        exact === undefined
-          ? tooLarge("more")
-          : fail(KIND.HTTP_RESPONSE, { where, expected: `a body of ${exact} bytes`, actual: "more" }),
-      alive: control.alive,
-      signal: control.signal,
-    });
-    if (answer.kind === "range") {
-      version ??= answer.version;
-      return bytes;
-    }
-    whole = bytes;
-    version = { size: bytes.length, ...answer.validators };
-    return bytes.subarray(Math.min(offset, bytes.length), offset + length);
+/** The requests for one file. */
+class Requests {
+  /** The address without query and fragment. */
+  readonly where: string;
+  /** The version that the first answer pinned. */
+  version: Version | undefined;
+  /** The whole file, from a server that ignores ranges. */
+  whole: Uint8Array | undefined;
+  /** Requests sent so far. */
+  sent = 0;
+  readonly #target: URL;
+  readonly #options: TimedOptions;
+  readonly #settings: Record<keyof typeof DEFAULTS, number> & TimedOptions;
+  readonly #slots: Slots;
+  readonly #follow: ReturnType<typeof redirectFollower>;
+  /** Time of the deadline, in milliseconds of `performance.now`. */
+  #ends: number | undefined;
+
+  constructor(target: URL, options: TimedOptions) {
+    this.where = `${target.origin}${target.pathname}`;
+    this.#target = target;
+    this.#options = options;
+    this.#settings = { ...DEFAULTS, ...defined(options) };
+    this.#slots = new Slots(Math.max(1, this.#settings.concurrency));
+    this.#follow = redirectFollower(this.where);
   }
 
-  async function ask({ url, home, redirect }: Hop, own: HeadersInit, control: Attempt): Promise<Response> {
-    const headers = new Headers(home ? options.headers : undefined);
-    new Headers(own).forEach((value, name) => void headers.set(name, value));
-    requests++;
-    const send = options.fetch ?? globalThis.fetch;
-    const { signal } = control;
-    try {
-      const asked = send(url.href, { headers, signal, redirect, referrerPolicy: "no-referrer" });
-      const response = await unlessAborted(asked, signal);
-      control.alive(0);
-      return response;
-    } catch (cause) {
-      // ABORTED means here that the attempt's own signal ended it.
-      if (isLqaError(cause) && !isLqaError(cause, "ABORTED")) throw cause;
-      throw new Transient(describe(cause), { cause });
-    }
-  }
-
-  function tooLarge(actual: number | string): never {
-    return fail(KIND.BUDGET, {
-      where,
-      expected: `at most ${settings.wholeBytes} bytes from a server that ignores ranges`,
-      actual,
-    });
-  }
-
-  /** Repeats a request until it succeeds, fails for good, or has used up its attempts. */
-  async function request(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
-    const late = deadline();
+  /** Repeats a request for a range until it succeeds, fails for good, or has used up its attempts. */
+  async range(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+    const { where } = this;
+    const late = this.#deadline();
     const either = eitherSignal(signal, late);
     for (let number = 1; ; number++) {
       let control: Attempt | undefined;
       let release = (): void => {};
       try {
-        release = await slots.take(either);
-        control = beginAttempt(either, settings);
-        return await attempt(offset, length, control);
+        release = await this.#slots.take(either);
+        control = beginAttempt(either, this.#settings);
+        return await this.#attempt(offset, length, control);
       } catch (error) {
         assertNotAborted(signal);
-        if (late?.aborted)
-          fail(KIND.NETWORK, { where, expected: `an end within ${settings.deadlineMs} ms`, cause: error });
+        if (late?.aborted) {
+          const expected = `an end within ${this.#settings.deadlineMs} ms`;
+          fail(KIND.NETWORK, { where, expected, cause: error });
+        }
         if (!(error instanceof Transient)) throw error;
-        const pause = pauseBefore(error, number);
+        const pause = this.#pauseBefore(error, number);
         if (pause === undefined)
           fail(KIND.NETWORK, {
             where,
@@ -165,56 +152,94 @@ export function httpRanges(url: string | URL, options: TimedOptions = {}): HttpS
     }
   }
 
+  /** Sends one request and reads its answer. */
+  async #attempt(offset: number, length: number, control: Attempt): Promise<Uint8Array> {
+    const { where } = this;
+    const { wholeBytes } = this.#settings;
+    const own: Record<string, string> = { range: `bytes=${offset}-${offset + length - 1}` };
+    const condition = this.version && ifRange(this.version);
+    if (condition !== undefined && !isForeign(this.#target)) own["if-range"] = condition;
+    const response = await this.#follow(this.#target, (hop) => this.#ask(hop, own, control));
+    let answer: Answer;
+    try {
+      answer = readHead(response, offset, length, this.version, where);
+      if (answer.kind === "whole" && (answer.length ?? 0) > wholeBytes) this.#tooLarge(answer.length!);
+    } catch (error) {
+      discard(response);
+      throw error;
+    }
+    if (answer.kind === "beyond") {
+      discard(response);
+      this.version = answer.version;
+      return new Uint8Array(0);
+    }
+    const { length: exact } = answer;
+    control.body();
+    const bytes = await readBody(response, {
+      exact,
+      most: exact ?? wholeBytes,
+      tooLong: () =>
+        exact === undefined
+          ? this.#tooLarge("more")
+          : fail(KIND.HTTP_RESPONSE, { where, expected: `a body of ${exact} bytes`, actual: "more" }),
+      alive: control.alive,
+      signal: control.signal,
+    });
+    if (answer.kind === "range") {
+      this.version ??= answer.version;
+      return bytes;
+    }
+    this.whole = bytes;
+    this.version = { size: bytes.length, ...answer.validators };
+    return bytes.subarray(Math.min(offset, bytes.length), offset + length);
+  }
+
+  async #ask({ url, home, redirect }: Hop, own: HeadersInit, control: Attempt): Promise<Response> {
+    const headers = new Headers(home ? this.#options.headers : undefined);
+    new Headers(own).forEach((value, name) => void headers.set(name, value));
+    this.sent++;
+    const send = this.#options.fetch ?? globalThis.fetch;
+    const { signal } = control;
+    try {
+      const asked = send(url.href, { headers, signal, redirect, referrerPolicy: "no-referrer" });
+      const response = await unlessAborted(asked, signal);
+      control.alive(0);
+      return response;
+    } catch (cause) {
+      // ABORTED means here that the attempt's own signal ended it.
+      if (isLqaError(cause) && !isLqaError(cause, "ABORTED")) throw cause;
+      throw new Transient(describe(cause), { cause });
+    }
+  }
+
+  #tooLarge(actual: number | string): never {
+    const expected = `at most ${this.#settings.wholeBytes} bytes from a server that ignores ranges`;
+    return fail(KIND.BUDGET, { where: this.where, expected, actual });
+  }
+
   /** A signal that aborts when the deadline passes. */
-  function deadline(): AbortSignal | undefined {
-    if (settings.deadlineMs === undefined) return undefined;
-    ends ??= (settings.begun ?? performance.now()) + settings.deadlineMs;
-    const left = Math.max(0, Math.ceil(ends - performance.now()));
+  #deadline(): AbortSignal | undefined {
+    const { deadlineMs, begun } = this.#settings;
+    if (deadlineMs === undefined) return undefined;
+    this.#ends ??= (begun ?? performance.now()) + deadlineMs;
+    const left = Math.max(0, Math.ceil(this.#ends - performance.now()));
     return AbortSignal.timeout(Math.min(left, MOST_MS));
   }
 
-  function pauseBefore(error: Transient, number: number): number | undefined {
-    if (number >= settings.attempts) return undefined;
+  #pauseBefore(error: Transient, number: number): number | undefined {
+    const { attempts, pauseMs, longestPauseMs } = this.#settings;
+    if (number >= attempts) return undefined;
     if (error.retryAfter !== undefined)
-      return error.retryAfter <= settings.longestPauseMs ? error.retryAfter : undefined;
-    const full = Math.min(settings.pauseMs * 2 ** (number - 1), settings.longestPauseMs);
+      return error.retryAfter <= longestPauseMs ? error.retryAfter : undefined;
+    const full = Math.min(pauseMs * 2 ** (number - 1), longestPauseMs);
     return full / 2 + (Math.random() * full) / 2;
   }
+}
 
-  const source: HttpSource = {
-    address: where,
-    get size() {
-      return version?.size;
-    },
-    get requests() {
-      return requests;
-    },
-    async read(offset, length, signal) {
-      assertRange(offset, length);
-      const either = eitherSignal(options.signal, signal);
-      assertNotAborted(either);
-      if (length === 0) return new Uint8Array(0);
-      // One request goes first and pins the version for all others. If it fails, the next one takes its place.
-      while (version === undefined && first !== undefined)
-        await unlessAborted(
-          first.catch(() => {}),
-          either,
-        );
-      if (whole !== undefined) return whole.subarray(Math.min(offset, whole.length), offset + length);
-      if (version !== undefined) {
-        const there = Math.min(length, Math.max(0, version.size - offset));
-        return there === 0 ? new Uint8Array(0) : request(offset, there, either);
-      }
-      const reading = request(offset, length, either);
-      first = reading;
-      try {
-        return await reading;
-      } finally {
-        first = undefined;
-      }
-    },
-  };
-  return source;
+/** Whether a web page asks another origin: If-Range would cost a preflight there that many servers refuse; the validators of the answers suffice. */
+function isForeign({ origin }: URL): boolean {
+  const page = (globalThis as { location?: { origin?: string } }).location?.origin;
+  return page !== undefined && page !== origin;
 }
 
 function parseUrl(url: string | URL): URL {

@@ -58,14 +58,7 @@ export function readHead(
   const { status, headers } = response;
   if (TRANSIENT.has(status))
     throw new Transient(`status ${status}`, { retryAfter: retryAfter(headers.get("retry-after")) });
-  if (status === 404 || status === 410)
-    fail(KIND.NOT_FOUND, { where, actual: `status ${status}`, advice: "Check the address." });
-  if (status === 401 || status === 403)
-    fail(KIND.ACCESS_DENIED, {
-      where,
-      actual: `status ${status}`,
-      advice: "Check the address, and that you may read it.",
-    });
+  refuseMissing(status, where);
   const validators: Validators = {
     etag: headers.get("etag") ?? undefined,
     modified: headers.get("last-modified") ?? undefined,
@@ -85,10 +78,10 @@ export function readHead(
     if (pinned !== undefined) assertSame(pinned, version, where);
     const end = Math.min(offset + length, size) - 1;
     if (first !== offset || last !== end) bad(`bytes ${offset}-${end}/${size}`, text!);
+    const there = end - offset + 1;
     const declared = headers.get("content-length");
-    if (declared !== null && Number(declared) !== end - offset + 1)
-      bad(`Content-Length: ${end - offset + 1}`, declared);
-    return { kind: "range", length: end - offset + 1, version };
+    if (declared !== null && Number(declared) !== there) bad(`Content-Length: ${there}`, declared);
+    return { kind: "range", length: there, version };
   }
   if (status === 200) {
     if (pinned !== undefined) {
@@ -107,6 +100,14 @@ export function readHead(
     if (size <= offset) return { kind: "beyond", version };
   }
   return bad("status 206", `status ${status}`);
+}
+
+/** @throws LqaError NOT_FOUND, ACCESS_DENIED */
+function refuseMissing(status: number, where: string): void {
+  const actual = `status ${status}`;
+  if (status === 404 || status === 410) fail(KIND.NOT_FOUND, { where, actual, advice: "Check the address." });
+  if (status === 401 || status === 403)
+    fail(KIND.ACCESS_DENIED, { where, actual, advice: "Check the address, and that you may read it." });
 }
 
 /** Checks that two versions do not contradict each other. @throws LqaError REMOTE_CHANGED */

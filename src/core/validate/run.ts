@@ -174,25 +174,7 @@ class Run {
     let ids: VerifiedIds | undefined;
     if (depth === 0) yield* this.#length(chunksStart(prologue), prologue.fileLength);
     else {
-      const values =
-        depth >= 2
-          ? new ValueChecks({
-              canonical: depth >= 3 ? usedGroups : undefined,
-              // Only a valid file is not canonical: such findings wait for the end.
-              report: (error) => {
-                if (error.kind !== "NONCANONICAL_CODES") report(error);
-                else this.#noncanonical.push(error);
-              },
-              enough: (kind) =>
-                kind === "NONCANONICAL_CODES"
-                  ? this.#noncanonical.length >= (this.#options.all === true ? MOST_FINDINGS : 1)
-                  : this.#findings.length >= MOST_FINDINGS,
-              omit: () => {
-                // Only codes that are not canonical come so far where one error is requested: they wait.
-                if (this.#options.all === true) this.#omitted++;
-              },
-            })
-          : undefined;
+      const values = depth >= 2 ? this.#valueChecks(depth >= 3, report) : undefined;
       ids = yield* bodySteps(header, {
         zstd: this.#options.zstd,
         report: this.#options.all === true ? report : undefined,
@@ -227,6 +209,26 @@ class Run {
       checkCanonicalIndex(header, report);
     }
     return ids;
+  }
+
+  #valueChecks(canonical: boolean, report: (error: LqaError) => void): ValueChecks {
+    const all = this.#options.all === true;
+    return new ValueChecks({
+      canonical: canonical ? usedGroups : undefined,
+      // Only a valid file is not canonical: such findings wait for the end.
+      report: (error) => {
+        if (error.kind !== "NONCANONICAL_CODES") report(error);
+        else this.#noncanonical.push(error);
+      },
+      enough: (kind) =>
+        kind === "NONCANONICAL_CODES"
+          ? this.#noncanonical.length >= (all ? MOST_FINDINGS : 1)
+          : this.#findings.length >= MOST_FINDINGS,
+      omit: () => {
+        // Only codes that are not canonical come so far where one error is requested: they wait.
+        if (all) this.#omitted++;
+      },
+    });
   }
 
   /** Finds the parents among the inputs that the caller gives. */

@@ -66,7 +66,7 @@ export function scanOf(
     (read || record.compression !== "none") && Math.max(record.payload, record.chunk.length) > SCAN_FROM;
   if ((!many && !large) || ("type" in record && KNOWN_SECTIONS.has(record.type))) return undefined;
   const waiting = values && delayed(values);
-  if ("bands" in record) return moduleScan(record, waiting, values);
+  if ("bands" in record) return new ModuleScan(record, waiting, values);
   const { payload } = record;
   let last: number | undefined;
   return {
@@ -147,103 +147,135 @@ function* stretches(record: ModuleRecord): Generator<Stretch> {
   }
 }
 
-function moduleScan(
-  record: ModuleRecord,
-  waiting: Waiting | undefined,
-  values: ValueChecks | undefined,
-): PayloadScan {
-  const base = record.chunk.offset;
-  const lengths = vectorLengths(record, record.bands);
-  let padding: LqaError | undefined;
+/** A scan of a module's payload. */
+class ModuleScan implements PayloadScan {
+  readonly #record: ModuleRecord;
+  readonly #waiting: Waiting | undefined;
+  readonly #values: ValueChecks | undefined;
+  readonly #lengths: ReturnType<typeof vectorLengths>;
+  readonly #groups: UsedGroups | undefined;
+  readonly pieces: Iterable<number> = this.#walk();
+  #padding: LqaError | undefined;
   /** Layout of the last requested piece: stretches of planes, and the bytes between planes. */
-  let batch: Stretch[] = [];
-  /** Number of the first group of each band of an expert, by factor. */
-  const firstGroup = { b: [0], a: [0], mix: [0] };
-  let groupsOfExpert = 0;
-  for (const factor of ["b", "a", "mix"] as const)
-    record.bands.forEach((own, band) => {
-      firstGroup[factor][band] = groupsOfExpert;
-      const { scale, group } = lowerFactor(own, factor);
-      if (scale !== undefined) groupsOfExpert += own.components * groupCount(group, lengths[factor]);
-    });
-  /** One bit for each group of the current expert: whether it has a zero point or a code that is not 0. Scales come last. */
-  let used = new Uint8Array(0);
-  let usedOf = -1;
-  const canonical = waiting?.values.options.canonical !== undefined;
+  #batch: Stretch[] = [];
 
-  function* walk(): Generator<number> {
+  constructor(record: ModuleRecord, waiting: Waiting | undefined, values: ValueChecks | undefined) {
+    this.#record = record;
+    this.#waiting = waiting;
+    this.#values = values;
+    this.#lengths = vectorLengths(record, record.bands);
+    if (waiting?.values.options.canonical !== undefined) this.#groups = new UsedGroups(record, this.#lengths);
+  }
+
+  *#walk(): Generator<number> {
     let bytes = 0;
-    for (const stretch of stretches(record)) {
-      if (bytes > 0 && (bytes + stretch.length > PIECE || batch.length === MANY_STRETCHES)) {
+    for (const stretch of stretches(this.#record)) {
+      if (bytes > 0 && (bytes + stretch.length > PIECE || this.#batch.length === MANY_STRETCHES)) {
         yield bytes;
-        batch = [];
+        this.#batch = [];
         bytes = 0;
       }
-      batch.push(stretch);
+      this.#batch.push(stretch);
       bytes += stretch.length;
     }
     if (bytes > 0) yield bytes;
   }
 
-  function look(piece: Uint8Array, offset: number): void {
+  look(piece: Uint8Array, offset: number): void {
     let at = 0;
-    for (const { extent, length } of batch) {
-      lookAt(extent, piece.subarray(at, at + length), offset + at);
+    for (const { extent, length } of this.#batch) {
+      const stretch = piece.subarray(at, at + length);
+      if (extent !== undefined) this.#lookAt(extent, stretch, offset + at);
+      else
+        this.#padding ??= caught(() =>
+          requireZero(
+            stretch,
+            this.#record.chunk.offset + offset + at,
+            `padding of module "${this.#record.name}"`,
+          ),
+        );
       at += length;
     }
   }
 
-  function lookAt(current: PlaneExtent | undefined, piece: Uint8Array, offset: number): void {
-    if (current === undefined) {
-      padding ??= caught(() => requireZero(piece, base + offset, `padding of module "${record.name}"`));
-      return;
-    }
-    const { expert, band, factor, plane } = current;
+  finish(): void {
+    finish(this.#padding, this.#waiting, this.#values);
+  }
+
+  #lookAt(current: PlaneExtent, piece: Uint8Array, offset: number): void {
+    const record = this.#record;
+    const { band, factor, plane } = current;
     const { components } = record.bands[band]!;
     const lowered = lowerFactor(record.bands[band]!, factor);
-    const { element } = lowered;
-    const length = lengths[factor];
+    const length = this.#lengths[factor];
+    const place = record.chunk.offset + offset;
     const unused = firstUnusedBit(lowered, plane, piece, length);
     if (unused >= 0)
-      padding ??= new LqaError(KIND.PADDING_NONZERO, {
+      this.#padding ??= new LqaError(KIND.PADDING_NONZERO, {
         where: `unused bits of module "${record.name}"`,
-        offset: base + offset + unused,
+        offset: place + unused,
         expected: 0,
         actual: piece[unused],
       });
-    if (waiting === undefined || waiting.full()) return;
-    const row = current.length / components;
+    if (this.#waiting === undefined || this.#waiting.full()) return;
+    const { values } = this.#waiting;
     const at = offset - current.offset;
-    if (element !== undefined) {
+    if (lowered.element !== undefined) {
+      const elementBytes = FLOAT_BYTES[lowered.element];
       // A stretch may begin in the middle of a component, so count components from the plane's first weight.
-      const first = at / FLOAT_BYTES[element];
-      const report = waiting.values.plane(record, current, base + offset);
-      checkFloats(piece, element, length, (kind, name, where, finding) =>
+      const first = at / elementBytes;
+      const report = values.plane(record, current, place);
+      checkFloats(piece, lowered.element, length, (kind, name, where, finding) =>
         report(kind, name, where, {
           ...finding,
-          component: Math.floor((first + where / FLOAT_BYTES[element]) / length),
+          component: Math.floor((first + where / elementBytes) / length),
         }),
       );
       return;
     }
-    const report = waiting.values.plane(record, current, base + offset, at / row);
-    if (!canonical) {
-      if (plane === "scales") checkScales(lowered, piece, length, report);
-      return;
-    }
-    if (usedOf !== expert) {
-      used = new Uint8Array(Math.ceil(groupsOfExpert / 8));
-      usedOf = expert;
-    }
-    const groups = groupCount(lowered.group, length);
-    const first = firstGroup[factor][band]! + (at / row) * groups;
-    const isUsed = (i: number): boolean => ((used[(first + i) >>> 3]! >>> ((first + i) & 7)) & 1) === 1;
-    if (plane === "scales") checkScales(lowered, piece, length, report, isUsed);
-    else
-      findUsed(lowered, plane, piece, length, (i) => {
-        used[(first + i) >>> 3]! |= 1 << ((first + i) & 7);
+    const row = at / (current.length / components);
+    const report = values.plane(record, current, place, row);
+    const groups = this.#groups?.from(current, row * groupCount(lowered.group, length));
+    if (plane === "scales") checkScales(lowered, piece, length, report, groups?.has);
+    else if (groups !== undefined) findUsed(lowered, plane, piece, length, groups.add);
+  }
+}
+
+/** One bit for each group of the current expert: whether it has a zero point or a code that is not 0. Scales come last. */
+class UsedGroups {
+  /** Number of the first group of each band of an expert, by factor. */
+  readonly #first = { b: [0], a: [0], mix: [0] };
+  readonly #groups: number;
+  #used = new Uint8Array(0);
+  #expert = -1;
+
+  constructor(record: ModuleRecord, lengths: ReturnType<typeof vectorLengths>) {
+    let groups = 0;
+    for (const factor of ["b", "a", "mix"] as const)
+      record.bands.forEach((own, band) => {
+        this.#first[factor][band] = groups;
+        const { scale, group } = lowerFactor(own, factor);
+        if (scale !== undefined) groups += own.components * groupCount(group, lengths[factor]);
       });
+    this.#groups = groups;
   }
 
-  return { pieces: walk(), look, finish: () => finish(padding, waiting, values) };
+  /** The groups of a plane, counted from one of them. */
+  from(
+    { expert, factor, band }: PlaneExtent,
+    skipped: number,
+  ): { has(group: number): boolean; add(group: number): void } {
+    if (this.#expert !== expert) {
+      this.#used = new Uint8Array(Math.ceil(this.#groups / 8));
+      this.#expert = expert;
+    }
+    const used = this.#used;
+    const first = this.#first[factor][band]! + skipped;
+    return {
+      has: (group) => ((used[(first + group) >>> 3]! >>> ((first + group) & 7)) & 1) === 1,
+      add: (group) => {
+        used[(first + group) >>> 3]! |= 1 << ((first + group) & 7);
+      },
+    };
+  }
 }

@@ -100,31 +100,18 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
     "tensor",
   );
   const sections = [...input.sections].sort((x, y) => (x.type < y.type ? -1 : 1));
-  const compressible = [
-    ...(compressTensors ? tensors.items.map((t) => t.data) : []),
-    ...sections.filter((s) => s.compress).map((s) => s.data),
-  ].some((data) => data.length >= COMPRESS_FROM);
-  const zstd = compressible ? await loadZstdCodec() : undefined;
-  const store = (raw: Uint8Array, kind: "tensor" | "section", elementSize: number): Stored =>
-    zstd !== undefined && raw.length >= COMPRESS_FROM
-      ? compress(raw, kind, elementSize, zstd)
-      : { compression: "none", bytes: raw };
-
-  const bounded = expansionBound();
-  const tensorChunks = tensors.items.map((tensor): Chunk => {
-    const stored: Stored = compressTensors
-      ? store(tensor.data, "tensor", ELEMENT_BYTES[tensor.element])
-      : { compression: "none", bytes: tensor.data };
-    return { raw: tensor.data, stored: bounded(tensor.data, stored), content: tensorContent(tensor) };
+  const store = await storeFor([
+    ...(compressTensors ? tensors.items : []),
+    ...sections.filter((s) => s.compress),
+  ]);
+  const tensorChunks = chunksOfTensors(tensors.items, compressTensors ? store : undefined);
+  const storeSection = ({ data, compress: allowed }: SectionInput): Chunk => ({
+    raw: data,
+    stored: allowed ? store(data, "section", 1) : { compression: "none", bytes: data },
+    content: undefined,
   });
-  const storeSection = ({ data, compress: allowed }: SectionInput): Chunk => {
-    const stored: Stored = allowed ? store(data, "section", 1) : { compression: "none", bytes: data };
-    return { raw: data, stored, content: undefined };
-  };
   const sectionChunks = sections.map(storeSection);
-  const tensorRecords = tensors.items.map(({ data: _, ...record }, i): Unplaced<TensorRecord> => {
-    return { ...record, ...chunkFields(tensorChunks[i]!) };
-  });
+  const tensorRecords = recordsOf(tensors.items, tensorChunks);
   const plan = <M extends PlannedModule>(modules: readonly M[], chunks = sectionChunks) => {
     const sorted = sortByName(
       modules,
@@ -132,10 +119,7 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       () => 0,
       "module",
     );
-    const records = sorted.items.map((module): Unplaced<ModuleRecord> => {
-      const payload = payloadLength(module, module.bands);
-      return { ...module, compression: "none", payload, chunkLength: payload + CRC_BYTES };
-    });
+    const records = sorted.items.map(moduleRecord);
     const input = {
       modules: records,
       tensors: tensorRecords,
@@ -154,10 +138,7 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
         one.type === section?.type ? storeSection(section) : sectionChunks[i]!,
       );
       const planned = plan(modules, others);
-      const moduleChunks = planned.sorted.map((module): Chunk => {
-        const raw = assemblePayload(module, module);
-        return { raw, stored: { compression: "none", bytes: raw }, content: moduleContent(module) };
-      });
+      const moduleChunks = planned.sorted.map(moduleChunk);
       const { layout, alignment: unit } = planned.plan;
       return {
         fileLength: layout.fileLength,
@@ -168,6 +149,45 @@ export async function createWriter(input: Omit<ContainerInput, "modules">): Prom
       };
     },
   };
+}
+
+function recordsOf(tensors: readonly PlainTensor[], chunks: readonly Chunk[]): Unplaced<TensorRecord>[] {
+  return tensors.map(({ data: _, ...record }, i) => ({ ...record, ...chunkFields(chunks[i]!) }));
+}
+
+function moduleRecord(module: PlannedModule): Unplaced<ModuleRecord> {
+  const payload = payloadLength(module, module.bands);
+  return { ...module, compression: "none", payload, chunkLength: payload + CRC_BYTES };
+}
+
+function moduleChunk(module: ModuleInput): Chunk {
+  const raw = assemblePayload(module, module);
+  return { raw, stored: { compression: "none", bytes: raw }, content: moduleContent(module) };
+}
+
+/** Compresses bytes, if that makes them smaller. */
+type Store = (raw: Uint8Array, kind: "tensor" | "section", elementSize: number) => Stored;
+
+/** Loads zstd if one of these payloads is long enough to compress. */
+async function storeFor(payloads: readonly { readonly data: Uint8Array }[]): Promise<Store> {
+  const compressible = payloads.some(({ data }) => data.length >= COMPRESS_FROM);
+  const zstd = compressible ? await loadZstdCodec() : undefined;
+  return (raw, kind, elementSize) =>
+    zstd !== undefined && raw.length >= COMPRESS_FROM
+      ? compress(raw, kind, elementSize, zstd)
+      : { compression: "none", bytes: raw };
+}
+
+function chunksOfTensors(tensors: readonly PlainTensor[], store: Store | undefined): Chunk[] {
+  const bounded = expansionBound();
+  return tensors.map((tensor) => {
+    const stored = store?.(tensor.data, "tensor", ELEMENT_BYTES[tensor.element]);
+    return {
+      raw: tensor.data,
+      stored: bounded(tensor.data, stored ?? { compression: "none", bytes: tensor.data }),
+      content: tensorContent(tensor),
+    };
+  });
 }
 
 /** Sorts, compresses and lays out a file in one step. @throws as {@link Writer.prepare} */

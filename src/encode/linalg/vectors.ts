@@ -85,3 +85,30 @@ export function axpy4(
     y[yAt + i]! += w0 * x[xAt + i]! + w1 * x[x1 + i]! + (w2 * x[x2 + i]! + w3 * x[x3 + i]!);
   }
 }
+
+/** x · coefficients: `length × count`, for vectors that follow each other in one array. */
+export function combine(
+  x: Float64Array,
+  length: number,
+  size: number,
+  coefficients: Float64Array,
+  count: number,
+): Float64Array {
+  const out = new Float64Array(length * count);
+  for (let j = 0; j < count; j++) addCombination(x, length, size, coefficients, j * size, out, j * length);
+  return out;
+}
+
+function addCombination(
+  x: Float64Array,
+  length: number,
+  size: number,
+  weights: Float64Array,
+  wAt: number,
+  y: Float64Array,
+  yAt: number,
+): void {
+  let i = 0;
+  for (; i + 4 <= size; i += 4) axpy4(x, i * length, length, weights, wAt + i, y, yAt, length);
+  for (; i < size; i++) axpy(x, i * length, weights[wAt + i]!, y, yAt, length);
+}

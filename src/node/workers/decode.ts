@@ -10,6 +10,7 @@
 import { availableParallelism } from "node:os";
 import { generationsOf } from "../../core/codecs/generations.ts";
 import { assemblePayload } from "../../core/container/payload.ts";
+import type { ModuleRecord } from "../../core/container/types.ts";
 import { ADAPTER_BUDGET } from "../../core/read/budget.ts";
 import {
   type DecodedModule,
@@ -74,29 +75,8 @@ export async function decodeWithWorkers<T extends WeightType = "f32">(
   const { layout = "peft", multiplier = false, signal, onProgress } = options;
   const type: WeightType = options.type ?? "f32";
   const how = { layout, type, multiplier };
-  const elementBytes = type === "f32" ? 4 : 2;
-  let at = 0;
-  let weights = 0;
-  const place = (length: number): { offset: number; length: number } => {
-    const offset = at;
-    at += Math.ceil((length * elementBytes) / LINE_BYTES) * LINE_BYTES;
-    weights += length;
-    return { offset, length };
-  };
-  const places = file.modules.map((record) => {
-    const vectors = record.experts * record.rank;
-    return { record, b: place(vectors * record.out), a: place(vectors * inputLength(record)) };
-  });
-  const budget = options.budgetBytes ?? ADAPTER_BUDGET;
-  const given = options.buffer;
-  if (given === undefined && at > budget)
-    fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budget} bytes`, actual: at });
-  if (given !== undefined && given.byteLength < at)
-    fail(KIND.TARGET_SIZE, {
-      where: "the adapter",
-      expected: `a buffer of ${at} bytes at least`,
-      actual: `${given.byteLength} bytes`,
-    });
+  const { places, bytes, weights } = placesOf(file, type);
+  assertBytes(bytes, options);
   const count = options.workers ?? Math.min(availableParallelism(), Math.floor(weights / WEIGHTS_PER_WORKER));
   if (options.workers !== undefined && !(Number.isInteger(count) && count >= 1 && count <= MAX_WORKERS))
     fail(KIND.USAGE, {
@@ -105,7 +85,7 @@ export async function decodeWithWorkers<T extends WeightType = "f32">(
       actual: count,
     });
 
-  const buffer = given ?? allocate(typeof SharedArrayBuffer === "function", at);
+  const buffer = options.buffer ?? allocate(typeof SharedArrayBuffer === "function", bytes);
   const modules = places.map(({ record, b, a }) => {
     const view = ({ offset, length }: { offset: number; length: number }): WeightArrays[T] =>
       arrayOver(type, buffer, offset, length) as WeightArrays[T];
@@ -124,30 +104,80 @@ export async function decodeWithWorkers<T extends WeightType = "f32">(
     for await (const { name } of file.decodeAll<WeightType>({ ...how, into, signal })) await tell(name);
     return { buffer, modules, workers: 1 };
   }
-  async function* tasks(memory: SharedArrayBuffer): AsyncGenerator<DecodeTask, void> {
-    const placeOf = new Map(places.map((place) => [place.record, place]));
-    for await (const { record, factors } of file.packedAll({ signal })) {
-      const { b, a } = placeOf.get(record)!;
-      const generations = generationsOf(record, factors).map((one) => ({
-        bands: one.bands,
-        start: one.start,
-        payload: assemblePayload(record, one) as Uint8Array<ArrayBuffer>,
-      }));
-      yield {
-        module: shapeOf(record),
-        generations,
-        b: { ...b, buffer: memory },
-        a: { ...a, buffer: memory },
-        how,
-      };
-    }
-  }
   const pool = options.pool ?? createWorkerPool(Math.min(threads, Math.max(1, modules.length)));
   try {
-    await pool.run("decode", tasks(buffer), tell);
+    await pool.run("decode", tasksOf(file, places, buffer, how, signal), tell);
     return { buffer, modules, workers: pool.workers };
   } finally {
     if (options.pool === undefined) await pool.close();
+  }
+}
+
+/** Where a factor is in the memory. Offset in bytes; length in weights. */
+interface FactorPlace {
+  readonly offset: number;
+  readonly length: number;
+}
+
+interface ModulePlace {
+  readonly record: ModuleRecord;
+  readonly b: FactorPlace;
+  readonly a: FactorPlace;
+}
+
+/** The places of all factors, one after the other, and their bytes and weights together. */
+function placesOf(
+  file: LqaFile,
+  type: WeightType,
+): { readonly places: readonly ModulePlace[]; readonly bytes: number; readonly weights: number } {
+  const elementBytes = type === "f32" ? 4 : 2;
+  let bytes = 0;
+  let weights = 0;
+  const place = (length: number): FactorPlace => {
+    const offset = bytes;
+    bytes += Math.ceil((length * elementBytes) / LINE_BYTES) * LINE_BYTES;
+    weights += length;
+    return { offset, length };
+  };
+  const places = file.modules.map((record) => {
+    const vectors = record.experts * record.rank;
+    return { record, b: place(vectors * record.out), a: place(vectors * inputLength(record)) };
+  });
+  return { places, bytes, weights };
+}
+
+/** Checks that the budget or the caller's buffer has room. */
+function assertBytes(
+  bytes: number,
+  { buffer, budgetBytes = ADAPTER_BUDGET }: Pick<DecodeWithWorkersOptions, "buffer" | "budgetBytes">,
+): void {
+  if (buffer === undefined && bytes > budgetBytes)
+    fail(KIND.BUDGET, { where: "the adapter", expected: `at most ${budgetBytes} bytes`, actual: bytes });
+  if (buffer !== undefined && buffer.byteLength < bytes)
+    fail(KIND.TARGET_SIZE, {
+      where: "the adapter",
+      expected: `a buffer of ${bytes} bytes at least`,
+      actual: `${buffer.byteLength} bytes`,
+    });
+}
+
+/** The modules as tasks of workers, read while the workers decode. */
+async function* tasksOf(
+  file: LqaFile,
+  places: readonly ModulePlace[],
+  buffer: SharedArrayBuffer,
+  how: DecodeTask["how"],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DecodeTask, void> {
+  const placeOf = new Map(places.map((place) => [place.record, place]));
+  for await (const { record, factors } of file.packedAll({ signal })) {
+    const { b, a } = placeOf.get(record)!;
+    const generations = generationsOf(record, factors).map((one) => ({
+      bands: one.bands,
+      start: one.start,
+      payload: assemblePayload(record, one) as Uint8Array<ArrayBuffer>,
+    }));
+    yield { module: shapeOf(record), generations, b: { ...b, buffer }, a: { ...a, buffer }, how };
   }
 }
 

@@ -14,10 +14,9 @@
  * @module
  */
 import type { LoraModule } from "../../../model/adapter.ts";
-import { combine } from "../../linalg/combine.ts";
 import { gram } from "../../linalg/gram.ts";
 import { jacobiSvd, type Svd } from "../../linalg/svd.ts";
-import { dot } from "../../linalg/vectors.ts";
+import { combine, dot } from "../../linalg/vectors.ts";
 import { type Components, reparameterize } from "../reparameterize.ts";
 
 /** The decoded factors of a parent's module, component after component, without the multiplier. */
