@@ -2,17 +2,16 @@
 
 functional-rate.svg    what is lost of the fine-tuning gain at which bits on disk, a panel a task and
                        shape: the seed with the most encodings joined, the others small
-functional-error.svg   KL divergence against three figures that are known without the model's answers
 functional-tuned.svg   what calibrating and tuning change, at which bits on disk (see tuned.py)
 """
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
-import estimate
 import lm
-import predictors
 import summarize
+import tasks
 
 DOCS = lm.HERE.parents[1] / "docs"
 
@@ -173,26 +172,21 @@ def tuned() -> list[Panel]:
     return [*panels, panel]
 
 
-def main() -> None:
-    series = predictors.series()
-    panels = [rate(f"{name} × {len(seeds)}", list(seeds.values())) for name, seeds in series.items()]
-    (DOCS / "functional-rate.svg").write_text(sheet(panels, 3), encoding="utf-8")
+def series() -> dict[str, dict[str, list[dict]]]:
+    """Task and shape -> adapter -> its lossy encodings."""
 
-    everything = [line for seeds in series.values() for lines in seeds.values() for line in lines]
-    panels = []
-    for of, title, ends in (
-        (lambda line: line["weight"], "share of the energy of ΔW lost", (1e-4, 2.0)),
-        (lambda line: line["energy"], "energy of the error, ‖ΔW − ΔŴ‖²", (1e-1, 2e4)),
-        (estimate.predicted, "KL divergence estimated from the weights", (1e-5, 10.0)),
-    ):
-        panel = Panel(f"all adapters: {title}", ends, (1e-5, 10.0), True, (title, "KL divergence, nats"))
-        for _, belongs, color, _ in FAMILIES:
-            points = [(max(of(v), ends[0]), v["kl"]) for v in everything if belongs(v["encoding"])]
-            panel.add(points, color, False)
-        panels.append(panel)
-    (DOCS / "functional-error.svg").write_text(sheet(panels, 3), encoding="utf-8")
+    def read(path: Path) -> list[dict]:
+        return [line for encoding, line in summarize.read(path).items() if encoding not in summarize.FIRST]
+
+    members = summarize.results(summarize.adapters_of(tasks.FIRST))
+    return {name: {adapter: read(path) for adapter, path in own.items()} for name, own in members.items()}
+
+
+def main() -> None:
+    panels = [rate(f"{name} × {len(seeds)}", list(seeds.values())) for name, seeds in series().items()]
+    (DOCS / "functional-rate.svg").write_text(sheet(panels, 3), encoding="utf-8")
     (DOCS / "functional-tuned.svg").write_text(sheet(tuned(), 3, TUNED), encoding="utf-8")
-    print(*(DOCS / f"functional-{name}.svg" for name in ("rate", "error", "tuned")), sep="\n")
+    print(*(DOCS / f"functional-{name}.svg" for name in ("rate", "tuned")), sep="\n")
 
 
 if __name__ == "__main__":

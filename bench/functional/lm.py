@@ -4,7 +4,7 @@ Everything is scored at the answers' positions, with the right answer as context
 that one pass come the likelihood, the distributions, and the exact matches too: greedy
 decoding gives the right answer, token for token and then the end token, if and only if
 the most likely token is the right one at every position of it. (Another spelling of the
-same text in tokens would count as wrong; `generate.py` really generates.)
+same text in tokens would count as wrong.)
 """
 
 import importlib.metadata

@@ -43,23 +43,15 @@ def commands(quick: bool) -> list[list[str]]:
             listed.append(script("references.py", "keep", name))
         listed.append(script("evaluate.py", name, "--deciding", *(AT_LOW_RATES if task in tasks.LATER else ())))
     if not quick:
-        listed += [script(name, action) for name in ("encoder.py", "terrain.py") for action in ("train", "score")]
         of_seed_0 = [train.adapter_name(*adapter) for adapter in ADAPTERS if adapter[2] == 0]
         in_full = [*references.ELSEWHERE, *of_seed_0]
         listed += [script("evaluate.py", name) for name in in_full]
-        listed.append(script("importance.py", *in_full))
         names = [train.adapter_name(*adapter) for adapter in (*ADAPTERS, *LATER)]
         calibrated = ("--kinds", "plain", "calibrated", "--bits", "0.5")
         listed.append(script("tuned.py", *names, *calibrated))
         of_later = [train.adapter_name(*adapter) for adapter in LATER]
         listed.append(script("tuned.py", *in_full, *of_later, *calibrated, "0.75", "1.0"))
         listed.append(script("tuned.py", *in_full, *of_later, "--kinds", "tuned", "--bits", "0.5"))
-        listed += [
-            script("generate.py", "--task", task, "--shots", str(shots))
-            for task in (tasks.load(name).NAME for name in tasks.FIRST)
-            for shots in (0, 3)
-        ]
-        listed += [script("generate.py", "--adapter", name) for name in of_seed_0]
     return listed + [script("summarize.py")]
 
 

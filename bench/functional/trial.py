@@ -1,6 +1,5 @@
 """What the programs share that encode kept adapters with the model at hand: their items and their model."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,6 @@ class Trial:
 
 def read_texts(scorer: Scorer, items: list[tasks.Item]) -> list[Text]:
     return [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in lm.examples(scorer.tokenizer, items)]
-
-
-def keep(path: Path, line: dict) -> None:
-    """Prints a result, and appends it to a file."""
-    print(*(f"{k} {v}" for k, v in line.items()), flush=True)
-    with path.open("a", encoding="utf-8") as out:
-        out.write(json.dumps(line) + "\n")
 
 
 def begin(name: str, items: str, texts: int, program: str) -> Trial:

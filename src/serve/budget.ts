@@ -3,7 +3,7 @@
  *
  * A holding that was used only once is dropped before one that was used again: a new holding is dropped unless it was used while
  * young, and an old one stays as long as it is used between two rounds (as in S3-FIFO of Yang and others, SOSP 2023, without
- * its ghost queue). bench/serve/eviction.mjs compares it with other policies.
+ * its ghost queue).
  *
  * @module
  */

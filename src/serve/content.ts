@@ -26,7 +26,7 @@ import type { Draws } from "./draws.ts";
 import { PackedPlans, type SharedLayout, sharedLayout } from "./shared-layout.ts";
 import { type SpareBuffers, SURPLUS } from "./spare-buffers.ts";
 
-/** Most bytes of a module beyond payload and name, if no other adapter shares its layout (`bench/resident-heap.mjs`). */
+/** Most bytes of a module beyond payload and name, if no other adapter shares its layout. */
 const RECORD_BYTES = 512;
 /** Numbers in {@link Content} that locate the payload of a module: buffer, offset, length. */
 const PLACE = 3;
