@@ -73,6 +73,53 @@ const INNER_DOORS: Readonly<Record<string, number>> = {
 };
 /** The program. Its commands import the files that they run, and not doors, which would load more. */
 const PROGRAM = ["node", "cli"];
+/**
+ * Names that two files of src/ export with two meanings. `run` is that of every command, and the public types `PackedModule` and
+ * `ReadOptions` belong to two entries each. The others should become one name or two: nothing may be added.
+ */
+const EXPORTED_TWICE = [
+  "Answer",
+  "CONFIG_FILE",
+  "DECODE",
+  "Entry",
+  "FactorLayout",
+  "Fit",
+  "Input",
+  "Metrics",
+  "OpenInput",
+  "Outcome",
+  "PackedModule",
+  "Part",
+  "RdOptions",
+  "ReadOptions",
+  "StoredAdapter",
+  "Subject",
+  "Wanted",
+  "checkModule",
+  "encodingOf",
+  "facts",
+  "generationsOf",
+  "kernelEngine",
+  "kindOf",
+  "layOut",
+  "lossOf",
+  "openInput",
+  "openSource",
+  "parentsOf",
+  "placeOf",
+  "plainEngine",
+  "programOf",
+  "readAdapter",
+  "readLocation",
+  "renamed",
+  "risksOf",
+  "run",
+  "stateOf",
+  "table",
+  "tensorKey",
+  "transpose",
+  "validate",
+];
 /** Names of `lqa/format` at most. */
 const MOST_OF_FORMAT = 40;
 /** The modules of src/ that each command loads at most, before it meets what needs more. */
@@ -430,6 +477,19 @@ describe("the architecture of src/", () => {
       visit(source);
     }
     expect(long.sort()).toEqual([...LONG_FUNCTIONS].sort());
+  });
+
+  it("exports no further name from two files", () => {
+    const homes = new Map<string, string[]>();
+    for (const [name, text] of texts) {
+      if (isGenerated(name) || /^\/\/ Generated from/.test(text) || name === "limits.ts") continue;
+      for (const [, own] of text.matchAll(
+        /^export (?:async )?(?:function\*?|const|class|interface|type|enum) (\w+)/gm,
+      ))
+        homes.set(own!, [...(homes.get(own!) ?? []), name]);
+    }
+    const twice = [...homes].filter(([, files]) => new Set(files).size > 1).map(([name]) => name);
+    expect(twice.sort()).toEqual([...EXPORTED_TWICE].sort());
   });
 
   it(`has no file above ${MAX_LINES} lines`, () => {

@@ -12,7 +12,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import type { Adapter, PlainTensor } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
-import { type Encodable, type Encoding, encodeWith } from "./encoding.ts";
+import { type Encodable, type EncodedAdapter, encodeWith } from "./encoding.ts";
 import { parentsOf } from "./parents.ts";
 import {
   type QuantizeOptions,
@@ -169,13 +169,13 @@ async function encodings(
   encodable: Encodable,
   { origin }: Adapter,
   { start, parent, signal }: EncodeOptions,
-): Promise<{ readonly results: readonly Encoding[]; readonly plain: Encoding | undefined }> {
+): Promise<{ readonly results: readonly EncodedAdapter[]; readonly plain: EncodedAdapter | undefined }> {
   const { items, settings } = encodable;
   let starts =
     settings.profile === "rd"
       ? startsOf(items, origin?.dialect, start ?? "none")
       : new Map<string, ModuleStart>();
-  const results: Encoding[] = [];
+  const results: EncodedAdapter[] = [];
   if (parent !== undefined)
     results.push(await encodeWith(encodable, new Map(), await parentsOf(items, parent, signal)));
   // Whether the file may be smaller, or lose less, without the parent.
@@ -196,10 +196,10 @@ async function encodings(
 }
 
 /** The smallest encoding if all have one error, and otherwise the one that loses least. */
-function cheapest(results: readonly Encoding[], byError: boolean): Encoding {
+function cheapest(results: readonly EncodedAdapter[], byError: boolean): EncodedAdapter {
   // Components of a parent have other losses than those of the module.
   const comparable = results.every(({ parent }) => parent === undefined);
-  const cost = ({ bytes, total, quantized }: Encoding): number => {
+  const cost = ({ bytes, total, quantized }: EncodedAdapter): number => {
     if (byError) return bytes.length;
     return comparable ? lossOf({ quantized }) : (total.outputError ?? total.relativeError);
   };

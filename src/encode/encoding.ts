@@ -37,7 +37,7 @@ export interface Encodable {
 }
 
 /** An encoding, as far as choice and report need it. */
-export interface Encoding {
+export interface EncodedAdapter {
   readonly items: readonly LoraModule[];
   readonly quantized: readonly QuantizedModule[];
   readonly qualities: readonly ModuleQuality[];
@@ -58,7 +58,7 @@ export async function encodeWith(
   { items, settings, calibration, writer, meta, surroundings }: Encodable,
   starts: ReadonlyMap<string, ModuleStart>,
   parents?: Parents,
-): Promise<Encoding> {
+): Promise<EncodedAdapter> {
   const planned = (
     module: ModuleShape,
     bands: PlannedModule["bands"],

@@ -5,7 +5,7 @@
  */
 import { type Adapter, parameterCount } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
-import type { Encoding } from "./encoding.ts";
+import type { EncodedAdapter } from "./encoding.ts";
 import { estimateDivergence, type Outlook, outlookOf } from "./quantize/answers.ts";
 import type { QuantizeSettings } from "./quantize/profile.ts";
 import { DROPPED_ERROR, type ModuleQuality, restoredError, WEAK_ERROR } from "./quantize/quality.ts";
@@ -85,7 +85,7 @@ export interface EncodeReport {
 /** Reports an encoding. @param adapter the adapter, as it was encoded */
 export function reportOf(
   adapter: Adapter,
-  { items, qualities, total, parent, file, bytes, quantized }: Encoding,
+  { items, qualities, total, parent, file, bytes, quantized }: EncodedAdapter,
   calibration: Calibration | undefined,
   chosen: Pick<EncodeReport, "settings" | "tensorPolicy"> & {
     readonly narrowed: NarrowedTensors | undefined;
