@@ -28,6 +28,17 @@ class WithoutModel(unittest.TestCase):
         self.assertIn(f"`{lqa.inspect(EXAMPLE).file_id}`", text)
         self.assertIn("What it does to answers was not measured.", text)
         self.assertNotIn("## Measured", text)
+        for line in ('readFile("example.lqa")', 'lqa.diffusers.load(pipeline, "example.lqa")', "Load LoRA (.lqa): example.lqa", "lqa decode example.lqa -o example/"):
+            self.assertIn(line, text)
+
+    def test_each_runtime_of_a_language_model_is_named(self) -> None:
+        found = lqa.inspect(EXAMPLE)
+        found = replace(found, modules=(replace(found.modules[0], name="model.layers.0.self_attn.q_proj"),))
+        text = card.markdown(found, None, "x", "hf://me/packed/tiny.lqa")
+        for line in ('lqa.peft.load(base, "hf://me/packed/tiny.lqa")', 'LoRARequest("tiny", 1, "hf://me/packed/tiny.lqa")', "-o tiny.gguf --base base.gguf",
+                     'lqa.mlx.load(model, "hf://me/packed/tiny.lqa")', 'readFile("tiny.lqa")', "lqa decode hf://me/packed/tiny.lqa -o tiny/"):
+            self.assertIn(line, text)
+        self.assertNotIn("ComfyUI", text)
         self.assertTrue(text.startswith("---\n"))
 
     def test_text_of_strangers_stays_text(self) -> None:
@@ -70,9 +81,11 @@ class WithModel(unittest.TestCase):
         self.assertEqual(code, 0, said)
         report = json.loads(said)
         scored = json.loads(Scoring().run_score(folder / "first", *words, "--json")[1])
-        for name in ("kl", "reverseKl", "top1", "top5", "loss", "exact"):
+        for name in ("kl", "reverseKl", "top1", "top2", "top3", "top4", "top5", "loss", "exact"):
             self.assertEqual(report["measured"][name], scored[name], name)
         self.assertRegex(report["card"], r"\| KL\(original ‖ this\), nats per token \| 0\.\d{5} \(0\.\d{5} to 0\.\d{5}\) \|")
+        for most in ("two", "three", "four", "five"):
+            self.assertRegex(report["card"], rf"\| same of the {most} likeliest \| [\d.]+% \(")
         self.assertRegex(report["card"], r"\| perplexity of this adapter \| [\d.]+ \([\d.]+ to [\d.]+\) \|")
         self.assertIn('model = lqa.peft.load(base, "first.lqa")', report["card"])
         alone = json.loads(run(*words, "--json")[1])

@@ -91,7 +91,8 @@ class Scoring(unittest.TestCase):
                     "kl": (p.exp() * (p - q)).sum(),
                     "reverse_kl": (q.exp() * (q - p)).sum(),
                     "top1": (p.argmax(-1) == q.argmax(-1)).sum(),
-                    "top5": sum(len(set(a.tolist()) & set(b.tolist())) / 5 for a, b in zip(p.topk(5).indices, q.topk(5).indices, strict=True)),
+                    **{f"top{most}": sum(len(set(a.tolist()) & set(b.tolist())) / most
+                                         for a, b in zip(p.topk(most).indices, q.topk(most).indices, strict=True)) for most in (2, 3, 4, 5)},
                     "exact": (q.argmax(-1) == tokens).all(),
                 }
                 for key, value in expected.items():
@@ -106,6 +107,7 @@ class Scoring(unittest.TestCase):
 
         base, reference, other = (made([loss] * 4, exact, kl) for loss, exact, kl in ((8, [0] * 4, 1), (2, [1, 1, 1, 0], 0), (3, [1, 1, 0, 0], 0.1)))
         found = compare(base, reference, other)
+        self.assertEqual([found.pop(f"top{most}") for most in (2, 3, 4)], [None] * 3)
         values = {name: round(one.value, 6) for name, one in found.items()}
         self.assertEqual(values, {"kl": 0.1, "reverseKl": 0.05, "top1": 1, "top5": 0.5, "lossBase": 4, "lossReference": 1, "loss": 1.5, "lossChange": 0.5,
                                   "gainKept": 0.833333, "exactReference": 0.75, "exact": 0.5, "exactChange": -0.25})

@@ -94,7 +94,7 @@ def _measured(measured: dict[str, Any]) -> list[str]:
         row("KL(original ‖ this), nats per token", "kl", ".5f"),
         row("KL(this ‖ original)", "reverseKl", ".5f"),
         row("same likeliest token", "top1", ".2%"),
-        row("same of the five likeliest", "top5", ".2%"),
+        *(row(f"same of the {word} likeliest", f"top{most}", ".2%") for most, word in ((2, "two"), (3, "three"), (4, "four"), (5, "five"))),
         row("perplexity of the original", "lossReference", ".4g", math.exp),
         row("gain of the original that this keeps", "gainKept", ".1%"),
         row("exact answers of the original", "exactReference", ".1%"),
@@ -114,26 +114,32 @@ def _measured(measured: dict[str, Any]) -> list[str]:
 
 
 def _use(found: Inspection, base: str | None, location: str) -> list[str]:
-    model = json.dumps(base or "the base model")
-    place = json.dumps(location)
-    convert = f"lqa decode {shlex.quote(location)} -o adapter/"
-    language = any(LANGUAGE.match(module.name) for module in found.modules)
-    parts = [("TypeScript", "ts", ['import { readFile } from "node:fs/promises";', 'import { open } from "lqa";', "", 'const file = await open(await readFile("adapter.lqa"));',
-                                   "for await (const { name, multiplier, b, a } of file.decodeAll()) use(name, multiplier, b, a);"])]
-    if language:
+    model, place, word = json.dumps(base or "the base model"), json.dumps(location), shlex.quote(location)
+    name = location.rsplit("/", 1)[-1] if location.endswith(".lqa") else "adapter.lqa"
+    stem = name.removesuffix(".lqa")
+    if any(LANGUAGE.match(module.name) for module in found.modules):
         parts = [
             ("transformers and PEFT", "python", ["import lqa", "from transformers import AutoModelForCausalLM", "",
                                                  f"base = AutoModelForCausalLM.from_pretrained({model})", f"model = lqa.peft.load(base, {place})"]),
-            ("vLLM, with the package installed next to it", "python", [f'LoRARequest("adapter", 1, {place})']),
-            ("llama.cpp", "sh", [f"lqa decode {shlex.quote(location)} -o adapter.gguf --base base.gguf"]),
-            *parts,
+            ("vLLM, with the package installed next to it", "python", [f"LoRARequest({json.dumps(stem)}, 1, {place})"]),
+            ("llama.cpp", "sh", [f"lqa decode {word} -o {stem}.gguf --base base.gguf"]),
+            ("MLX", "python", ["import lqa", "from mlx_lm import load", "", f"model, tokenizer = load({model})", f"lqa.mlx.load(model, {place})"]),
         ]
     else:
-        parts = [("diffusers", "python", ["import lqa", "", f"lqa.diffusers.load(pipeline, {place})"]), *parts]
-    parts.append(("Anything that reads PEFT directories", "sh", [convert]))
+        parts = [
+            ("diffusers", "python", ["import lqa", "from diffusers import DiffusionPipeline", "",
+                                     f"pipeline = DiffusionPipeline.from_pretrained({model})", f"lqa.diffusers.load(pipeline, {place})"]),
+            ("ComfyUI, with the nodes of lqa: put the file into `models/loras` and choose it in", "text", [f"Load LoRA (.lqa): {name}"]),
+        ]
+    parts += [
+        ("TypeScript", "ts", ['import { readFile } from "node:fs/promises";', 'import { open } from "lqa";', "",
+                              f"const file = await open(await readFile({json.dumps(name)}));",
+                              "for await (const { name, multiplier, b, a } of file.decodeAll()) use(name, multiplier, b, a);"]),
+        ("Anything that reads PEFT directories", "sh", [f"lqa decode {word} -o {stem}/"]),
+    ]
     lines = ["## Use it", ""]
-    for name, language_name, code in parts:
-        lines += [f"{name}:", "", f"```{language_name}", *code, "```", ""]
+    for runtime, language, code in parts:
+        lines += [f"{runtime}:", "", f"```{language}", *code, "```", ""]
     return lines
 
 

@@ -34,6 +34,7 @@ class Scores:
         reverse_kl: KL(this ‖ reference).
         top1: places where the likeliest token is the reference's.
         top5: for each place the share of the reference's five likeliest tokens that are among this model's five, summed.
+        top2, top3, top4: the same of two, three and four. None if only the others were measured.
     """
 
     tokens: numpy.ndarray
@@ -43,6 +44,9 @@ class Scores:
     reverse_kl: numpy.ndarray
     top1: numpy.ndarray
     top5: numpy.ndarray
+    top2: numpy.ndarray | None = None
+    top3: numpy.ndarray | None = None
+    top4: numpy.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def _figures(text: Text, reference: torch.Tensor, said: torch.Tensor) -> list[fl
         float((reference.exp() * change).double().sum()),
         float(-(said.exp() * change).double().sum()),
         float((top[:, 0] == wanted[:, 0]).sum()),
-        float((wanted[:, :, None] == top[:, None, :]).any(-1).double().mean(-1).sum()),
+        *(float((wanted[:, :most, None] == top[:, None, :most]).any(-1).double().mean(-1).sum()) for most in (TOP, 2, 3, 4)),
     ]
 
 
@@ -134,7 +138,8 @@ def compare(base: Scores, reference: Scores, other: Scores) -> dict[str, Estimat
     """The figures of a comparison, by their names in the report of `lqa score`.
 
     Losses, divergences and agreements are for each token. `gainKept` is the share of the reference's gain over the base in loss that is
-    left, (base - other) / (base - reference); None unless the reference surely has a gain. `lossChange` and `exactChange`
+    left, (base - other) / (base - reference); None unless the reference surely has a gain. `top2` to `top4` are None if they were not measured.
+    `lossChange` and `exactChange`
     are other minus reference. `exact` counts texts.
     """
     count = len(reference.tokens)
@@ -147,6 +152,7 @@ def compare(base: Scores, reference: Scores, other: Scores) -> dict[str, Estimat
         "kl": per_token(other.kl),
         "reverseKl": per_token(other.reverse_kl),
         "top1": per_token(other.top1),
+        **{f"top{most}": None if (same := getattr(other, f"top{most}")) is None else per_token(same) for most in (2, 3, 4)},
         "top5": per_token(other.top5),
         "lossBase": per_token(base.loss),
         "lossReference": per_token(reference.loss),
