@@ -140,13 +140,14 @@ function picture() {
   const height = 70 + 36 * bars.length;
   const lines = bars.map(([name, bytes], i) => {
     const [y, width] = [58 + 36 * i, Math.max(2, Math.round((440 * bytes) / most))];
-    const label = `${(bytes / 1000).toFixed(1)} kB`;
+    const label = `${(bytes / 1000).toFixed(1)} KB`;
     return `  <text x="130" y="${y + 17}" text-anchor="end">${name}</text>
   <rect x="142" y="${y}" width="${width}" height="24" rx="3" fill="${i === 0 ? "#94a3b8" : "#2563eb"}"/>
   <text x="${150 + width}" y="${y + 17}">${label}</text>`;
   });
   const title = `Bytes of step ${last}, at an error of ${percent(SHOWN)}, by its parent`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 ${height}" font-family="system-ui, sans-serif" font-size="14" role="img" aria-label="${title}: ${bars.map(([name, bytes]) => `${name} ${number(bytes)}`).join(", ")}.">
+  <style>@media(prefers-color-scheme:dark){[fill="#ffffff"]{fill:#1b1b1f}[fill="#1f2937"]{fill:#c4cbd4}[fill="#2563eb"]{fill:#5b8def}}</style>
   <rect width="720" height="${height}" fill="#ffffff"/>
   <g fill="#1f2937">
   <text x="20" y="30" font-weight="600">${title}</text>

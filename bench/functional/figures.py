@@ -83,6 +83,14 @@ class Panel:
         self.parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="{radius}" fill="{color}"/>' for a, b in places]
 
 
+# Colors that a dark page needs lighter.
+DARK = {"#0b6e4f": "#4fd0a2", "#c8553d": "#ff9a80", "#555555": "#a5adb8", "#000000": "#ffffff", "#4b9cd3": "#74bdf0", "#444444": "#d0d6dd"}
+
+
+def _dark() -> str:
+    return "".join(f"[fill='{light}']{{fill:{dark}}}[stroke='{light}']{{stroke:{dark}}}" for light, dark in DARK.items())
+
+
 def sheet(panels: list[Panel], columns: int, legend=tuple((name, color) for name, _, color, _ in FAMILIES)) -> str:
     rows = math.ceil(len(panels) / columns)
     width, height = columns * WIDTH, rows * HEIGHT + 20 * math.ceil(len(legend) / columns / 2) + 10
@@ -99,6 +107,7 @@ def sheet(panels: list[Panel], columns: int, legend=tuple((name, color) for name
         "text{font:10px system-ui,sans-serif;fill:#222}.t{font-size:12px;text-anchor:middle}"
         ".m{text-anchor:middle}.e{text-anchor:end}.l{font-size:11px}.g{stroke:#ddd;stroke-width:.7}"
     )
+    style += f"@media(prefers-color-scheme:dark){{text{{fill:#c4cbd4}}.g{{stroke:#363d47}}[fill='#fff']{{fill:#1b1b1f}}{_dark()}}}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}"><style>{style}</style>'

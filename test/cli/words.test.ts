@@ -159,6 +159,8 @@ describe("a wrong word", () => {
     [["push", "x"], /no location is given/],
     [["rebase"], /is missing/],
   ];
+  it("is tried in 80 ways", () => expect(cases.length).toBeGreaterThanOrEqual(80));
+
   it.each(cases)("%j gets code 2 and a sentence", (words, expected) => {
     const { code, out, err } = lqaIn({ cwd: folder }, ...words.map((word) => (word === "x" ? source : word)));
     expect({ code, out }).toEqual({ code: 2, out: "" });

@@ -34,7 +34,7 @@ const adapters = new Map<string, Adapter>();
 let running = { controller: new AbortController(), end: Promise.resolve() };
 
 const mega = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
-const kilo = (bytes: number): string => `${Math.round(bytes / 1e3)} kB`;
+const kilo = (bytes: number): string => `${Math.round(bytes / 1e3)} KB`;
 
 address.value = MODEL;
 loading.addEventListener("submit", (event) => {
@@ -99,7 +99,9 @@ async function fetchModel(url: string): Promise<Blob> {
 
 function bodyOf({ url, ok, status, body }: Response): ReadableStream<Uint8Array<ArrayBuffer>> {
   if (ok && body !== null) return body;
-  throw new Error(`${url} answered ${status}. Check the address.`);
+  if (status === 401 || status === 403)
+    throw new Error(`${url} needs an account (${status}). Download the file signed in, and choose it below.`);
+  throw new Error(`There is no file at ${url} (${status}). Check the address.`);
 }
 
 async function startWith(model: Blob): Promise<void> {
