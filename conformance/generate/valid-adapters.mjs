@@ -1,5 +1,5 @@
 // valid/tensor, section, name, layout: what an adapter holds in addition to its modules, and how a file is laid out.
-import { f64, fromHex, hex, text, u8, u32, zeros } from "./bytes.mjs";
+import { f64, fromHex, hex, text, u8, u16, u32, zeros } from "./bytes.mjs";
 import { ELEMENTS, trellis, WIDTHS } from "./codecs.mjs";
 import { CODED } from "./coded-frames.mjs";
 import { band, module, section, tensor, twoBands } from "./compose.mjs";
@@ -17,6 +17,16 @@ function tensors(suite) {
     );
   for (const element of Object.keys(ELEMENTS))
     add(`element-${element.toLowerCase()}`, [tensor({ element, shape: [2, 3] })]);
+  const largest = {
+    F16: u16(0x7bff, 0xfbff),
+    BF16: u16(0x7f7f, 0xff7f),
+    F32: u32(0x7f7fffff, 0xff7fffff),
+    F64: f64(Number.MAX_VALUE, -Number.MAX_VALUE),
+  };
+  for (const [element, data] of Object.entries(largest))
+    add(`element-${element.toLowerCase()}-largest`, [tensor({ element, shape: [2], data })], {
+      clauses: ["3.2", "6.8"],
+    });
   add("role-bias", [tensor({ role: "bias" })]);
   add("role-carried", [tensor({ role: "carried", element: "U8", shape: [5] })]);
   add("role-lora-bias", [tensor({ name: "q", role: "lora-bias", shape: [3] })]);

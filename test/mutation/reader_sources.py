@@ -332,6 +332,7 @@ C_UNSEEN = {
     "LIMIT(m.chunk.length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
     "LIMIT(s.chunk.raw_length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
     "LIMIT(s.chunk.length, LIMIT_CHUNK)": ABOVE_CORE + "32 bits cannot be above Hard",
+    "LIMIT_EXPERT_BANDS": ABOVE_CORE + "the only file above Hard has a plan above Core, where a reader may stop",
     "LIMIT_BANDS": ABOVE_CORE + "the least file above Hard has 32 MiB; the suite has only small files",
     "f->types.count, LIMIT_SHARED": "the least such file has 2 MiB; the suite has only small files",
     "other.dimensions > 0": "the record of the indices is refused for its dimensions, with the same code",
