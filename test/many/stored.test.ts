@@ -55,7 +55,7 @@ describe.skipIf(program === undefined)("adapters in object storage", { timeout: 
       outputBytes: expected.get(`${names[0]}.lqa`)!.length,
       error: null,
     });
-    expect(first.out).toMatch(/12 adapters encoded \([\d.]+ KiB → [\d.]+ KiB\), 0 kept, 0 failed/);
+    expect(first.out).toMatch(/12 adapters encoded \([\d.]+ KB → [\d.]+ KB\), 0 kept, 0 failed/);
     const bytes = [...expected.values()].reduce((sum, file) => sum + file.length, 0);
     const text = readFileSync(metrics, "utf8");
     expect(text).toContain('lqa_encode_adapters{shard="0/1",state="encoded"} 12\n');
