@@ -16,7 +16,7 @@ describe("lqa inspect --html", () => {
   it("writes a page beside what it prints", () => {
     const { code, out, err } = lqa("inspect", "a.lqa", "--html", "a.html");
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toMatch(/^a\.lqa\n {2}base model[\s\S]*The report is in a\.html\.\n$/);
+    expect(out).toMatch(/^a\.lqa\n {2}what {8}a LoRA adapter[\s\S]*The report is in a\.html\.\n$/);
     expect(page("a.html")).toMatch(
       /^<!doctype html>[\s\S]*<h1>a\.lqa<\/h1>[\s\S]*✓ Valid\.[\s\S]*<\/html>\n$/,
     );
