@@ -118,6 +118,27 @@ class Worker(Served):
             self.in_slot(manager, requests[i], files[i])
             self.assertIsNone(slots.last)
 
+    def test_slots_are_filled_with_zeros_where_another_form_was(self) -> None:
+        """Two slots. Nothing of an adapter of rank 8, of other layers, or of a directory is left in the slot of a later one."""
+        files = [self.encoded(f"a{i}", i) for i in range(4)] + [self.encoded("wide", 5, r=8), self.encoded("few", 6, layers=2)]
+        requests = [LoRARequest(f"a{i}", i + 1, str(file)) for i, file in enumerate(files)]
+        manager = self.manager()
+        slots = manager._adapter_manager
+        layers = list(slots.modules.values())
+        resets = []
+        for i in (0, 1, 2, 3, 4, 5, 0, 1, 2):
+            before = sum(layer.resets for layer in layers)
+            self.in_slot(manager, requests[i], files[i])
+            resets.append(sum(layer.resets for layer in layers) - before)
+        self.assertEqual(resets, [3, 3, 0, 0, 3, 3, 3, 3, 0])
+        # vLLM fills a slot itself.
+        manager._adapter_manager.remove_adapter(1)
+        slots.add_adapter(vllm_standin.LoRAModel(9, 8, {"layers.0.q_proj": vllm_standin.LoRALayerWeights(
+            "layers.0.q_proj", 8, 8, torch.ones(8, 24), torch.ones(SIZES["q_proj"], 8), 1)}))
+        slots.activate_adapter(9)
+        for i in (1, 2, 3):
+            self.in_slot(manager, requests[i], files[i])
+
     def test_layers_of_another_worker(self) -> None:
         file = self.encoded("a")
         manager = self.manager(torch.bfloat16, elsewhere=(1,))

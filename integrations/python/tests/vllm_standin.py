@@ -49,18 +49,55 @@ class PEFTHelper:
             raise ValueError(f"LoRA rank {rank} is greater than max_lora_rank {lora_config.max_lora_rank}.")
 
 
+class Active(dict):
+    """The adapters in slots, that used least recently first."""
+
+    def __init__(self, slots: list) -> None:
+        self._slots = slots
+
+    def remove_oldest(self) -> None:
+        oldest = next(iter(self))
+        del self[oldest]
+        self._slots[self._slots.index(oldest)] = None
+
+
+class Layer:
+    """A layer with room for adapters of its parts: a tensor for A and one for B in each slot, larger than most factors."""
+
+    def __init__(self, base_layer) -> None:
+        self.base_layer, self.resets, self.stacked = base_layer, 0, {}
+
+    def reset_lora(self, index) -> None:
+        self.resets += 1
+        for pair in self.stacked.get(index, {}).values():
+            for tensor in pair:
+                tensor.zero_()
+
+    def set_lora(self, index, parts) -> None:
+        import torch
+
+        self.reset_lora(index)
+        for name, (a, b) in parts.items():
+            held = self.stacked.setdefault(index, {}).setdefault(name, (torch.zeros(8, a.shape[1], dtype=a.dtype), torch.zeros(b.shape[0], 8, dtype=b.dtype)))
+            held[0][:a.shape[0]].copy_(a)
+            held[1][:, :b.shape[1]].copy_(b)
+
+
 class LRUCacheLoRAModelManager:
     """Two slots; q and v are one merged layer."""
 
+    lora_slots = 2
+
     def __init__(self, model, lora_config) -> None:
         self.model, self.lora_config, self.device = model, lora_config, "cpu"
-        self._registered_adapters, self._active_adapters, self.slots = {}, {}, {}
+        self.lora_index_to_id = [None, None]
+        self._registered_adapters, self._active_adapters = {}, Active(self.lora_index_to_id)
         self.modules, self.packed_modules = {}, {}
         for name, layer in model.named_modules():
             if hasattr(layer, "output_sizes"):
                 self.packed_modules[name] = [f"{name.rpartition('.')[0]}.{part}" for part in ("q_proj", "v_proj")]
             if hasattr(layer, "input_size"):
-                self.modules[name] = types.SimpleNamespace(base_layer=layer)
+                self.modules[name] = Layer(layer)
 
     def __len__(self) -> int:
         return len(self._registered_adapters)
@@ -71,7 +108,8 @@ class LRUCacheLoRAModelManager:
         return True
 
     def remove_adapter(self, adapter_id) -> None:
-        self._active_adapters.pop(adapter_id, None)
+        if self._active_adapters.pop(adapter_id, self) is None:
+            self.lora_index_to_id[self.lora_index_to_id.index(adapter_id)] = None
         self._registered_adapters.pop(adapter_id, None)
 
     def _create_merged_loras_inplace(self, lora_model) -> None:
@@ -81,12 +119,29 @@ class LRUCacheLoRAModelManager:
     def activate_adapter(self, lora_id) -> bool:
         if lora_id in self._active_adapters:
             return False
-        if len(self._active_adapters) == 2:
-            self._active_adapters.pop(next(iter(self._active_adapters)))
+        if len(self._active_adapters) >= self.lora_slots:
+            self._active_adapters.remove_oldest()
+        index = self.lora_index_to_id.index(None)
         self._active_adapters[lora_id] = None
-        model = self._registered_adapters[lora_id]
-        self.slots[lora_id] = {name: (lora.lora_a.clone(), lora.lora_b.clone()) for name, lora in model.loras.items()}
+        self.lora_index_to_id[index] = lora_id
+        loras = self._registered_adapters[lora_id].loras
+        for name, module in self.modules.items():
+            parts = {part: (loras[part].lora_a, loras[part].lora_b) for part in self.packed_modules.get(name, [name]) if part in loras}
+            if parts:
+                module.set_lora(index, parts)
+            else:
+                module.reset_lora(index)
         return True
+
+    @property
+    def slots(self) -> dict:
+        """By adapter and layer: the factors in its slot, without zeros behind them."""
+        found = {}
+        for index, lora_id in enumerate(self.lora_index_to_id):
+            parts = {name: pair for module in self.modules.values() for name, pair in module.stacked.get(index, {}).items()}
+            ranks = {name: max((i + 1 for i in range(8) if a[i].any() or b[:, i].any()), default=0) for name, (a, b) in parts.items()}
+            found[lora_id] = {name: (a[:ranks[name]], b[:, :ranks[name]]) for name, (a, b) in parts.items() if ranks[name]}
+        return found
 
 
 class LRUCacheWorkerLoRAManager:

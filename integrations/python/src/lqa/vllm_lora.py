@@ -4,7 +4,8 @@ vLLM keeps `max_cpu_loras` adapters in main memory, decoded, and copies those th
 adapter in main memory is its verified file; when it is activated, its factors are decoded in one call, multiplied by the multipliers of
 the file, and handed to vLLM's own code that merges and copies them. So vLLM never has a tensor that it could scale twice, which happens
 to adapters whose tensors are kept and given again after an eviction. On processors the memory of the factors, and what vLLM merged
-of them, serves the next adapter with the same layers and shapes; on other devices copies may still be under way.
+of them, serves the next adapter with the same layers and shapes; on other devices copies may still be under way. A slot that held such an
+adapter is not filled with zeros first.
 
 Files that were accepted are kept, up to LQA_VLLM_BYTES, even if vLLM evicts their adapters: what is read once is read again only if
 vLLM asks to load it again, so that a file that changes or disappears meanwhile harms nobody.
@@ -14,6 +15,8 @@ from __future__ import annotations
 import copy
 import os
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -99,9 +102,11 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
     Attributes:
         last: form, type and memory of the factors that were decoded last, and what vLLM merged of them; None if nothing must be
             written there.
+        filled: of each slot that holds zeros but for an adapter of ours, the form of that adapter.
     """
 
     last: tuple[Any, torch.dtype, torch.Tensor, dict[str, Any]] | None = None
+    filled: dict[int, Any]
 
     def _create_merged_loras_inplace(self, lora_model: LoRAModel) -> None:
         if lora_model.loras or not isinstance(lora_model, PackedLoRAModel):
@@ -109,13 +114,32 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
 
     def activate_adapter(self, lora_id: int, *rest: Any, **options: Any) -> bool:
         model = self._registered_adapters.get(lora_id)
-        if lora_id in self._active_adapters or not isinstance(model, PackedLoRAModel):
+        if lora_id in self._active_adapters:
+            return super().activate_adapter(lora_id, *rest, **options)
+        if not isinstance(model, PackedLoRAModel):
+            self.filled.clear()
             return super().activate_adapter(lora_id, *rest, **options)
         try:
             self._decode(model)
-            return super().activate_adapter(lora_id, *rest, **options)
+            slot = self._next_slot()
+            form = slot is not None and self.filled.pop(slot, None)
+            with _as_it_is(self.modules.values()) if form == model.adapter.form else nullcontext():
+                activated = super().activate_adapter(lora_id, *rest, **options)
+            if slot is not None:
+                self.filled[slot] = model.adapter.form
+            return activated
         finally:
             model.loras = {}
+
+    def _next_slot(self) -> int | None:
+        """The slot that vLLM will take: a free one, or that of the adapter used least recently, which it empties. None if this vLLM keeps
+        slots in another way."""
+        held, active = getattr(self, "lora_index_to_id", None), self._active_adapters
+        if not isinstance(held, list) or not hasattr(active, "remove_oldest") or not hasattr(self, "lora_slots"):
+            return None
+        if len(active) >= self.lora_slots:
+            active.remove_oldest()
+        return held.index(None) if None in held else None
 
     def _decode(self, model: PackedLoRAModel) -> None:
         adapter, dtype = model.adapter, self.lora_config.lora_dtype
@@ -252,6 +276,23 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         return tuple(found)
 
 
+@contextmanager
+def _as_it_is(layers: Iterable[Any]) -> Iterator[None]:
+    """vLLM writes zeros into a slot before it copies factors there, which takes longer than the copies. Not inside this."""
+    layers = list(layers)
+    for layer in layers:
+        layer.reset_lora = _nothing
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.reset_lora
+
+
+def _nothing(_slot: int) -> None:
+    pass
+
+
 def _within(factors: torch.Tensor, loras: dict[str, Any]) -> bool:
     """Whether what vLLM merged is still in the memory of the factors, of which it could have made copies."""
     found = (each for lora in loras.values() for side in (lora.lora_a, lora.lora_b) for each in (side if isinstance(side, list) else (side,)))
@@ -261,6 +302,7 @@ def _within(factors: torch.Tensor, loras: dict[str, Any]) -> bool:
 def pack(manager: LRUCacheWorkerLoRAManager) -> None:
     """Makes the manager of a worker one that also takes `.lqa` files. The adapters that it has stay as they are."""
     manager._adapter_manager.__class__ = PackedLoRAModelManager
+    manager._adapter_manager.filled = {}
     manager.__class__ = PackedWorkerLoRAManager
     manager.prepare()
 
