@@ -370,8 +370,10 @@ def main() -> int:
     work = options.work.resolve()
     checks = Checks()
     found: dict = {"vllm": vllm.__version__, "torch": torch.__version__, "python": sys.version.split()[0], "by type": {}}
+    if options.only and options.json and options.json.is_file():  # keeps the other part
+        found["by type"] = json.loads(options.json.read_text())["by type"]
     for dtype in options.dtype:
-        each = found["by type"][dtype] = {}
+        each = found["by type"].setdefault(dtype, {})
         if options.only != "memory":
             before = checks.passed
             each["server"] = check_server(checks, work, dtype)
