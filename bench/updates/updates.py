@@ -1,11 +1,13 @@
-"""What updates of an adapter in training cost: python updates.py train | sizes | kl | speed | show
+"""What updates of an adapter in training cost: python updates.py RUN train | sizes | kl, and python updates.py speed | show | draw
 
-`train` trains an adapter of SmolLM2-135M for 200 steps on number-words, and keeps it every ten steps. `sizes` encodes each of these as a
-chain (each file a child of the one before it, at a fixed error of ΔW), and beside it what people send today: 16-bit safetensors, the
-same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole files at 1.5 bits against the exact
-adapter (24 development items). Each appends a JSON line for each step to results.jsonl and makes none twice; `show` prints the table.
+Three runs with SmolLM2-135M and number-words, each kept every ten steps: `supervised` trains a new adapter; `continued` trains its last
+save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and the reward that an answer is
+exact. `sizes` encodes each save as a chain (each file a child of the one before it, at a fixed error of ΔW), and beside it what people
+send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
+files at 1.5 bits against the exact adapter (24 development items). Each appends a JSON line for each step to results.jsonl and makes
+none twice; `show` prints the tables, `draw` draws docs/images/updates.svg.
 
-It needs what ../functional needs, and the Python package.
+It needs what ../functional needs, and the Python package; `policy train` needs trl 1.16.0.
 """
 
 import argparse
@@ -21,59 +23,108 @@ import lqa.node
 import numpy as np
 import zstandard
 from lqa.updates import GENERATIONS, generations
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
+from safetensors.numpy import save as serialized
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "functional"))
 RESULTS = HERE / "results.jsonl"
-STEPS, EVERY, RATE, WARMUP, SEED, ITEMS, SCORED = 200, 10, 5e-4, 10, 42, 4, 24
+EVERY, WARMUP, SEED, ITEMS, SCORED = 10, 10, 42, 4, 24
+STEPS = {"supervised": 200, "continued": 100, "policy": 100}
+RATES = {"supervised": 5e-4, "continued": 1e-4, "policy": 2e-5}
+FOLDERS = {"supervised": "updates", "continued": "updates-continued", "policy": "updates-policy"}
 ERRORS = (0.02, 0.05)
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
-def run_folder() -> Path:
+def run_folder(run: str) -> Path:
     import lm
 
-    return lm.WORK / "updates"
+    return lm.WORK / FOLDERS[run]
 
 
-def begun():
+def begun(run: str = "supervised"):
+    """Base model and tokenizer, with a new adapter or, for the runs that go on, the last save of the supervised one."""
     import lm
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, PeftModel, get_peft_model
 
     base, tokenizer = lm.load_base(torch.float32)
     torch.manual_seed(SEED)
-    return get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, task_type="CAUSAL_LM")), tokenizer
+    if run == "supervised":
+        return get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, task_type="CAUSAL_LM")), tokenizer
+    finished = saves("supervised")
+    return PeftModel.from_pretrained(base, finished[max(finished)], is_trainable=True), tokenizer
 
 
-def train() -> None:
+def save(run: str, model, step: int) -> None:
+    model.save_pretrained(run_folder(run) / f"step-{step:03d}", save_embedding_layers=False)
+
+
+def train(run: str) -> None:
+    if run == "policy":
+        return optimize_policy()
     import lm
     import tasks
     import torch
     from train import batches, losses
 
-    model, tokenizer = begun()
+    model, tokenizer = begun(run)
     model.train()
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(weights, lr=RATES[run], weight_decay=0.0)
     examples = lm.examples(tokenizer, tasks.load("number-words").build().train)
-    for step, chosen in enumerate(batches(examples, SEED, STEPS)):
+    if run != "supervised":
+        save(run, model, 0)
+    for step, chosen in enumerate(batches(examples, SEED + (run != "supervised"), STEPS[run])):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, (step + 1) / WARMUP) * max(0.02, (STEPS - step) / STEPS)
+            group["lr"] = RATES[run] * min(1, (step + 1) / WARMUP) * max(0.02, (STEPS[run] - step) / STEPS[run])
         loss = losses(model, tokenizer, chosen[:ITEMS]).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         if (step + 1) % EVERY == 0:
-            model.save_pretrained(run_folder() / f"step-{step + 1:03d}", save_embedding_layers=False)
+            save(run, model, step + 1)
             print(f"step {step + 1} loss {loss.item():.3f}", flush=True)
 
 
-def saves() -> dict[int, Path]:
-    """The adapters of the run that are there, by step."""
-    return {int(path.name.removeprefix("step-")): path for path in sorted(run_folder().glob("step-*"))}
+def optimize_policy() -> None:
+    """GRPO: two prompts and eight sampled answers for each in a step; an answer is worth the share of its words that are right."""
+    import tasks
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import GRPOConfig, GRPOTrainer
+
+    model, tokenizer = begun("policy")
+    model.get_base_model().is_quantized = False  # it was dequantized when it was loaded
+    run = run_folder("policy")
+    items = tasks.load("number-words").build().train
+    random.Random(SEED).shuffle(items)
+
+    class Saves(TrainerCallback):
+        def on_step_end(self, _, state, __, **more):
+            if state.global_step % EVERY == 0:
+                save("policy", model, state.global_step)
+
+    def reward(completions, answer, **_):
+        return [float(said.split() == right.split()) + sum(a == b for a, b in zip(said.split(), right.split())) / len(right.split())
+                for said, right in zip(completions, answer, strict=True)]
+
+    arguments = GRPOConfig(str(run / "trainer"), max_steps=STEPS["policy"], save_steps=EVERY, save_total_limit=1, learning_rate=RATES["policy"],
+                           lr_scheduler_type="constant", per_device_train_batch_size=16, num_generations=8, max_completion_length=24,
+                           temperature=1.0, use_cpu=True, bf16=False, report_to=[], disable_tqdm=True, logging_steps=EVERY, seed=SEED)
+    trainer = GRPOTrainer(model, reward, arguments, Dataset.from_list([{"prompt": item.prompt, "answer": item.answer} for item in items]),
+                          processing_class=tokenizer, callbacks=[Saves()])
+    begun_before = any((run / "trainer").glob("checkpoint-*"))
+    if not begun_before:
+        save("policy", model, 0)
+    trainer.train(resume_from_checkpoint=begun_before)
+
+
+def saves(run: str) -> dict[int, Path]:
+    """The adapters of a run that are there, by step."""
+    return {int(path.name.removeprefix("step-")): path for path in sorted(run_folder(run).glob("step-*"))}
 
 
 def bf16(array: np.ndarray) -> np.ndarray:
@@ -84,13 +135,15 @@ def bf16(array: np.ndarray) -> np.ndarray:
 
 def packed(state: dict[str, np.ndarray]) -> bytes:
     """safetensors of 16-bit weights; the type does not matter to the size."""
-    return save({key: (bf16(array).view(np.uint32) >> 16).astype(np.uint16) for key, array in state.items()})
+    return serialized({key: (bf16(array).view(np.uint32) >> 16).astype(np.uint16) for key, array in state.items()})
 
 
-def chains(folder: Path):
+def chains(run: str):
     """The files of each chain, as a reader opens them, step after step."""
+    folder = run_folder(run) / "chains"
+    folder.mkdir(parents=True, exist_ok=True)
     last: dict[float, lqa.LqaFile | None] = dict.fromkeys(ERRORS)
-    for step, path in saves().items():
+    for step, path in saves(run).items():
         state, config = load_file(path / "adapter_model.safetensors"), json.loads((path / "adapter_config.json").read_text())
         found = {}
         for error in ERRORS:
@@ -103,9 +156,9 @@ def chains(folder: Path):
         yield step, state, config, found
 
 
-def lines(kind: str) -> dict[int, dict]:
+def lines(run: str, kind: str) -> dict[int, dict]:
     text = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else []
-    return {line["step"]: line for line in map(json.loads, text) if line["kind"] == kind}
+    return {line["step"]: line for line in map(json.loads, text) if (line["run"], line["kind"]) == (run, kind)}
 
 
 def record(line: dict) -> None:
@@ -114,20 +167,14 @@ def record(line: dict) -> None:
     print(json.dumps(line), flush=True)
 
 
-def made() -> Path:
-    folder = run_folder() / "chains"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def sizes() -> None:
-    done, before = lines("sizes"), None
+def sizes(run: str) -> None:
+    done, before = lines(run, "sizes"), None
     zstd = zstandard.ZstdCompressor(level=3)
-    for step, state, config, found in chains(made()):
+    for step, state, config, found in chains(run):
         plain = {key: bf16(array) for key, array in state.items()}
         if step not in done:
             weights = sum(array.size for array in state.values())
-            line = {"kind": "sizes", "step": step, "weights": weights, "safetensors": len(packed(state))}
+            line = {"run": run, "kind": "sizes", "step": step, "weights": weights, "safetensors": len(packed(state))}
             line["zstd"] = len(zstd.compress(packed(state)))
             if before is not None:
                 line["differences"] = len(zstd.compress(packed({key: plain[key] - before[key] for key in plain})))
@@ -137,13 +184,13 @@ def sizes() -> None:
         before = plain
 
 
-def kl() -> None:
+def kl(run: str) -> None:
     import lm
     import tasks
     import torch
     from peft import set_peft_model_state_dict
 
-    done = lines("kl")
+    done = lines(run, "kl")
     model, tokenizer = begun()
     model.eval()
     chosen = random.Random(SEED).sample(lm.examples(tokenizer, tasks.load("number-words").build().dev), SCORED)
@@ -154,12 +201,12 @@ def kl() -> None:
         set_peft_model_state_dict(model, {key: torch.as_tensor(value) for key, value in state.items()})
         return [torch.log_softmax(lm.output_layer(model)(lm.answer_states(model, part)), -1) for part in parts]
 
-    for step, state, config, found in chains(made()):
+    for step, state, config, found in chains(run):
         if step in done:
             continue
         own = said(state)
         files = {"whole": lqa.open(lqa.encode(state, config=config, bits=1.5, workers=1)), **{str(error): file for error, file in found.items()}}
-        line = {"kind": "kl", "step": step}
+        line = {"run": run, "kind": "kl", "step": step}
         for name, file in files.items():
             got = said(file.state_dict())
             line[name] = torch.cat([(p.exp() * (p - q)).sum(-1) for p, q in zip(own, got, strict=True)]).mean().item()
@@ -209,12 +256,50 @@ def speed() -> None:
 
 
 def show() -> None:
-    scores = lines("kl")
+    runs = [run for run in STEPS if lines(run, "sizes")]
+    for run in runs:
+        print(f"\n## {run}\n")
+        show_run(run)
+    titles = ["run", "saves", "safetensors, 16 bit", "with zstd", "differences bf16, zstd", "whole .lqa, 1.5 bits"]
+    titles += [f"update at {error:.0%} (child)" for error in ERRORS] + ["KL whole", *(f"KL at {error:.0%}" for error in ERRORS)]
+    print(f"\n## Means of the updates, in bits per weight\n\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
+    for run in runs:
+        print(f"| {' | '.join(means(run))} |")
+
+
+def draw() -> None:
+    """The picture of the supervised run."""
+    from picture import svg
+
+    text = svg(list(lines("supervised", "sizes").values()), list(lines("supervised", "kl").values()))
+    (HERE.parents[1] / "docs" / "images" / "updates.svg").write_text(text, encoding="utf-8")
+
+
+def means(run: str) -> list[str]:
+    """Of all saves of a run but the first, which is whole in each chain."""
+    updates, scores = list(lines(run, "sizes").values())[1:], list(lines(run, "kl").values())
+
+    def bits(values: list[int]) -> str:
+        return f"{8 * sum(values) / len(values) / updates[0]['weights']:.2f}"
+
+    cells = [run, str(len(updates)), *(bits([line[key] for line in updates]) for key in ("safetensors", "zstd", "differences", "whole"))]
+    for error in ERRORS:
+        found = [line["chain"][str(error)] for line in updates]
+        cells.append(f"{bits([size for size, *_ in found])} ({bits([size for size, child, _ in found if child])})")
+    scored = {line["step"] for line in updates}
+    for key in ("whole", *map(str, ERRORS)):
+        values = [line[key] for line in scores if line["step"] in scored]
+        cells.append(f"{sum(values) / len(values):.2g}" if values else "")
+    return cells
+
+
+def show_run(run: str) -> None:
+    scores = lines(run, "kl")
     titles = ["step", "safetensors, 16 bit", "with zstd", "differences bf16, zstd", "whole .lqa, 1.5 bits"]
     titles += [f"chain at {error:.0%} (bits per weight)" for error in ERRORS]
     titles += ["KL whole", *(f"KL at {error:.0%}" for error in ERRORS)]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for step, line in lines("sizes").items():
+    for step, line in lines(run, "sizes").items():
         cells = [str(step), *(f"{line[key]:,}" if key in line else "" for key in ("safetensors", "zstd", "differences", "whole"))]
         for error in ERRORS:
             size, child, _ = line["chain"][str(error)]
@@ -223,7 +308,7 @@ def show() -> None:
         cells += [f"{score[key]:.2g}" if key in score else "" for key in ("whole", *map(str, ERRORS))]
         print(f"| {' | '.join(cells)} |")
     for error in ERRORS:
-        found = [(8 * line["chain"][str(error)][0] / line["weights"], line["chain"][str(error)][1]) for line in list(lines("sizes").values())[1:]]
+        found = [(8 * line["chain"][str(error)][0] / line["weights"], line["chain"][str(error)][1]) for line in list(lines(run, "sizes").values())[1:]]
         children = [bits for bits, child in found if child]
         print(f"\nAt {error:.0%}: {sum(bits for bits, _ in found) / len(found):.3f} bits per weight and update in the mean, "
               f"{sum(children) / len(children):.3f} of children alone.")
@@ -231,8 +316,16 @@ def show() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What updates of an adapter in training cost.")
-    parser.add_argument("what", choices=("train", "sizes", "kl", "speed", "show"))
-    {"train": train, "sizes": sizes, "kl": kl, "speed": speed, "show": show}[parser.parse_args().what]()
+    commands = parser.add_subparsers(required=True)
+    for run in STEPS:
+        command = commands.add_parser(run)
+        command.add_argument("what", choices=("train", "sizes", "kl"))
+        command.set_defaults(call=lambda options, run=run: {"train": train, "sizes": sizes, "kl": kl}[options.what](run))
+    commands.add_parser("speed").set_defaults(call=lambda _: speed())
+    commands.add_parser("show").set_defaults(call=lambda _: show())
+    commands.add_parser("draw").set_defaults(call=lambda _: draw())
+    options = parser.parse_args()
+    options.call(options)
 
 
 if __name__ == "__main__":
