@@ -128,6 +128,32 @@ async function look(name) {
   await tab.screenshot({ path: join(values.screenshots, `chat-${name}.png`) });
 }
 
+/** What the page says of a base model at an address whose server answers so; undefined: not at all. */
+async function refusal(status) {
+  const page = await browser.newPage();
+  await page.route("https://hub.example/**", (route) =>
+    status === undefined ? route.abort() : route.fulfill({ status, body: "no" }),
+  );
+  await page.goto(server.address);
+  await page.fill("#address", "https://hub.example/me/model.gguf");
+  await page.click("#loading button");
+  await page.waitForFunction(() => document.getElementById("problem").textContent !== "");
+  const said = await page.textContent("#problem");
+  await page.close();
+  return said;
+}
+for (const [status, said] of [
+  [401, "needs an account (401). Download the file signed in, and choose it below."],
+  [403, "needs an account (403). Download the file signed in, and choose it below."],
+  [404, "There is no file at https://hub.example/me/model.gguf (404). Check the address."],
+  [503, "answered 503. Try again later, or download the file and choose it below."],
+  [undefined, "could not be fetched. Check the connection, or download the file and choose it below."],
+])
+  await check(`a server that answers ${status ?? "nothing"}`, async () => {
+    const text = await refusal(status);
+    if (!text.includes(said)) throw new Error(text);
+  });
+
 await tab.goto(server.address);
 await check("the start passes axe", () => look());
 await check("the model loads, and its bytes are shown", async () => {

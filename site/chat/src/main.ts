@@ -101,7 +101,9 @@ function bodyOf({ url, ok, status, body }: Response): ReadableStream<Uint8Array<
   if (ok && body !== null) return body;
   if (status === 401 || status === 403)
     throw new Error(`${url} needs an account (${status}). Download the file signed in, and choose it below.`);
-  throw new Error(`There is no file at ${url} (${status}). Check the address.`);
+  if (status === 404 || status === 410)
+    throw new Error(`There is no file at ${url} (${status}). Check the address.`);
+  throw new Error(`${url} answered ${status}. Try again later, or download the file and choose it below.`);
 }
 
 async function startWith(model: Blob): Promise<void> {
