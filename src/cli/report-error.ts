@@ -18,6 +18,8 @@ export interface ErrorJson {
   readonly kind: string;
   readonly class: string | null;
   readonly message: string;
+  /** What happened, in one sentence; `message` has the other facts too. */
+  readonly summary: string;
   readonly offset: number | null;
   readonly where: string | null;
   readonly expected: string | number | null;
@@ -56,6 +58,7 @@ export function errorJson(error: Described): ErrorJson {
     kind: error.kind,
     class: error.class,
     message: error.message,
+    summary: error.summary,
     offset: error.offset ?? null,
     where: error.where ?? null,
     expected: error.expected ?? null,

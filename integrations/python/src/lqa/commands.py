@@ -20,8 +20,7 @@ from .config import lora_config
 from .eight_bits import eight_bits
 from .errors import LqaError, error_json
 from .file import open_whole
-from .mistake import NO_DIRECTORY
-from .mistake import printable as _plain
+from .mistake import NO_DIRECTORY, printable
 from .push import push
 from .report import inspect, validate
 from .state import state_dict
@@ -61,9 +60,9 @@ def _inspect(given: argparse.Namespace) -> int:
             ("bits", f"{found.bits_per_parameter:.2f} per parameter"), ("tensors", len(found.tensors)), ("file id", found.file_id),
             *((key, value) for key, value in found.meta.items() if isinstance(value, (str, int, float)))]
     for name, value in rows:
-        print(f"{_plain(name):12}{_plain(value)}")
+        print(f"{printable(name):12}{printable(value)}")
     for module in found.modules:
-        print(f"  {_plain(module.name)}  {module.out} x {module.inputs}, rank {module.rank}")
+        print(f"  {printable(module.name)}  {module.out} x {module.inputs}, rank {module.rank}")
     return 0
 
 
@@ -77,14 +76,14 @@ def _validate(given: argparse.Namespace) -> int:
             files.append({"file": path, "valid": False, "findings": [], "error": error_json(error)})
             codes.append(error.exit_code)
             if not given.json:
-                print(f"{_plain(path)}: not read\nlqa: {error}", file=sys.stderr)
+                print(f"{printable(path)}: not read\nlqa: {error}", file=sys.stderr)
             continue
         files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [error_json(each) for each in found.findings],
                       "bytes": found.byte_length, "modules": found.modules, "tensors": found.tensors, "fileId": found.file_id,
                       "contentId": found.content_id})
         codes.append(found.error.exit_code if found.error else 0)
         if not given.json:
-            print(f"{_plain(path)}: valid" if found.error is None else f"{_plain(path)}: invalid\nlqa: {found.error}")
+            print(f"{printable(path)}: valid" if found.error is None else f"{printable(path)}: invalid\nlqa: {found.error}")
     if given.json:
         print(json.dumps({"valid": all(each["valid"] for each in files), "files": files}, indent=2))
     return next(code for code in (2, 4, 3, 1, 0) if code in codes)
@@ -111,7 +110,7 @@ def _decode(given: argparse.Namespace) -> int:
     lost = None if given.rank is None else file.rank_error(given.rank)
     report = {"output": str(target), "modules": len(file.modules), "rankError": lost, "fileId": file.file_id}
     said = "" if lost is None else f", {100 * lost:.2f} % of the energy of ΔW left out"
-    print(json.dumps(report, indent=2) if given.json else f"{len(file.modules)} modules in {_plain(target)}{said}")
+    print(json.dumps(report, indent=2) if given.json else f"{len(file.modules)} modules in {printable(target)}{said}")
     return 0
 
 
@@ -134,7 +133,7 @@ def _push(given: argparse.Namespace) -> int:
     found = push(given.file, given.location, force=given.force, private=given.private, message=given.message, card=not given.no_card,
                  replace_card=given.replace_card, dry_run=given.dry_run)
     done = "would upload" if given.dry_run else "uploaded"
-    print(json.dumps(found, indent=2) if given.json else f"{done} {', '.join(found['files']) or 'nothing new'} to {_plain(found['location'])}")
+    print(json.dumps(found, indent=2) if given.json else f"{done} {', '.join(found['files']) or 'nothing new'} to {printable(found['location'])}")
     return 0
 
 

@@ -68,7 +68,7 @@ def _restore(kind: str, where: str | None, offset: int | None, expected: Any, fo
 
 def error_json(error: LqaError) -> dict[str, Any]:
     """An error in the output of `--json`."""
-    return {"code": error.code, "kind": error.kind, "message": str(error).split("\n", 1)[0], "offset": error.offset, "where": error.where,
+    return {"code": error.code, "kind": error.kind, "message": str(error).split("\n", 1)[0], "summary": error.summary, "offset": error.offset, "where": error.where,
             "expected": error.expected, "actual": error.found, "clause": error.clause, "advice": error.advice}
 
 

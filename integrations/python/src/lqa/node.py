@@ -8,7 +8,6 @@ import atexit
 import importlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -145,13 +144,9 @@ def _answer(command: str, printed: bytes, said: bytes, code: int) -> dict[str, A
 
 def error_of(problem: Mapping[str, Any]) -> LqaError:
     """An error as the command reports it."""
-    where, offset, expected, found = (problem[name] for name in ("where", "offset", "expected", "actual"))
     kind = problem["kind"] if problem["kind"] in catalogue() else "IO"
-    # What follows the summary in its message.
-    values = ", ".join(f"{word} {value}" for word, value in (("expected", expected), ("found", found)) if value is not None)
-    rest = "".join([f" In {where}." if where is not None else "", f" ({values})" if values else "", f" at byte {offset}" if offset is not None else ""])
-    summary = re.sub(r" \[spec [0-9.]+\]$", "", problem["message"]).removeprefix(f"{problem['code']} {problem['kind']}: ").removesuffix(rest)
-    return LqaError(kind, where=where, offset=offset, expected=expected, found=found, advice=problem["advice"], summary=summary)
+    return LqaError(kind, where=problem["where"], offset=problem["offset"], expected=problem["expected"], found=problem["actual"],
+                    advice=problem["advice"], summary=problem["summary"])
 
 
 def _in_python(command: str, words: list[str]) -> int:
