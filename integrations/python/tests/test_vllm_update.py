@@ -2,6 +2,7 @@
 import json
 import types
 import unittest
+from unittest import mock
 
 import lqa
 from support import absent
@@ -103,6 +104,17 @@ class Updated(Served):
             self.assertEqual(caught.exception.kind, kind)
             self.assertTrue(self.same(self.slot(), before))
 
+    def test_an_update_that_cannot_be_decoded_changes_nothing(self) -> None:
+        first, second, _ = self.requests()
+        self.manager_.add_adapter(first)
+        before = self.slot()
+        with mock.patch("lqa.vllm_lora.decode_modules", side_effect=lqa.LqaError("BUDGET")), self.assertRaises(lqa.LqaError):
+            self.manager_.add_adapter(second)
+        self.assertTrue(self.same(self.slot(), before))
+        self.manager_._adapter_manager.remove_adapter(1)
+        self.manager_.add_adapter(first)
+        self.assertTrue(self.same(self.slot(), before))
+
     def test_what_is_refused_changes_nothing(self) -> None:
         with self.assertRaises(lqa.LqaError) as caught:
             vllm_update.update(self.engine, "policy", 1, self.data[1])
@@ -111,7 +123,7 @@ class Updated(Served):
         slot = self.slot()
         wide = self.encoded("wide", inputs=25).read_bytes()
         for data, number, kind in ((self.data[2], 1, "PARENT_MISMATCH"), (self.data[0], 1, "PARENT_MISMATCH"),
-                                   (self.data[1][:-1], 1, "TRUNCATED_FILE"), (wide, 1, "BASE_SHAPE"), (self.data[1], 2, "USAGE")):
+                                   (self.data[1][:-1], 1, "TRUNCATED_FILE"), (wide, 1, "BASE_SHAPE"), (self.data[1], 2, "PARENT_MISSING")):
             with self.subTest(kind), self.assertRaises(lqa.LqaError) as caught:
                 vllm_update.update(self.engine, "policy", number, data)
             self.assertEqual(caught.exception.kind, kind)

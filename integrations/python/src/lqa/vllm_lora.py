@@ -47,7 +47,7 @@ TIMEOUT_SECONDS = 300.0
 class PackedAdapter:
     """The verified file of an adapter, and where its factors are for. Decodes them."""
 
-    __slots__ = ("_core", "_records", "form", "rank", "file_id")
+    __slots__ = ("_core", "_records", "form", "rank", "file_id", "byte_length")
 
     def __init__(self, file: LqaFile, layers: tuple[str | None, ...]) -> None:
         """
@@ -63,15 +63,11 @@ class PackedAdapter:
         self.form: tuple[tuple[Any, ...], tuple[tuple[int, ...], ...]] = layers, shapes_of(self._records)
         self.rank = max((m.rank for m in file.modules), default=0)
         self.file_id = file.file_id
+        self.byte_length = sum(len(core.data) for core in (self._core, *parents_of(file)))  # with the parents
 
-    @property
     def file(self) -> LqaFile:
+        """The file, without the lists of its records, which take more memory than it does."""
         return LqaFile(self._core)
-
-    @property
-    def byte_length(self) -> int:
-        """Bytes of the file and of its parents."""
-        return sum(len(core.data) for core in (self._core, *parents_of(self.file)))
 
     def decode(self, dtype: torch.dtype, into: torch.Tensor | None = None) -> torch.Tensor:
         """All factors in one tensor, B times the multiplier, as lqa decode --portable writes them, rounded to `dtype`.
@@ -106,7 +102,7 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
     """
 
     last: tuple[Any, torch.dtype, torch.Tensor, dict[str, Any]] | None = None
-    filled: dict[int, Any]
+    filled: dict[int | None, Any]
 
     def _create_merged_loras_inplace(self, lora_model: LoRAModel) -> None:
         if lora_model.loras or not isinstance(lora_model, PackedLoRAModel):
@@ -122,8 +118,8 @@ class PackedLoRAModelManager(LRUCacheLoRAModelManager):
         try:
             self._decode(model)
             slot = self._next_slot()
-            form = slot is not None and self.filled.pop(slot, None)
-            with _as_it_is(self.modules.values()) if form == model.adapter.form else nullcontext():
+            same = self.filled.pop(slot, None) == model.adapter.form
+            with _as_it_is(self.modules.values()) if same else nullcontext():
                 activated = super().activate_adapter(lora_id, *rest, **options)
             if slot is not None:
                 self.filled[slot] = model.adapter.form
@@ -190,8 +186,9 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
                     raise LoRAAdapterNotFoundError(lora_request.lora_name, lora_request.lora_path) from error
                 raise
             if lora_request.load_inplace:
-                self._drop(lora_request.lora_int_id)
-            self._keep(key, adapter)
+                self.replace(key, adapter)
+            else:
+                self._keep(key, adapter)
         self._kept.move_to_end(key)
         return PackedLoRAModel(lora_request.lora_int_id, adapter)
 
@@ -202,17 +199,19 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         while len(self._kept) > 1 and self.packed_bytes > self._most:
             self._kept.popitem(last=False)
 
-    def _drop(self, number: int) -> None:
-        """Forgets all versions of an adapter that are kept."""
-        for key in [each for each in self._kept if each[0] == number]:
-            del self._kept[key]
+    def replace(self, key: tuple[int, str], adapter: PackedAdapter) -> None:
+        """Keeps an adapter in place of all versions with its number. What can fail later fails here, and they stay."""
+        adapter.decode(self._adapter_manager.lora_config.lora_dtype)
+        for other in [each for each in self._kept if each[0] == key[0]]:
+            del self._kept[other]
+        self._keep(key, adapter)
 
-    def _in_use(self, number: int) -> LqaFile | None:
+    def in_use(self, number: int) -> LqaFile | None:
         """The file of the adapter that has this number now."""
         model = self._adapter_manager._registered_adapters.get(number)
-        if isinstance(model, PackedLoRAModel):
-            return model.adapter.file
-        return next((each.file for key, each in reversed(self._kept.items()) if key[0] == number), None)
+        if model is not None:
+            return model.adapter.file() if isinstance(model, PackedLoRAModel) else None
+        return next((each.file() for key, each in reversed(self._kept.items()) if key[0] == number), None)
 
     @property
     def packed_bytes(self) -> int:
@@ -231,9 +230,10 @@ class PackedWorkerLoRAManager(LRUCacheWorkerLoRAManager):
         if file.parent_id is None:
             file.verify()
             return self.adapter_of(file)
-        file = next_file(self._in_use(request.lora_int_id) if request.load_inplace else None, file)
+        file = next_file(self.in_use(request.lora_int_id) if request.load_inplace else None, file)
+        adapter = self.adapter_of(file)
         log_update(request.lora_name, file)
-        return self.adapter_of(file)
+        return adapter
 
     def adapter_of(self, file: LqaFile) -> PackedAdapter:
         """Compares a verified file with the model. Raises as `_read`."""
@@ -286,7 +286,7 @@ def _as_it_is(layers: Iterable[Any]) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            del layer.reset_lora
+            vars(layer).pop("reset_lora", None)
 
 
 def _nothing(_slot: int) -> None:

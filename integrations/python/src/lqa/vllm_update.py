@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import LqaError
-from .file import LqaFile
 from .file import open_whole as open_file
 from .updates import log_update, next_file
 from .vllm import unknown
@@ -61,16 +60,9 @@ class Updates:
         manager = self.model_runner.lora_manager  # type: ignore[attr-defined]
         if not isinstance(manager, PackedWorkerLoRAManager):
             pack(manager)
-        used: dict[str, tuple[int, LqaFile]] = self.__dict__.setdefault("_lqa_used", {})
-        before = used.get(name)
-        if before is not None and before[0] != number:
-            raise LqaError("USAGE", found=f'adapter "{name}" has number {before[0]}, not {number}', advice="Use the number of the first request.")
-        file = next_file(before and before[1], data)
+        file = next_file(manager.in_use(number), data)
         adapter = manager.adapter_of(file)
-        adapter.decode(manager._adapter_manager.lora_config.lora_dtype)  # whatever can fail fails here
-        manager._drop(number)
-        manager._keep((number, path), adapter)
+        manager.replace((number, path), adapter)
         manager._adapter_manager.remove_adapter(number)
         manager.add_adapter(LoRARequest(name, number, path))
-        used[name] = number, file
         return log_update(name, file)
