@@ -1,8 +1,8 @@
 """What updates of an adapter in training cost: python updates.py RUN train | sizes | kl, and python updates.py speed | show | draw
 
 Three runs with SmolLM2-135M and number-words, each kept every ten steps: `supervised` trains a new adapter; `continued` trains its last
-save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and the reward that an answer is
-exact. `sizes` encodes each save as a chain (each file a child of the one before it, at a fixed error of ΔW), and beside it what people
+save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and a reward for right words and
+for exact answers. `sizes` encodes each save as a chain (each file a child of the one before it, at a fixed error of ΔW), and beside it what people
 send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
 files at 1.5 bits against the exact adapter (24 development items). Each appends a JSON line for each step to results.jsonl and makes
 none twice; `show` prints the tables, `draw` draws docs/images/updates.svg.
@@ -90,7 +90,7 @@ def train(run: str) -> None:
 
 
 def optimize_policy() -> None:
-    """GRPO: two prompts and eight sampled answers for each in a step; an answer is worth the share of its words that are right."""
+    """GRPO: two prompts and eight sampled answers for each in a step. An answer is worth the share of its words that are right, and one more if it is exact."""
     import tasks
     from datasets import Dataset
     from transformers import TrainerCallback

@@ -242,7 +242,7 @@ def main() -> int:
     own = changed(cpp_merged, decoded) / changed(plain, first)
     lost_q8 = results["share of the change of log p lost in llama.cpp, GGUF adapter in Q8_0"]
     most = 4 * report["relativeError"]
-    # Q8_0 loses about 2e-5 of a row's energy, and only A has it here: rows of B are shorter than a block.
+    # Only A has Q8_0 here: rows of B are shorter than a block.
     for name, share, bound in (("transformers", lost, most), ("llama.cpp", lost_cpp, most + 2 * own), ("llama.cpp with Q8_0", lost_q8, most + 2 * own + 1e-3)):
         if share > bound:
             failures.append(f"{name}: {share} of the change is lost, with {report['relativeError']} of the weights' energy")
