@@ -44,4 +44,3 @@ OPERATORS = {  # comparisons, sums and conditions that are their neighbours
     "len(data) < count → len(data) <= count": "it asks for 0 bytes more, and gets none",
     "count - len(data) → count + len(data)": "a file that is there gives all bytes at once; cases of operation `stream` show it",
 }
-CONSTANTS: dict[str, str] = {}  # integers that are one larger or smaller

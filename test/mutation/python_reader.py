@@ -1,5 +1,5 @@
 """The Python reader (conformance/readers/python) in this process, with one change: without a check or an operand of one
-(`PythonReader`), or with a constant or an operator that is another (`OperatorReader`).
+(`PythonReader`), or with another operator (`OperatorReader`).
 
 What the suite does not compare is left alone: offsets and texts of errors, and the functions that speak its protocol.
 """
@@ -76,11 +76,6 @@ NEIGHBOURS: dict[type[ast.AST], type[ast.AST]] = {
 }
 
 
-def other_constants(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.Constant) and type(node.value) is int:
-        yield from (ast.Constant(node.value + 1), ast.Constant(node.value - 1))
-
-
 def other_operators(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, (ast.BinOp, ast.BoolOp, ast.AugAssign)) and type(node.op) in NEIGHBOURS:
         changed = copy.copy(node)
@@ -97,8 +92,6 @@ def other_operators(node: ast.AST) -> Iterator[ast.AST]:
 class Operators(ast.NodeTransformer):
     """Finds comparisons, sums and conditions, or turns number `wanted` to its neighbour."""
 
-    changes = staticmethod(other_operators)
-
     def __init__(self, wanted: int | None = None) -> None:
         self.wanted, self.found = wanted, list[tuple[int, str, str]]()
         self.statement, self.around = (0, ""), list[ast.AST]()
@@ -112,8 +105,8 @@ class Operators(ast.NodeTransformer):
         if isinstance(node, ast.stmt):
             self.statement = node.lineno, ast.unparse(node).splitlines()[0]
         result = node
-        for changed in self.changes(node):
-            self.found.append((self.statement[0], self.shown(node, changed), self.statement[1]))
+        for changed in other_operators(node):
+            self.found.append((self.statement[0], " → ".join(ast.unparse(each).splitlines()[0] for each in (node, changed)), self.statement[1]))
             result = ast.copy_location(changed, node) if self.wanted == len(self.found) - 1 else result
         self.around.append(node)
         self.generic_visit(result)
@@ -132,20 +125,6 @@ class Operators(ast.NodeTransformer):
             elif isinstance(value, ast.AST):
                 setattr(node, name, self.visit(value))
         return node
-
-    def shown(self, node: ast.AST, changed: ast.AST) -> str:
-        """What was changed, with the expression around a constant."""
-        before, after = (ast.unparse(n).splitlines()[0] for n in (node, changed))
-        parent = self.around[-1] if self.around else None
-        if isinstance(node, ast.Constant) and isinstance(parent, (ast.BinOp, ast.Compare, ast.Subscript, ast.Slice, ast.UnaryOp)):
-            return f"{before} → {after} in {ast.unparse(parent)}"
-        return f"{before} → {after}"
-
-
-class Constants(Operators):
-    """The same of integers, each made one larger and one smaller."""
-
-    changes = staticmethod(other_constants)
 
 
 class Reach(ast.NodeTransformer):
@@ -243,7 +222,3 @@ class PythonReader:
 
 class OperatorReader(PythonReader):
     name, unseen, change = "Python, operators", equivalent_in_python.OPERATORS, Operators  # type: ignore[assignment]
-
-
-class ConstantReader(PythonReader):
-    name, unseen, change = "Python, constants", equivalent_in_python.CONSTANTS, Constants  # type: ignore[assignment]

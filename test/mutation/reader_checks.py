@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Changes a reader in one place after the other, and asks the suite whether a case turns red.
 
-    python3 test/mutation/reader_checks.py [python] [operators] [constants] [c] [rust] [misreadings] [--report conformance/reader-checks.md]
+    python3 test/mutation/reader_checks.py [python] [operators] [c] [rust] [misreadings] [--report conformance/reader-checks.md]
 
-`python`, `c` and `rust` remove checks: in Python a call that raises an error, a `raise`, or one operand of a condition that is several
-(`a and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says. `operators` turns comparisons, sums and conditions of the
-Python reader to their neighbours (`<` to `<=`, `==` to `!=`, `+` to `-`, `and` to `or`), `constants` makes its integers one larger and one
-smaller; misreadings, `misreadings.py`. With the package `zstandard`, and with libzstd for the C reader (its `build` takes CFLAGS), the
-cases of compressed files are run, too. Needs Node for the list of cases. The report keeps what it says of parts that are not run.
+`python`, `c` and `rust` remove checks: in Python a call that raises an error, a `raise`, or one operand of a condition that is several (`a
+and b`, `a <= b <= c`); what it is in C and Rust, `reader_sources.py` says. `operators` turns comparisons, sums and conditions of the Python
+reader to their neighbours (`<` to `<=`, `==` to `!=`, `+` to `-`, `and` to `or`); misreadings, `misreadings.py`. With the package
+`zstandard`, and with libzstd for the C reader (its `build` takes CFLAGS), the cases of compressed files are run, too. Needs Node for the
+list of cases. The report keeps what it says of parts that are not run.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import misreadings
-from python_reader import READER, ConstantReader, OperatorReader, PythonReader
+from python_reader import READER, OperatorReader, PythonReader
 from reader_sources import ENDLESS, Site, SourceReader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,8 +183,7 @@ def misread(cases: list[dict[str, Any]]) -> tuple[str, bool]:
     return MISREADINGS.format(count=len(cases), rows=rows), known
 
 
-READERS = {"python": PythonReader, "operators": OperatorReader, "constants": ConstantReader,
-           "c": lambda: SourceReader("C"), "rust": lambda: SourceReader("Rust")}
+READERS = {"python": PythonReader, "operators": OperatorReader, "c": lambda: SourceReader("C"), "rust": lambda: SourceReader("Rust")}
 
 
 def report(path: Path, sections: dict[str, str]) -> str:
