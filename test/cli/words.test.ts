@@ -203,6 +203,7 @@ describe("a wrong word", () => {
       "kind",
       "class",
       "message",
+      "summary",
       "offset",
       "where",
       "expected",
