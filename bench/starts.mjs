@@ -1,5 +1,5 @@
 // What known starts save on real adapters (docs/known-starts.md): for each adapter whether the start of A was recovered and how,
-// and the bytes at equal error with and without. The adapters are those of bench/corpus.mjs. Run after `npm run build`:
+// and the bytes at equal error with and without. The adapters are those of real-adapters.mjs. Run after `npm run build`:
 //   node bench/starts.mjs [--json] [--write] [--error 0.05]      --write puts the table into docs/known-starts.md
 // CPU seconds are those of the recovery alone, on one thread; decoding is of the whole file, applying of all modules to one row,
 // packed. Memory is that of a pool: of the adapter, and of the draws that all adapters of its start have in common.
