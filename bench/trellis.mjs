@@ -8,8 +8,8 @@
  */
 import { decodePlanes } from "../dist/core/codecs/decode.js";
 import { TRELLIS_TABLES } from "../dist/core/codecs/trellis.js";
-import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
-import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
+import { viterbiKernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
+import { viterbiPlainEngine } from "../dist/encode/quantize/viterbi/plain.js";
 import { encodeTrellis } from "../dist/encode/quantize/viterbi/viterbi.js";
 import { f16ToNumber, numberToF16 } from "../dist/floats.js";
 
@@ -40,8 +40,8 @@ function nanoseconds(run, weightsPerRun, runs) {
   return (least * 1e6) / weightsPerRun;
 }
 
-const kernel = kernelEngine();
-const plain = plainEngine();
+const kernel = viterbiKernelEngine();
+const plain = viterbiPlainEngine();
 console.log(`Node ${process.versions.node}; kernel ${kernel === undefined ? "missing" : "present"}`);
 console.log("table  bits  ns: kernel  weighted   plain  decode f32   f16   distortion  4^-R    above");
 for (const table of TRELLIS_TABLES.values()) {

@@ -12,8 +12,8 @@
 // 3. Integers. The unit that loses least, then centroid updates rounded to integers.
 // Signs are chosen such that window 0 decodes to nothing negative: the error on independent symmetric data is the same.
 import { readFileSync, writeFileSync } from "node:fs";
-import { kernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
-import { plainEngine } from "../dist/encode/quantize/viterbi/plain.js";
+import { viterbiKernelEngine } from "../dist/encode/quantize/viterbi/kernels/viterbi-kernel.js";
+import { viterbiPlainEngine } from "../dist/encode/quantize/viterbi/plain.js";
 import { findWindows } from "../dist/encode/quantize/viterbi/viterbi.js";
 
 const SHAPES = [
@@ -33,7 +33,7 @@ const ROUNDS = 100;
 const TEST_SAMPLES = 1 << 21;
 
 const file = new URL("trellis-tables.json", import.meta.url);
-const engine = kernelEngine() ?? plainEngine();
+const engine = viterbiKernelEngine() ?? viterbiPlainEngine();
 const wanted = process.argv.slice(2).map(Number);
 const old = wanted.length > 0 ? JSON.parse(readFileSync(file, "utf8")).tables : [];
 const test = normals(TEST_SAMPLES, generator(20251125));

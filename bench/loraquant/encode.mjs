@@ -15,7 +15,7 @@ import { parseArgs } from "node:util";
 import { readAdapter } from "../../dist/adapters/index.js";
 import { open } from "../../dist/core/index.js";
 import { encodeAdapter } from "../../dist/encode/index.js";
-import { checkModule } from "../../dist/encode/quantize/profile.js";
+import { checkSourceModule } from "../../dist/encode/quantize/profile.js";
 import { moduleQuality } from "../../dist/encode/quantize/quality.js";
 import { withFactors } from "../../dist/model/adapter.js";
 import { readSourceFiles, writeFileAtomic } from "../../dist/node/index.js";
@@ -30,7 +30,7 @@ export function encodeLoraQuant(adapter, options = {}) {
       const outputs = [];
       for (const input of inputs) {
         const module = withFactors(input.module);
-        checkModule(module);
+        checkSourceModule(module);
         const factors = loraQuant(module, method);
         outputs.push({ factors, quality: moduleQuality(module, factors, input.moments) });
         await done(module.name);

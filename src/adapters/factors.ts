@@ -19,7 +19,7 @@ import { fromFloat32, isFactorElement, toFloat32, type WrittenElement } from "./
 import { quoteName } from "./json.ts";
 import type { SafeTensor, WrittenTensor } from "./safetensors.ts";
 
-export type FactorLayout = "rows" | "columns" | "stacked";
+export type TensorLayout = "rows" | "columns" | "stacked";
 
 /** A tensor and the key it was found under. */
 export interface Found {
@@ -43,7 +43,7 @@ export function factorShape(
   name: string,
   a: Found,
   b: Found,
-  layout: FactorLayout,
+  layout: TensorLayout,
   embedding = false,
 ): FactorShape {
   for (const { key, tensor } of [a, b]) {
@@ -109,7 +109,7 @@ export function readFactor(
   { tensor }: Found,
   which: "a" | "b",
   { role }: Pick<FactorShape, "role">,
-  layout: FactorLayout,
+  layout: TensorLayout,
 ): Float32Array {
   const values = toFloat32(tensor);
   const [rows, columns] = tensor.shape as [number, number];
@@ -125,7 +125,7 @@ export function writeFactor<Element extends WrittenElement>(
   module: LoraModule,
   which: "a" | "b",
   element: Element,
-  layout: FactorLayout,
+  layout: TensorLayout,
   options: Pick<WriteOptions, "onRounded">,
 ): Omit<WrittenTensor, "element"> & { readonly element: Element } {
   const { rank, out, kernel, experts, role } = module;
@@ -173,7 +173,7 @@ export function factorBytes(
 }
 
 /** Whether the layout stores a factor transposed. */
-function isTurned(which: "a" | "b", role: ModuleRole, layout: FactorLayout, axes: number): boolean {
+function isTurned(which: "a" | "b", role: ModuleRole, layout: TensorLayout, axes: number): boolean {
   if (axes !== 2) return false;
   return layout === "columns" || (layout === "stacked" && which === "a" && role === "embedding");
 }

@@ -8,7 +8,7 @@ import { type Warning, warning } from "../core/validate/validation.ts";
 import type { Origin } from "../model/adapter.ts";
 
 /** As `originRisks`. Loads its code for a record with a configuration only. */
-export async function risksOf(origin: Origin | undefined, context: RiskContext): Promise<ConfigRisk[]> {
+export async function sourceRisks(origin: Origin | undefined, context: RiskContext): Promise<ConfigRisk[]> {
   if (origin?.config === undefined && origin?.metadata === undefined) return [];
   const { originRisks } = await import("../adapters/config-risks.ts");
   return originRisks(origin, context);

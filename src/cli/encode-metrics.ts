@@ -12,7 +12,7 @@ import { assertWritable, writeFileAtomic } from "../node/files/write-file.ts";
 const PAUSE = 5000;
 
 /** The metrics of one run. */
-export interface Metrics {
+export interface EncodeMetrics {
   /** @throws LqaError IO if the file cannot be written */
   begin(): Promise<void>;
   /** Counts an adapter, and writes the file from time to time. */
@@ -26,7 +26,7 @@ export interface Metrics {
  *
  * @param shard label of the series, so that several shares can have files in one directory
  */
-export function metricsFile(path: string | undefined, shard: string | undefined): Metrics | undefined {
+export function metricsFile(path: string | undefined, shard: string | undefined): EncodeMetrics | undefined {
   if (path === undefined) return undefined;
   const counts = { encoded: 0, kept: 0, failed: 0 };
   const failures = new Map<string, number>();

@@ -18,12 +18,12 @@ import { printable } from "./format.ts";
 import { STANDARD_INPUT } from "./open-input.ts";
 
 /** An input that can be opened. */
-export interface Input {
+export interface NamedInput {
   readonly name: string;
-  open(): Promise<OpenInput>;
+  open(): Promise<OpenedInput>;
 }
 
-export interface OpenInput {
+export interface OpenedInput {
   readonly input: Bytes;
   /** Some bytes of the input, after it was read; undefined if they are no longer available. */
   again(begin: number, end: number): Promise<Uint8Array | undefined>;
@@ -31,8 +31,8 @@ export interface OpenInput {
 }
 
 /** Resolves arguments to inputs; a pattern without a match becomes an input that fails. */
-export async function inputsOf(words: readonly string[], remote: HttpOptions): Promise<Input[]> {
-  const inputs: Input[] = [];
+export async function inputsOf(words: readonly string[], remote: HttpOptions): Promise<NamedInput[]> {
+  const inputs: NamedInput[] = [];
   for (const word of words) {
     if (word === STANDARD_INPUT) inputs.push({ name: word, open: openStandardInput });
     else if (isRemote(word)) inputs.push({ name: word, open: () => openLqa(word, { remote }) });
@@ -46,7 +46,7 @@ export async function inputsOf(words: readonly string[], remote: HttpOptions): P
           inputs.push({ name: path, open: () => openPath(path, regular || inside.length > 0) });
       } catch (error) {
         if (!isLqaError(error)) throw error;
-        inputs.push({ name: word, open: () => Promise.reject<OpenInput>(error as LqaError) });
+        inputs.push({ name: word, open: () => Promise.reject<OpenedInput>(error as LqaError) });
       }
   }
   if (inputs.filter(({ name }) => name === STANDARD_INPUT).length > 1)
@@ -60,7 +60,7 @@ async function lqaFilesBelow(path: string): Promise<string[]> {
   return await expandPattern(join(path, "**", "*.lqa")).catch(() => []);
 }
 
-async function storedInputs(location: string): Promise<Input[]> {
+async function storedInputs(location: string): Promise<NamedInput[]> {
   const { listLqaObjects } = await import("../node/objects/lqa-objects.ts");
   return (await listLqaObjects(location)).map((object) => ({
     name: object.location,
@@ -68,14 +68,14 @@ async function storedInputs(location: string): Promise<Input[]> {
   }));
 }
 
-async function openPath(path: string, regular: boolean): Promise<OpenInput> {
+async function openPath(path: string, regular: boolean): Promise<OpenedInput> {
   // Opening a pipe blocks until another process opens its other end.
   if (!regular && process.stderr.isTTY && (await isPipe(path)))
     process.stderr.write(`lqa: ${printable(path)} is a pipe: waiting for data\n`);
   return await openLqa(path, { regular });
 }
 
-async function openStandardInput(): Promise<OpenInput> {
+async function openStandardInput(): Promise<OpenedInput> {
   return {
     input: process.stdin,
     again: async () => undefined,

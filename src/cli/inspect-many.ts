@@ -8,7 +8,7 @@ import type { HttpOptions } from "../core/io/http.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { count, counted, jsonText, percent, printable } from "./format.ts";
 import { type Column, table, title } from "./layout.ts";
-import { type OpenedFile, openInput } from "./open-input.ts";
+import { type OpenedFile, openArgument } from "./open-input.ts";
 import type { Terminal } from "./terminal.ts";
 
 const COLUMNS: readonly Column[] = [
@@ -44,7 +44,7 @@ export async function inspectMany(
 ): Promise<void> {
   // One file in memory at a time.
   const read: Line[] = [];
-  for (const path of paths) read.push(lineOf(path, await openInput(path, remote)));
+  for (const path of paths) read.push(lineOf(path, await openArgument(path, remote)));
   const names = new Map(read.map(({ contentId, file }) => [contentId, file]));
   const lines = read.map((line) => ({
     ...line,

@@ -71,7 +71,7 @@ export function remoteOptions(args: Arguments): HttpOptions {
 }
 
 /** Opens the file that an argument names. */
-export async function openInput(path: string, remote: HttpOptions): Promise<OpenedFile> {
+export async function openArgument(path: string, remote: HttpOptions): Promise<OpenedFile> {
   if (!isRemote(path)) return await openWhole(path === STANDARD_INPUT ? await readInput(path, remote) : path);
   const { openRemoteFile } = await import("../node/remote/remote-file.ts");
   const source = await openRemoteFile(path, remote);

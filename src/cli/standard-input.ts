@@ -8,7 +8,7 @@ import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { type TemporaryDirectory, withTemporaryDirectory } from "../node/files/temporary.ts";
 import { type Arguments, type CommandSpec, STANDARD_STREAM } from "./command.ts";
-import { renamed } from "./standard-output.ts";
+import { renamedOutput } from "./standard-output.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Finds where the command line names standard input as an adapter: indices of positional arguments; undefined if nowhere. */
@@ -34,7 +34,7 @@ export async function withStandardInput(
   return await withTemporaryDirectory("lqa-", async (folder) => {
     const path = await kept(folder);
     const words = args.positionals.map((word, i) => (places.includes(i) ? path : word));
-    return await renamed(path, "standard input", terminal, (to) =>
+    return await renamedOutput(path, "standard input", terminal, (to) =>
       run({ ...args, positionals: words as [string, ...string[]] }, to),
     );
   });

@@ -66,7 +66,7 @@ export async function toStandardOutput(
     let report = "";
     try {
       const reporting = { ...terminal, out: (text: string) => void (report += text) };
-      const code = await renamed(path, "standard output", reporting, (to) => run(place.with(path), to));
+      const code = await renamedOutput(path, "standard output", reporting, (to) => run(place.with(path), to));
       if (await isDirectory(path))
         fail(KIND.USAGE, { where: place.name, expected: "one file", actual: "a directory" });
       terminal.endProgress();
@@ -90,7 +90,7 @@ async function copyOut(path: string): Promise<void> {
 }
 
 /** Runs a function with a temporary path; its reports and errors name standard output instead. @throws as `run` */
-export async function renamed<T>(
+export async function renamedOutput<T>(
   path: string,
   name: string,
   terminal: Terminal,

@@ -10,7 +10,7 @@ import { type Described, errorJson } from "./report-error.ts";
 import type { SarifFinding } from "./sarif.ts";
 
 /** The outcome of one file: it was checked, or it could not be read. */
-export type Outcome = { readonly path: string } & (
+export type FileOutcome = { readonly path: string } & (
   | { readonly result: Validation; readonly error?: undefined }
   | { readonly error: LqaError; readonly result?: undefined }
 );
@@ -19,7 +19,7 @@ export type Outcome = { readonly path: string } & (
  * Builds `{valid, files: [{file, valid, findings, …}]}`. `error` says why a file could not be read; the first such error is
  * also at the top level.
  */
-export function validateJson(outcomes: readonly Outcome[]): object {
+export function validateJson(outcomes: readonly FileOutcome[]): object {
   const files = outcomes.map(({ path, result, error }) =>
     error === undefined
       ? {
@@ -56,7 +56,7 @@ function warningJson({ code, kind, message, advice, where, actual, expected, off
 }
 
 /** All findings, file by file. A file that could not be read is a finding too. */
-export function sarifFindings(outcomes: readonly Outcome[]): SarifFinding[] {
+export function sarifFindings(outcomes: readonly FileOutcome[]): SarifFinding[] {
   return outcomes.flatMap(({ path, result, error }) => {
     const errors: readonly Described[] = error === undefined ? result.findings : [error];
     return [

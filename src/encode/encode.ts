@@ -13,7 +13,7 @@ import { fail } from "../errors.ts";
 import type { Adapter, PlainTensor } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
 import { type Encodable, type EncodedAdapter, encodeWith } from "./encoding.ts";
-import { parentsOf } from "./parents.ts";
+import { decodeParents } from "./parents.ts";
 import {
   type QuantizeOptions,
   type QuantizeSettings,
@@ -23,7 +23,7 @@ import {
 import { type Executor, inline } from "./quantize/tasks.ts";
 import { narrowTensors, resolveTensorPolicy, type TensorPolicy } from "./quantize/tensors.ts";
 import { type EncodeReport, reportOf } from "./report.ts";
-import { clearlySmaller, lossOf, startUsed, tunedResult } from "./results.ts";
+import { clearlySmaller, lossOfEncoding, startUsed, tunedResult } from "./results.ts";
 import { adapterSections, fingerprint } from "./sections.ts";
 import { type StartChoice, startsOf } from "./start/starts.ts";
 
@@ -177,7 +177,7 @@ async function encodings(
       : new Map<string, ModuleStart>();
   const results: EncodedAdapter[] = [];
   if (parent !== undefined)
-    results.push(await encodeWith(encodable, new Map(), await parentsOf(items, parent, signal)));
+    results.push(await encodeWith(encodable, new Map(), await decodeParents(items, parent, signal)));
   // Whether the file may be smaller, or lose less, without the parent.
   if (boundsError(settings) && clearlySmaller(results, parent)) return { results, plain: undefined };
   const plain = await encodeWith(encodable, new Map());
@@ -201,7 +201,7 @@ function cheapest(results: readonly EncodedAdapter[], byError: boolean): Encoded
   const comparable = results.every(({ parent }) => parent === undefined);
   const cost = ({ bytes, total, quantized }: EncodedAdapter): number => {
     if (byError) return bytes.length;
-    return comparable ? lossOf({ quantized }) : (total.outputError ?? total.relativeError);
+    return comparable ? lossOfEncoding({ quantized }) : (total.outputError ?? total.relativeError);
   };
   return results.reduce((x, y) => (cost(y) < cost(x) ? y : x));
 }

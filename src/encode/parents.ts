@@ -24,7 +24,7 @@ export interface Parents {
  *
  * @throws LqaError USAGE if no module fits; CORE_LIMIT if the parent has too many parents; as `verify` and `decode` of the file
  */
-export async function parentsOf(
+export async function decodeParents(
   modules: readonly LoraModule[],
   file: LqaFile,
   signal: AbortSignal | undefined,

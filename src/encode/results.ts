@@ -70,7 +70,7 @@ export function startUsed(
   const { state } = started[0]!.start;
   const saved = byError
     ? { bytes: plain.bytes.length - made.bytes.length }
-    : { error: lossOf(plain) > 0 ? 1 - lossOf(made) / lossOf(plain) : 0 };
+    : { error: lossOfEncoding(plain) > 0 ? 1 - lossOfEncoding(made) / lossOfEncoding(plain) : 0 };
   return { ...(typeof state === "number" && { seed: state }), modules: started.length, saved };
 }
 
@@ -82,7 +82,7 @@ interface Encoded {
 }
 
 /** The error that the encoder minimizes: weighted, and comparable between encodings of the same components. */
-export function lossOf({ quantized }: Pick<Encoded, "quantized">): number {
+export function lossOfEncoding({ quantized }: Pick<Encoded, "quantized">): number {
   return quantized.reduce((sum, { loss = 0 }) => sum + loss, 0);
 }
 

@@ -6,5 +6,5 @@
  */
 
 export { boundComponents, relativeBound } from "./quantize/bound.ts";
-export { checkModule, resolveOptions } from "./quantize/profile.ts";
+export { checkSourceModule, resolveOptions } from "./quantize/profile.ts";
 export { reparameterize } from "./quantize/reparameterize.ts";

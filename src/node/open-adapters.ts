@@ -9,7 +9,7 @@ import { fail } from "../errors.ts";
 import { type AdapterStore, httpStore, safeName } from "../serve/stores.ts";
 import { directoryStore } from "./directory-store.ts";
 import { openObjects, type StoreOptions } from "./objects/open-store.ts";
-import { objectSource, placeOf } from "./objects/store.ts";
+import { objectPlace, objectSource } from "./objects/store.ts";
 
 /**
  * Adapters below a location, as `AdapterPool` takes them: adapter NAME is the file `NAME.lqa`.
@@ -32,7 +32,8 @@ export async function openAdapters(location: string, options: StoreOptions = {})
     async open(name, signal) {
       const key = `${safeName(name)}.lqa`;
       const info = await store.head(key, signal);
-      if (info === undefined) fail(KIND.NOT_FOUND, { where: placeOf(store, key), actual: "no such object" });
+      if (info === undefined)
+        fail(KIND.NOT_FOUND, { where: objectPlace(store, key), actual: "no such object" });
       return { source: objectSource(store, info) };
     },
   };

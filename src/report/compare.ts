@@ -16,7 +16,7 @@ import {
   type QuantizeOptions,
   type QuantizeSettings,
 } from "../encode/index.ts";
-import { boundComponents, checkModule, relativeBound, resolveOptions } from "../encode/rooms.ts";
+import { boundComponents, checkSourceModule, relativeBound, resolveOptions } from "../encode/rooms.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
@@ -186,7 +186,7 @@ async function componentsOf(
   const progress = paced(options);
   const components: BoundComponent[] = [];
   for (const [i, module] of adapter.modules.entries()) {
-    checkModule(module);
+    checkSourceModule(module);
     components.push(...boundComponents(module));
     await progress(i + 1, adapter.modules.length, module.name);
   }

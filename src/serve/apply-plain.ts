@@ -36,7 +36,7 @@ import {
 import { DRAW_UNIT } from "../core/rooms.ts";
 
 import { type ApplyProgram, ENTRY_WORDS, type FactorProgram, WORD } from "./program.ts";
-import { expertDraws, generationsOf, programFor } from "./resident-module.ts";
+import { expertDraws, programFor, residentGenerations } from "./resident-module.ts";
 import type { Rotating } from "./rotating.ts";
 
 /**
@@ -52,7 +52,7 @@ export function applyRowPlainly(
   y: Float32Array,
   turns: Rotating,
 ): void {
-  const generations = generationsOf(module);
+  const generations = residentGenerations(module);
   const { multiplier } = module.shape;
   if (generations.length === 1) {
     const program = programFor(module, false);

@@ -195,7 +195,7 @@ export class Content {
   /** Loads plain tensors, and the modules with these names that are not loaded yet. Ignores names of other layers. */
   async load(file: LqaFile, names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> {
     for (const record of this.#wanted)
-      if (!this.#tensors.has(tensorKey(record))) this.#putTensor(await file.tensor(record, { signal }));
+      if (!this.#tensors.has(plainTensorKey(record))) this.#putTensor(await file.tensor(record, { signal }));
     const missing = [...new Set(names)].flatMap((name) => {
       const number = this.#layout.numbers.get(name);
       return number === undefined || this.#isLoaded(number) ? [] : [file.index.modules[number]!];
@@ -292,7 +292,7 @@ export class Content {
   #putTensor(tensor: PlainTensor): void {
     const { name, role, data } = tensor;
     // A chunk may be a view on a larger buffer.
-    this.#tensors.set(tensorKey(tensor), { ...tensor, data: data.slice() });
+    this.#tensors.set(plainTensorKey(tensor), { ...tensor, data: data.slice() });
     if (role !== "lora-bias") return;
     const { multiplier } = this.#layout.shapes[this.#layout.numbers.get(name)!]!;
     const type = FLOATS[tensor.element]!;
@@ -305,7 +305,7 @@ export class Content {
 }
 
 /** Key of a plain tensor: role and name. */
-export function tensorKey({ role, name }: Pick<PlainTensor, "role" | "name">): string {
+export function plainTensorKey({ role, name }: Pick<PlainTensor, "role" | "name">): string {
   return `${role} ${name}`;
 }
 

@@ -13,7 +13,7 @@ import { fail } from "../errors.ts";
 import type { ModuleShape, PlainTensor, TensorRole } from "../model/adapter.ts";
 import type { Activations } from "./activations.ts";
 import { type ApplyOptions, applyPacked } from "./apply.ts";
-import { type Content, tensorKey } from "./content.ts";
+import { type Content, plainTensorKey } from "./content.ts";
 import type { CachedDecoding, Resident } from "./resident.ts";
 
 /** A lease. Release it, or let `using` do so. */
@@ -89,7 +89,7 @@ export class AdapterLease {
 
   /** A plain tensor whose role is one of the pool's `hostTensors`. */
   tensor(role: TensorRole, name: string): PlainTensor | undefined {
-    return this.#held().content.tensors.get(tensorKey({ role, name }));
+    return this.#held().content.tensors.get(plainTensorKey({ role, name }));
   }
 
   /** Loads modules (default: all). @throws LqaError as the file and its source; ABORTED; USAGE after release */

@@ -46,7 +46,7 @@ function residentParent(shape: ModuleShape, parent: PackedFactors | string): Res
 }
 
 /** A module followed by its parents. @throws RangeError if their shapes do not fit */
-export function generationsOf(module: ResidentModule): [ResidentModule, ...ResidentModule[]] {
+export function residentGenerations(module: ResidentModule): [ResidentModule, ...ResidentModule[]] {
   const found: [ResidentModule, ...ResidentModule[]] = [module];
   const { name, out, experts } = module.shape;
   for (let last = module; last.parent !== undefined; last = last.parent) {

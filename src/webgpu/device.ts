@@ -9,7 +9,7 @@ import { fail, isLqaError } from "../errors.ts";
 import { decodeCalls } from "./decode-calls.ts";
 import { allTables } from "./program.ts";
 import { EXPAND, EXPAND_ROTATED, PROJECT, ROUND, TURN } from "./shaders/apply.ts";
-import { DECODE, DECODE_ROTATED, DECODE_WORDS } from "./shaders/decode.ts";
+import { DECODE_ROTATED_SHADER, DECODE_SHADER, DECODE_WORDS } from "./shaders/decode.ts";
 import type { GpuBuffer, GpuComputePipeline, GpuDevice } from "./types.ts";
 
 /** Values of GPUBufferUsage, which is a global of browsers only. */
@@ -38,9 +38,9 @@ interface Kernel {
 }
 
 const KERNELS: Readonly<Record<KernelName, Kernel>> = {
-  decode: { code: DECODE, reads: [0, 1, 2], writes: 4 },
+  decode: { code: DECODE_SHADER, reads: [0, 1, 2], writes: 4 },
   decodeWords: { code: DECODE_WORDS, reads: [0, 1, 2], writes: 4 },
-  decodeRotated: { code: DECODE_ROTATED, reads: [0, 1, 2], writes: 4 },
+  decodeRotated: { code: DECODE_ROTATED_SHADER, reads: [0, 1, 2], writes: 4 },
   turn: { code: TURN, reads: [0, 4], writes: 5 },
   project: { code: PROJECT, reads: [0, 1, 2, 4, 5], writes: 6 },
   expand: { code: EXPAND, reads: [0, 1, 2, 4], writes: 5 },
@@ -206,7 +206,7 @@ export class DeviceState {
 const states = new WeakMap<GpuDevice, DeviceState>();
 
 /** The state of a device, made at its first use. */
-export function stateOf(device: GpuDevice): DeviceState {
+export function deviceState(device: GpuDevice): DeviceState {
   let state = states.get(device);
   if (state === undefined) states.set(device, (state = new DeviceState(device)));
   return state;

@@ -22,8 +22,8 @@ import {
   prepareDecode,
 } from "./decode.ts";
 import { BINDING_ALIGNMENT } from "./decode-calls.ts";
-import { type DeviceState, filledBuffer, stateOf, USAGE } from "./device.ts";
-import { type GpuProgram, programOf } from "./program.ts";
+import { type DeviceState, deviceState, filledBuffer, USAGE } from "./device.ts";
+import { type GpuProgram, gpuProgramOf } from "./program.ts";
 import type { GpuTask } from "./task.ts";
 import type { GpuBuffer, GpuBufferBinding, GpuDevice } from "./types.ts";
 
@@ -197,7 +197,7 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
       actual: "a bias",
       advice: "Upload the module without `bias`, and add that to the output in the host.",
     });
-  const program = programOf(shape, bands);
+  const program = gpuProgramOf(shape, bands);
   const bytes = payloadLength(shape, bands);
   if (payload.length !== bytes)
     throw new RangeError(`${shape.name}: expected a payload of ${bytes} bytes, found ${payload.length}`);
@@ -208,7 +208,7 @@ export async function uploadModule(device: GpuDevice, module: PackedModule): Pro
   const most = Math.min(maxBufferSize - place, maxStorageBufferBindingSize, 2 ** 32 - 4);
   if (size > most)
     fail(KIND.GPU_LIMIT, { where, expected: `a payload of at most ${most} bytes`, actual: size });
-  const state = stateOf(device);
+  const state = deviceState(device);
   const how = { label: `lqa ${where}`, size: place + size, usage: USAGE.storage };
   const buffer = await state.guarded(where, () =>
     filledBuffer(device, how, (range) => {

@@ -58,7 +58,7 @@ interface Place {
 }
 
 /** The program of a module. @throws LqaError UNSUPPORTED_FEATURE for A' with a start; UNSUPPORTED_CODEC */
-export function programOf(shape: ModuleShape, bands: readonly Band[]): GpuProgram {
+export function gpuProgramOf(shape: ModuleShape, bands: readonly Band[]): GpuProgram {
   if (hasStart(bands))
     fail(KIND.UNSUPPORTED_FEATURE, {
       where: `module "${shape.name}"`,

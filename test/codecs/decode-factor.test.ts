@@ -12,8 +12,8 @@ import {
   decodePlain,
   decodePlanes,
   type FactorJob,
+  type FactorPart,
   lower,
-  type Part,
   planeSizes,
 } from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
@@ -30,7 +30,7 @@ const rotated: Encoding = { codec: "trellis", table: 4, group: 0, scale: "bf16",
 const next = uniform(7);
 const bytes = (length: number) => Uint8Array.from({ length }, () => Math.floor(256 * next()));
 const scale = () => (1 + next()) * 2 ** (Math.floor(8 * next()) - 6);
-const part = (encoding: Encoding, components: number, length: number): Part =>
+const part = (encoding: Encoding, components: number, length: number): FactorPart =>
   partOf(encoding, components, length, bytes, scale);
 
 interface Call {

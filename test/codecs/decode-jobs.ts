@@ -8,11 +8,11 @@ import type { Encoding, FloatType } from "../../src/core/index.ts";
 import {
   decodePlain,
   type FactorJob,
+  type FactorPart,
   FLOAT_BYTES,
   lower,
   numberToBits,
   numberToF16,
-  type Part,
   planeSizes,
   readBits,
   writeBits,
@@ -30,7 +30,7 @@ export function partOf(
   length: number,
   bytes: (length: number) => Uint8Array,
   scale: (() => number) | undefined,
-): Part {
+): FactorPart {
   const sizes = planeSizes(encoding, components, length);
   const planes = {
     codes: bytes(sizes.codes),

@@ -9,7 +9,7 @@
 
 import { describe, expect, it } from "vitest";
 import { type Encoding, encodingLabel, type ScaleType } from "../../src/core/index.ts";
-import { DecodeKernel, type FactorJob, type Part } from "../helpers/parts.ts";
+import { DecodeKernel, type FactorJob, type FactorPart } from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 
@@ -62,7 +62,7 @@ function bytes(length: number): Uint8Array {
 /** A scale an encoder may write: from subnormal in binary16 up to what nearly overflows, and 0. */
 const anyScale = (): number => (below(32) === 0 ? 0 : (1 + below(256) / 256) * 2 ** (below(26) - 24));
 
-function anyPart(encoding: Encoding, length: number, ordinary: boolean): Part {
+function anyPart(encoding: Encoding, length: number, ordinary: boolean): FactorPart {
   const components = 1 + (below(4) === 0 ? below(18) : below(4));
   return partOf(encoding, components, length, bytes, ordinary ? anyScale : undefined);
 }

@@ -20,10 +20,10 @@ import { applyPacked, residentModule } from "../../src/serve/index.ts";
 import { random, shape } from "../container/fixtures.ts";
 import {
   concat,
+  gpuProgramOf,
   NOTHING,
   planeSizes,
   prepareFile,
-  programOf,
   readElement,
   readEncoding,
   registerCodec,
@@ -158,7 +158,7 @@ describe("a registered codec", () => {
     expect(largest).toBeGreaterThan(0);
     for (let o = 0; o < out; o++) expect(Math.abs(y[o]! - expected[o]!)).toBeLessThan(1e-4 * largest);
     // Kind 3, codes of 3 bits, scales of binary16, groups of 2^5.
-    expect([...programOf(MODULE, packed.bands).words.subarray(20, 22)]).toEqual([
+    expect([...gpuProgramOf(MODULE, packed.bands).words.subarray(20, 22)]).toEqual([
       3 | (3 << 8) | (1 << 24),
       5,
     ]);

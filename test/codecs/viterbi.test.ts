@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BLOCK, type ViterbiEngine } from "../../src/encode/quantize/viterbi/engine.ts";
-import { kernelEngine } from "../../src/encode/quantize/viterbi/kernels/viterbi-kernel.ts";
-import { plainEngine } from "../../src/encode/quantize/viterbi/plain.ts";
+import { viterbiKernelEngine } from "../../src/encode/quantize/viterbi/kernels/viterbi-kernel.ts";
+import { viterbiPlainEngine } from "../../src/encode/quantize/viterbi/plain.ts";
 import { continueWindows, encodeTrellis, packWindows } from "../../src/encode/quantize/viterbi/viterbi.ts";
 import { random } from "../container/fixtures.ts";
 import {
@@ -14,8 +14,8 @@ import {
   unpackCodes,
 } from "../helpers/parts.ts";
 
-const plain = plainEngine();
-const kernel = kernelEngine()!;
+const plain = viterbiPlainEngine();
+const kernel = viterbiKernelEngine()!;
 const tables = [...TRELLIS_TABLES.values()];
 const tableArbitrary = fc.constantFrom(...tables);
 

@@ -27,7 +27,11 @@ export {
 } from "../../src/core/codecs/check.ts";
 export { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
 export { type DecodeTarget, FLOAT_BYTES, groupCount, NOTHING } from "../../src/core/codecs/encoding.ts";
-export { DecodeKernel, type FactorJob, type Part } from "../../src/core/codecs/kernels/decode-kernel.ts";
+export {
+  DecodeKernel,
+  type FactorJob,
+  type FactorPart,
+} from "../../src/core/codecs/kernels/decode-kernel.ts";
 export { CODEC_NAMES, lower, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
 export { ROTATIONS, rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/core/codecs/rotation.ts";
 export {
@@ -105,4 +109,4 @@ export {
   writeBits,
 } from "../../src/floats.ts";
 export { ELEMENT_BYTES, multiplierByRule } from "../../src/model/adapter.ts";
-export { allTables, programOf } from "../../src/webgpu/program.ts";
+export { allTables, gpuProgramOf } from "../../src/webgpu/program.ts";

@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { kernelEngine } from "../../src/encode/linalg/kernels/dense-kernel.ts";
-import { plainEngine } from "../../src/encode/linalg/plain-engine.ts";
+import { denseKernelEngine } from "../../src/encode/linalg/kernels/dense-kernel.ts";
+import { densePlainEngine } from "../../src/encode/linalg/plain-engine.ts";
 import { applyQ, type DenseEngine, type DenseMatrix, padded, qrOf, stripIndex, uniform } from "./matrices.ts";
 
-const plain = plainEngine();
+const plain = densePlainEngine();
 /** Nothing here is so large that the kernel may pass it on. */
 const never = (): never => {
   throw new Error("fallback");
 };
-const kernel = kernelEngine({ factor: never, subtract: never, gram: never, rotateAll: never })!;
+const kernel = denseKernelEngine({ factor: never, subtract: never, gram: never, rotateAll: never })!;
 
 /** Numbers with zeros of both signs, float32 denormals and magnitudes from 1e-38 to 1e+38 among them. */
 function numbers(count: number, seed: number, kind: number): Float64Array {

@@ -7,7 +7,7 @@ import {
   pairEnergies,
   pairGram,
 } from "../../src/encode/linalg/gram.ts";
-import { type DenseMatrix, multiply, randomMatrix, transpose } from "./matrices.ts";
+import { type DenseMatrix, multiply, randomMatrix, transposeColumns } from "./matrices.ts";
 
 function lowRank(rank: number, out: number, n: number, seed: number): LowRank {
   return {
@@ -18,7 +18,7 @@ function lowRank(rank: number, out: number, n: number, seed: number): LowRank {
 
 const values = (x: DenseMatrix) => x.values as Float64Array;
 const dense = ({ b, a }: LowRank) =>
-  multiply(values(b), b.rows, b.columns, transpose(values(a), a.rows, a.columns), a.rows);
+  multiply(values(b), b.rows, b.columns, transposeColumns(values(a), a.rows, a.columns), a.rows);
 
 describe("Frobenius products of low-rank matrices", () => {
   it("agree with the dense products", () => {

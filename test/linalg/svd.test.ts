@@ -7,7 +7,7 @@ import {
   orthogonalityError,
   randomMatrix,
   relativeDifference,
-  transpose,
+  transposeColumns,
 } from "./matrices.ts";
 
 function check(x: Float64Array, rows: number, columns: number): Float64Array {
@@ -17,7 +17,7 @@ function check(x: Float64Array, rows: number, columns: number): Float64Array {
   expect(orthogonalityError(v, columns, k)).toBeLessThan(1e-13);
   for (let i = 1; i < k; i++) expect(s[i]).toBeLessThanOrEqual(s[i - 1]!);
   const scaled = u.map((value, i) => value * s[Math.floor(i / rows)]!);
-  const back = multiply(scaled, rows, k, transpose(v, columns, k), columns);
+  const back = multiply(scaled, rows, k, transposeColumns(v, columns, k), columns);
   expect(relativeDifference(back, x)).toBeLessThan(1e-13);
   return s;
 }

@@ -2,13 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { inputLength, type LoraModule } from "../../src/core/index.ts";
 import { reparameterize } from "../helpers/parts.ts";
-import { multiply, relativeDifference, transpose } from "../linalg/matrices.ts";
+import { multiply, relativeDifference, transposeColumns } from "../linalg/matrices.ts";
 import { dense, makeModule } from "./modules.ts";
 
 function check(module: LoraModule, expert = 0): Float64Array {
   const { rank, out, n, b, a, singularValues } = reparameterize(module, expert);
   expect([b.length, a.length, n]).toEqual([rank * out, rank * n, inputLength(module)]);
-  const back = transpose(multiply(b, out, rank, transpose(a, n, rank), n), out, n);
+  const back = transposeColumns(multiply(b, out, rank, transposeColumns(a, n, rank), n), out, n);
   expect(relativeDifference(back, dense(module, expert))).toBeLessThan(1e-13);
   for (let c = 0; c < rank; c++) {
     const column = [...b.subarray(c * out, (c + 1) * out)];

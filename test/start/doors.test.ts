@@ -7,7 +7,7 @@ import { encodeAdapter } from "../../src/encode/index.ts";
 import { residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { lqa } from "../helpers/cli.ts";
-import { payloadLength, programOf } from "../helpers/parts.ts";
+import { gpuProgramOf, payloadLength } from "../helpers/parts.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { factorsIn } from "../webgpu/packed.ts";
 import { SEED, trained } from "./trained.ts";
@@ -38,7 +38,7 @@ it("are uploaded to a device with the numbers of their decoded weights, and neve
     const module = await uploadModule(device, { shape, factors });
     const resident = residentModule(shape, factors);
     const bands = resident.bands.map(({ components, b }) => ({ components, b, a: RAW }));
-    expect(module.program.words).toEqual(programOf(shape, bands).words);
+    expect(module.program.words).toEqual(gpuProgramOf(shape, bands).words);
     const place = module.bindings[1].offset!;
     const payload = new Uint8Array(ranges[0]!, place, payloadLength(shape, bands));
     const planes = factorsIn({ shape, bands, payload }).planes[0]!;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { bitMatrix, plainMatrix } from "../../src/encode/start/eliminate.ts";
 import { spacingsOf } from "../../src/encode/start/orders.ts";
-import { recoverStart, type Subject } from "../../src/encode/start/recover.ts";
+import { type FactorA, recoverStart } from "../../src/encode/start/recover.ts";
 import { random } from "../container/fixtures.ts";
 import { seedWords, takeOutputs, twisterAt } from "../helpers/parts.ts";
 
@@ -13,7 +13,7 @@ const OUT = 64;
 const MODULES = 12;
 
 /** A factors as PEFT draws them, each moved by `movement` of its range. */
-function drawn(seed: number, first: number, movement: number): Subject[] {
+function drawn(seed: number, first: number, movement: number): FactorA[] {
   const outputs = new Uint32Array(first + MODULES * RANK * (2 * IN + OUT));
   takeOutputs(twisterAt(seedWords(seed)), outputs);
   const r = random(5);

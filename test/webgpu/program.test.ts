@@ -2,8 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { AdapterPool } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
-import { DECODE, DECODE_ROTATED } from "../../src/webgpu/shaders/decode.ts";
-import { allTables, planeExtents, planeSizes, programOf, TRELLIS_TABLES } from "../helpers/parts.ts";
+import { DECODE_ROTATED_SHADER, DECODE_SHADER } from "../../src/webgpu/shaders/decode.ts";
+import { allTables, gpuProgramOf, planeExtents, planeSizes, TRELLIS_TABLES } from "../helpers/parts.ts";
 import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;
@@ -16,7 +16,7 @@ describe("the program of a module", () => {
       const { shape, bands } = anyModule(random, 1 + random.below(200), 1 + random.below(200), {
         experts: 2,
       });
-      const { words } = programOf(shape, bands);
+      const { words } = gpuProgramOf(shape, bands);
       const entries = { b: HEADER, a: words[4 + 8 + 1]! };
       expect(words[5]).toBe(HEADER);
       const first = bands.map((_, band) =>
@@ -39,7 +39,7 @@ describe("the program of a module", () => {
     const random = new Random(2);
     for (let i = 0; i < 50; i++) {
       const { shape, bands } = anyModule(random, 70, 80);
-      const { words } = programOf(shape, bands);
+      const { words } = gpuProgramOf(shape, bands);
       const applied = [4, 12].map((at) => {
         const list = (word: number): number[] => [
           ...words.subarray(words[at + word]!, words[at + word]! + words[at + word + 1]!),
@@ -76,7 +76,8 @@ it("takes modules that a pool has, as they are kept there", async () => {
 });
 
 it("needs nothing of a device that is not everywhere", () => {
-  for (const code of [DECODE, DECODE_ROTATED]) expect(code).not.toMatch(/\benable\b|\bf16\b|subgroup/);
+  for (const code of [DECODE_SHADER, DECODE_ROTATED_SHADER])
+    expect(code).not.toMatch(/\benable\b|\bf16\b|subgroup/);
 });
 
 it("refuses a module that no buffer of a device can hold, before it asks for one", async () => {

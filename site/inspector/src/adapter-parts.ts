@@ -6,7 +6,15 @@
 
 import { count, counted, size } from "../../../src/report/format.ts";
 import { heatMap } from "../../../src/report/page/heat-map.ts";
-import { facts, folded, type Html, html, named, section, table } from "../../../src/report/page/html.ts";
+import {
+  factList,
+  folded,
+  type Html,
+  html,
+  named,
+  section,
+  tableElement,
+} from "../../../src/report/page/html.ts";
 import {
   effectiveRank,
   inOrder,
@@ -106,7 +114,7 @@ function moduleSection({ modules }: AdapterInspection): Html | undefined {
     "All modules",
     folded(
       `List ${counted(modules.length, "module")}`,
-      table({
+      tableElement({
         caption: counted(modules.length, "module"),
         head: ["module", "role", "out × in", "rank", "multiplier", "parameters", "90 % rank"],
         numeric: [3, 4, 5],
@@ -132,7 +140,7 @@ function tensorSection({ adapter: { tensors } }: AdapterInspection): Html | unde
     "tensors",
     "Plain tensors",
     html`<p>Tensors that are no factors. They are stored as they are.</p>`,
-    table({
+    tableElement({
       caption: counted(tensors.length, "plain tensor"),
       head: ["tensor", "role", "type", "shape", "bytes"],
       numeric: [4],
@@ -147,7 +155,7 @@ function metadataSection({ adapter: { meta, origin } }: AdapterInspection): Html
   return section(
     "metadata",
     "Metadata",
-    rows.length === 0 ? undefined : facts(rows),
+    rows.length === 0 ? undefined : factList(rows),
     origin === undefined
       ? undefined
       : folded(`How ${origin.dialect} names things`, html`<pre>${valueText(origin)}</pre>`),

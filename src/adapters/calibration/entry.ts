@@ -7,7 +7,7 @@ import * as KIND from "../../error-catalogue.ts";
 import { type ErrorDetails, fail } from "../../errors.ts";
 import { quoteName } from "../json.ts";
 
-export interface Entry {
+export interface MomentsEntry {
   /** As in the file, for messages. */
   readonly name: string;
   /** Input channels, if the file says so: then there are the values of `length / channels` experts. */

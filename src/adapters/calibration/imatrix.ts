@@ -19,7 +19,7 @@ import { assertFits, type Cursor, cursorOf, malformed, readI32, readName, take }
 import { toFloat32 } from "../elements.ts";
 import { type GgufTensor, readGguf } from "../gguf/read.ts";
 import { quoteName } from "../json.ts";
-import { assertSquares, type Entry, unfit } from "./entry.ts";
+import { assertSquares, type MomentsEntry, unfit } from "./entry.ts";
 
 const SUMS = ".in_sum2";
 const COUNTS = ".counts";
@@ -28,7 +28,7 @@ const COUNTS = ".counts";
  * @throws LqaError as `readGguf`; UNSUPPORTED_DIALECT for a GGUF file of another kind; SOURCE_IMPORTANCE for sums
  *   without counts or with shapes that do not match
  */
-export function ggufEntries(bytes: Uint8Array): Entry[] {
+export function ggufEntries(bytes: Uint8Array): MomentsEntry[] {
   const { metadata, tensors } = readGguf(bytes);
   const kind = metadata.get("general.type");
   if (kind !== undefined && kind !== "imatrix") {
@@ -40,7 +40,7 @@ export function ggufEntries(bytes: Uint8Array): Entry[] {
       advice: "Give the file that llama-imatrix wrote.",
     });
   }
-  const entries: Entry[] = [];
+  const entries: MomentsEntry[] = [];
   for (const [tensorName, sums] of tensors) {
     if (!tensorName.endsWith(SUMS)) continue;
     const name = tensorName.slice(0, -SUMS.length);
@@ -121,10 +121,10 @@ export function isDat(bytes: Uint8Array): boolean {
 }
 
 /** @throws LqaError TRUNCATED_SOURCE, SOURCE_HEADER */
-export function datEntries(bytes: Uint8Array): Entry[] {
+export function datEntries(bytes: Uint8Array): MomentsEntry[] {
   const cursor = cursorOf(bytes, "importance matrix");
   const count = readLength(cursor, LEAST_ENTRY, "a number of entries");
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, MomentsEntry>();
   for (let i = 0; i < count; i++) {
     const offset = cursor.at;
     const name = readName(cursor, readLength(cursor, 1, "the length of a name"), "a name");

@@ -11,9 +11,9 @@ import { isGguf } from "../gguf/read.ts";
 import { HEAD_BYTES, identify } from "../identify.ts";
 import { quoteName } from "../json.ts";
 import { type ComponentFigures, readComponents } from "./components.ts";
-import { type Entry, unfit } from "./entry.ts";
+import { type MomentsEntry, unfit } from "./entry.ts";
 import { datEntries, ggufEntries, isDat } from "./imatrix.ts";
-import { assertLength, byGgufName, byModuleName, type Finder, layOut } from "./match.ts";
+import { assertLength, byGgufName, byModuleName, type Finder, momentsOf } from "./match.ts";
 import { safetensorsEntries } from "./safetensors.ts";
 
 /** What a calibration file holds for the modules of an adapter. */
@@ -59,7 +59,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     }
     const values = targets.length === 0 ? undefined : entry.read();
     if (values === undefined) unmatchedTensors.push(entry.name);
-    else for (const target of targets) moments.set(target.module.name, layOut(target, values));
+    else for (const target of targets) moments.set(target.module.name, momentsOf(target, values));
   }
   // Sensitivities belong to the components of an encoder that does not weight by moments; with moments, components differ.
   const { plain = false, sensitivities, directions, tuning } = figures ?? {};
@@ -91,7 +91,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
 function open(
   bytes: Uint8Array,
   modules: readonly ModuleShape[],
-): { entries: Entry[]; find: Finder; figures?: ComponentFigures } {
+): { entries: MomentsEntry[]; find: Finder; figures?: ComponentFigures } {
   if (isGguf(bytes)) return { entries: ggufEntries(bytes), find: byGgufName(modules) };
   // A safetensors header begins with its length and a brace; in a .dat file this byte belongs to a name.
   if (bytes[8] === 0x7b) {

@@ -7,7 +7,7 @@ import { inputLength, type ModuleShape } from "../../model/adapter.ts";
 import { ggufKeys, moduleKey } from "../gguf/names.ts";
 import { quoteName } from "../json.ts";
 import { PREFIX, unwrap } from "../peft/keys.ts";
-import { type Entry, unfit } from "./entry.ts";
+import { type MomentsEntry, unfit } from "./entry.ts";
 
 /** A module that an entry names, and the index of its expert (undefined: all experts). */
 export interface Target {
@@ -72,7 +72,7 @@ export function byGgufName(modules: readonly ModuleShape[]): Finder {
  *
  * @throws LqaError SOURCE_IMPORTANCE
  */
-export function assertLength({ module, expert }: Target, entry: Entry): void {
+export function assertLength({ module, expert }: Target, entry: MomentsEntry): void {
   const inputs = inputLength(module);
   const { length, channels } = entry;
   const fits =
@@ -87,7 +87,7 @@ export function assertLength({ module, expert }: Target, entry: Entry): void {
  * The moments of a module, `[experts][in · kernel]`, from an entry whose length {@link assertLength} accepted. All positions
  * of a kernel share the moment of their channel.
  */
-export function layOut({ module, expert }: Target, all: Float64Array): Float64Array {
+export function momentsOf({ module, expert }: Target, all: Float64Array): Float64Array {
   const inputs = inputLength(module);
   const values = expert === undefined ? all : all.slice(expert * module.in, (expert + 1) * module.in);
   if (values.length === module.experts * inputs) return values;
@@ -98,7 +98,7 @@ export function layOut({ module, expert }: Target, all: Float64Array): Float64Ar
   return moments;
 }
 
-function wrongLength(module: ModuleShape, expert: number | undefined, { name, length }: Entry): never {
+function wrongLength(module: ModuleShape, expert: number | undefined, { name, length }: MomentsEntry): never {
   const inputs = inputLength(module);
   const each = inputs === module.in ? "" : ` (or ${inputs})`;
   const many = expert === undefined ? "" : ` for each of more than ${expert} experts`;

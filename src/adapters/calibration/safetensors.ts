@@ -8,10 +8,10 @@
  */
 import { toFloat64 } from "../elements.ts";
 import type { SafeTensor } from "../safetensors.ts";
-import { assertSquares, type Entry, unfit } from "./entry.ts";
+import { assertSquares, type MomentsEntry, unfit } from "./entry.ts";
 
 /** One entry for each tensor of a safetensors file. */
-export function safetensorsEntries(tensors: ReadonlyMap<string, SafeTensor>): Entry[] {
+export function safetensorsEntries(tensors: ReadonlyMap<string, SafeTensor>): MomentsEntry[] {
   return [...tensors].map(([name, tensor]) => ({
     name,
     channels: undefined,

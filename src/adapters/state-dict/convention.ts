@@ -6,7 +6,7 @@
  */
 import type { ModuleShape, MultiplierRule, PlainTensor } from "../../model/adapter.ts";
 import type { DialectName } from "../dialect.ts";
-import type { FactorLayout } from "../factors.ts";
+import type { TensorLayout } from "../factors.ts";
 import type { OtherMethod } from "../other-methods.ts";
 import type { SafeTensor } from "../safetensors.ts";
 
@@ -40,7 +40,7 @@ export interface Convention {
   readonly name: DialectName;
   /** File name, if the source had none. */
   readonly file: string;
-  readonly layout: FactorLayout;
+  readonly layout: TensorLayout;
   /** Undefined for a key that does not belong to this convention. */
   parse(key: string, tensor: SafeTensor): KeyMeaning | undefined;
   /** The scope of a module, for example its component of a pipeline. The modules of one scope share a style of keys. */

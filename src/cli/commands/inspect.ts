@@ -12,11 +12,11 @@ import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { parameterCount } from "../../model/adapter.ts";
 import { type Arguments, textOption } from "../command.ts";
-import { risksOf } from "../config-risks.ts";
+import { sourceRisks } from "../config-risks.ts";
 import { count, counted, jsonText, jsonValue, percent, printable, ratio, size } from "../format.ts";
 import { inspectMany } from "../inspect-many.ts";
 import { bar, type Column, type Fact, facts, note, table, title } from "../layout.ts";
-import { type OpenedFile, openInput, openWhole, remoteOptions } from "../open-input.ts";
+import { type OpenedFile, openArgument, openWhole, remoteOptions } from "../open-input.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Length of the longest bar, in characters. */
@@ -48,9 +48,9 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     html === undefined
       ? undefined
       : await (await import("../write-report.ts")).writeReport(path, html, args, terminal);
-  const file = bytes === undefined ? await openInput(path, remoteOptions(args)) : await openWhole(bytes);
+  const file = bytes === undefined ? await openArgument(path, remoteOptions(args)) : await openWhole(bytes);
   const modules = args.values.has("modules");
-  const risks = await risksOf(file.origin, file);
+  const risks = await sourceRisks(file.origin, file);
   if (args.values.has("json")) {
     terminal.out(jsonText({ ...inspectJson(file, modules, risks), html: html ?? null }, jsonValue));
     return 0;

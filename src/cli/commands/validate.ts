@@ -36,16 +36,16 @@ import { isStored } from "../../node/objects/location.ts";
 import { openParents } from "../../node/open-parents.ts";
 import { isRemote } from "../../node/remote/location.ts";
 import { type Arguments, listOption, numberOption, textOption } from "../command.ts";
-import { risksOf, riskWarning } from "../config-risks.ts";
+import { riskWarning, sourceRisks } from "../config-risks.ts";
 import { count, counted, jsonText, printable, size } from "../format.ts";
 import { dumpRange, hexDump } from "../hex-dump.ts";
-import { type Input, inputsOf, type OpenInput } from "../inputs.ts";
+import { inputsOf, type NamedInput, type OpenedInput } from "../inputs.ts";
 import { hanging, more, title, verdict } from "../layout.ts";
 import { remoteOptions, STANDARD_INPUT } from "../open-input.ts";
 import { errorLines, worstExitCode } from "../report-error.ts";
 import { sarifLog } from "../sarif.ts";
 import type { Terminal } from "../terminal.ts";
-import { type Outcome, sarifFindings, validateJson } from "../validate-report.ts";
+import { type FileOutcome, sarifFindings, validateJson } from "../validate-report.ts";
 
 /** Maximum number of findings of one file in the report; `--json` has all of them. */
 const SHOWN = 20;
@@ -81,7 +81,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
     await parquetPackage();
     await assertWritable(catalogue, options);
   }
-  const outcomes: Outcome[] = [];
+  const outcomes: FileOutcome[] = [];
   const rows: CatalogueRow[] = [];
   const inputs = await inputsOf(args.positionals, remote);
   // Storage answers slowly and many at a time; files of this machine are better read one after the other.
@@ -104,7 +104,7 @@ export async function run(args: Arguments, terminal: Terminal): Promise<number> 
 }
 
 /** Files by verdict, and the bytes of those that were read. */
-function totals(outcomes: readonly Outcome[]): string {
+function totals(outcomes: readonly FileOutcome[]): string {
   const counts = { valid: 0, invalid: 0, unread: 0 };
   let bytes = 0;
   for (const outcome of outcomes) {
@@ -115,7 +115,7 @@ function totals(outcomes: readonly Outcome[]): string {
   return `${counted(outcomes.length, "file")} (${size(bytes)}), ${words.map(([word, files]) => `${count(files)} ${word}`).join(", ")}`;
 }
 
-function wordOf({ result, error }: Outcome): "valid" | "invalid" | "unread" {
+function wordOf({ result, error }: FileOutcome): "valid" | "invalid" | "unread" {
   return error !== undefined ? "unread" : result.valid ? "valid" : "invalid";
 }
 
@@ -123,13 +123,13 @@ function wordOf({ result, error }: Outcome): "valid" | "invalid" | "unread" {
 type Dumps = ReadonlyMap<LqaError, readonly string[]>;
 
 async function check(
-  input: Input,
+  input: NamedInput,
   settings: Settings,
   withDumps: boolean,
   terminal: Terminal,
-): Promise<{ outcome: Outcome; dumps: Dumps; row: CatalogueRow }> {
+): Promise<{ outcome: FileOutcome; dumps: Dumps; row: CatalogueRow }> {
   const path = input.name;
-  let opened: OpenInput | undefined;
+  let opened: OpenedInput | undefined;
   try {
     opened = await input.open();
     const checked = await withRisks(await validate(opened.input, settings), settings);
@@ -160,7 +160,7 @@ async function explained(path: string, result: Validation): Promise<Validation> 
 /** Adds a warning for each field of the source's configuration that is a risk for who loads it after decoding. */
 async function withRisks(result: Validation, { warnings }: Settings): Promise<Validation> {
   if (!warnings || !result.valid || result.index === undefined) return result;
-  const risks = await risksOf(result.origin, result.index);
+  const risks = await sourceRisks(result.origin, result.index);
   return { ...result, warnings: [...result.warnings, ...risks.map(riskWarning)] };
 }
 
@@ -203,7 +203,7 @@ async function compareDigest(
   }
 }
 
-async function dumpsOf({ findings }: Validation, input: OpenInput, terminal: Terminal): Promise<Dumps> {
+async function dumpsOf({ findings }: Validation, input: OpenedInput, terminal: Terminal): Promise<Dumps> {
   const dumps = new Map<LqaError, readonly string[]>();
   for (const finding of findings.slice(0, SHOWN)) {
     if (finding.offset === undefined) continue;
@@ -215,13 +215,13 @@ async function dumpsOf({ findings }: Validation, input: OpenInput, terminal: Ter
   return dumps;
 }
 
-function exitCodeOf({ result, error }: Outcome): number {
+function exitCodeOf({ result, error }: FileOutcome): number {
   return error === undefined
     ? worstExitCode(result.findings.map(({ exitCode }) => exitCode))
     : error.exitCode;
 }
 
-function print(outcome: Outcome, dumps: Dumps, terminal: Terminal): void {
+function print(outcome: FileOutcome, dumps: Dumps, terminal: Terminal): void {
   const { path, result, error } = outcome;
   const word = wordOf(outcome);
   const content =

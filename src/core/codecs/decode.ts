@@ -20,7 +20,7 @@ import {
   sizesOf,
 } from "./encoding.ts";
 import { decodeGrouped } from "./grouped.ts";
-import { DecodeKernel, type FactorJob, type Part } from "./kernels/decode-kernel.ts";
+import { DecodeKernel, type FactorJob, type FactorPart } from "./kernels/decode-kernel.ts";
 import type { PackedFactors } from "./packed.ts";
 import { decodeFloats } from "./raw.ts";
 import { lower, planeSizes } from "./registry.ts";
@@ -28,7 +28,7 @@ import { decodeWindows } from "./trellis.ts";
 import { decodeNothing } from "./zero.ts";
 
 export type { DecodeTarget, Placement } from "./encoding.ts";
-export type { FactorJob, Part } from "./kernels/decode-kernel.ts";
+export type { FactorJob, FactorPart } from "./kernels/decode-kernel.ts";
 
 const REFERENCE: Readonly<Record<Kind, ReferenceDecoder>> = {
   nothing: decodeNothing,
@@ -45,14 +45,14 @@ const NO_BYTES = new Uint8Array(0);
 const NO_PLANES: Planes = { codes: NO_BYTES, scales: NO_BYTES, zeroPoints: NO_BYTES };
 
 /** A part of zeros. */
-export function emptyPart(components: number): Part {
+export function emptyPart(components: number): FactorPart {
   return { encoding: { codec: "zero" }, planes: NO_PLANES, components };
 }
 
 /** A job that stores decoded weights, rounded once if the target is binary16. It takes over `values`, and may overwrite them. */
 export function storing(values: Float32Array): FactorJob {
   const planes = { ...NO_PLANES, codes: storeFloats(values) };
-  const part: Part = { encoding: { codec: "raw", element: "f32" }, planes, components: 1 };
+  const part: FactorPart = { encoding: { codec: "raw", element: "f32" }, planes, components: 1 };
   return { parts: [part], length: values.length, order: "component", multiplier: 1 };
 }
 
@@ -201,7 +201,7 @@ export function factorJobs(
   multiplier: number,
 ): [b: FactorJob, a: FactorJob][] {
   return planes.map((own) => {
-    const parts = (factor: "b" | "a"): Part[] =>
+    const parts = (factor: "b" | "a"): FactorPart[] =>
       bands.map(({ components, [factor]: encoding }, i) => ({
         encoding,
         planes: own[i]![factor],

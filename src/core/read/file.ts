@@ -74,7 +74,7 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
     fail(KIND.USAGE, { where: "fileId", expected: "64 hexadecimal digits", actual: fileId.slice(0, 80) });
   const bytes = bytesOf(input);
   if (bytes === undefined) {
-    const { header, source, checkLength } = await (await import("./open-source.ts")).openSource(
+    const { header, source, checkLength } = await (await import("./open-source.ts")).openInputHeader(
       input,
       options,
     );
@@ -230,7 +230,7 @@ async function verbsOf(reading: Reading): Promise<LqaFile> {
     shapeFingerprint: async () => (await import("./whole.ts")).fingerprintOf(index.modules),
     storedIds: async ({ signal } = {}) => (await import("./whole.ts")).storedIds(reading, signal),
     verify: (watch) => verify(reading, watch),
-    adapter: async (watch = {}) => (await import("./whole.ts")).readAdapter(file, reading, watch),
+    adapter: async (watch = {}) => (await import("./whole.ts")).wholeAdapter(file, reading, watch),
     async *events(watch = {}) {
       yield* (await import("./whole.ts")).fileEvents(reading, watch);
     },

@@ -16,7 +16,7 @@ import { type OpenedHeader, openHeader } from "./open-header.ts";
  * @throws LqaError as {@link openHeader}; USAGE for a URL that is not http or https, or that holds a password
  * @throws TypeError for a value that is no input
  */
-export async function openSource(input: Input, options: OpenOptions): Promise<OpenedHeader> {
+export async function openInputHeader(input: Input, options: OpenOptions): Promise<OpenedHeader> {
   const opened = openInput(input);
   switch (opened.kind) {
     case "bytes":

@@ -100,7 +100,7 @@ export async function* fileEvents(
 }
 
 /** See {@link LqaFile.adapter}. */
-export async function readAdapter(
+export async function wholeAdapter(
   file: LqaFile,
   reading: Reading,
   { signal, onProgress }: WatchOptions,

@@ -59,7 +59,7 @@ export interface Checked extends Omit<Validation, "warnings"> {
 }
 
 /** The implementation of {@link import("./validate.ts").validate}, which imports this file. */
-export async function validate(
+export async function runValidation(
   input: Input,
   { signal, ...options }: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Checked> {

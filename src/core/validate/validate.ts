@@ -21,6 +21,6 @@ export async function validate(
   input: Input,
   options: ValidateOptions & { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<Validation> {
-  const { suspicions, ...checked } = await (await import("./run.ts")).validate(input, options);
+  const { suspicions, ...checked } = await (await import("./run.ts")).runValidation(input, options);
   return { ...checked, warnings: suspicions.map(([kind, details]) => warning(kind, details)) };
 }

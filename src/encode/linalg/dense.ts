@@ -4,16 +4,16 @@
  * @module
  */
 import type { DenseEngine } from "./engine.ts";
-import { kernelEngine } from "./kernels/dense-kernel.ts";
-import { plainEngine } from "./plain-engine.ts";
+import { denseKernelEngine } from "./kernels/dense-kernel.ts";
+import { densePlainEngine } from "./plain-engine.ts";
 
 let engine: DenseEngine | undefined;
 
 /** The engine, made at the first call. Both kinds give the same bits. */
 export function denseEngine(): DenseEngine {
   if (engine === undefined) {
-    const plain = plainEngine();
-    engine = kernelEngine(plain) ?? plain;
+    const plain = densePlainEngine();
+    engine = denseKernelEngine(plain) ?? plain;
   }
   return engine;
 }

@@ -17,7 +17,7 @@ import {
 } from "./engine.ts";
 import { axpy, dot, dot4 } from "./vectors.ts";
 
-export function plainEngine(): DenseEngine {
+export function densePlainEngine(): DenseEngine {
   return { factor, subtract, gram, rotateAll };
 }
 

@@ -35,7 +35,7 @@ const MAX_SWEEPS = 40;
 /** Decomposes a rows × columns matrix. The input is not changed. */
 export function jacobiSvd(matrix: Float64Array, rows: number, columns: number): Svd {
   if (rows < columns) {
-    const { k, u, s, v } = jacobiSvd(transpose(matrix, rows, columns), columns, rows);
+    const { k, u, s, v } = jacobiSvd(transposeColumns(matrix, rows, columns), columns, rows);
     return { k, u: v, s, v: u };
   }
   const k = columns;
@@ -44,7 +44,7 @@ export function jacobiSvd(matrix: Float64Array, rows: number, columns: number): 
   const columnOrder = byLength(scaled, rows, k);
   const qr = householderQr(permute(scaled, rows, columnOrder), rows, k);
   // X·P = Q·R and Rᵀ·J = V̂·S with J orthogonal, so X = (Q·J)·S·(P·V̂)ᵀ.
-  const work = transpose(qr.r, k, k);
+  const work = transposeColumns(qr.r, k, k);
   const rotations = new Float64Array(k * k);
   for (let i = 0; i < k; i++) rotations[i * k + i] = 1;
   for (let sweep = 0; sweep < MAX_SWEEPS; sweep++) {
@@ -76,7 +76,7 @@ function permute(x: Float64Array, rows: number, order: readonly number[]): Float
 }
 
 /** A rows × columns matrix as columns × rows, both column-major. */
-export function transpose(matrix: Float64Array, rows: number, columns: number): Float64Array {
+export function transposeColumns(matrix: Float64Array, rows: number, columns: number): Float64Array {
   const out = new Float64Array(rows * columns);
   for (let j = 0; j < columns; j++) {
     for (let i = 0; i < rows; i++) out[i * columns + j] = matrix[j * rows + i]!;

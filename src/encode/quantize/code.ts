@@ -13,7 +13,7 @@ import type { FloatType, Planes, ScaleType } from "../../core/index.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { bitsToNumber, numberToBits, packCodes, packedBytes, writeBits } from "../../floats.ts";
-import { type Bundle, eachGroup, type Fit, roundEven, type Strided, signBit } from "./groups.ts";
+import { type Bundle, eachGroup, type GroupFit, roundEven, type Strided, signBit } from "./groups.ts";
 
 /**
  * The storage type for the scales of one factor of one band: `f16`, unless a scale in use overflows it or
@@ -23,7 +23,7 @@ import { type Bundle, eachGroup, type Fit, roundEven, type Strided, signBit } fr
  * @param where name in the error
  * @throws LqaError SOURCE_RANGE if a scale times `largest` overflows bf16 too
  */
-export function chooseScaleType(fits: readonly Fit[], largest: number, where: string): ScaleType {
+export function chooseScaleType(fits: readonly GroupFit[], largest: number, where: string): ScaleType {
   let type: ScaleType = "f16";
   for (const { scales } of fits) {
     for (const scale of scales) {
@@ -39,7 +39,7 @@ export function chooseScaleType(fits: readonly Fit[], largest: number, where: st
 }
 
 /** Sets the scale of a group to 0 if all of its weights round to 0, so that it does not affect the choice of the type. */
-export function dropIdleGroups(bundle: Bundle, bits: number, fit: Fit): void {
+export function dropIdleGroups(bundle: Bundle, bits: number, fit: GroupFit): void {
   const { values } = bundle;
   const largest = (1 << bits) - 1;
   eachGroup(bundle, (start, end, g) => {
@@ -58,7 +58,7 @@ function integerOf(w: number, scale: number, zeroPoint: number, largest: number)
 }
 
 /** Codes a bundle as `affine` with zero points. */
-export function codeAffine(bundle: Bundle, bits: number, fit: Fit, type: ScaleType): Planes {
+export function codeAffine(bundle: Bundle, bits: number, fit: GroupFit, type: ScaleType): Planes {
   const { values, components, length } = bundle;
   const groups = groupCount(bundle.group, length);
   const largest = (1 << bits) - 1;
@@ -97,7 +97,7 @@ export function codeAffine(bundle: Bundle, bits: number, fit: Fit, type: ScaleTy
 }
 
 /** Codes a bundle as `sign`; both zeros count as positive. */
-export function codeSign(bundle: Bundle, fit: Fit, type: ScaleType): Planes {
+export function codeSign(bundle: Bundle, fit: GroupFit, type: ScaleType): Planes {
   const { values, components, length } = bundle;
   const base = bundle.from * length;
   const scales = new Uint8Array(fit.scales.length * FLOAT_BYTES[type]);

@@ -13,7 +13,7 @@ import type { Encoding, FloatType, Planes, Rotation, ScaleType } from "../../cor
 
 import { chooseScaleType, codeAffine, codeRaw, codeSign, dropIdleGroups } from "./code.ts";
 import { signFit } from "./fit.ts";
-import type { Bundle, Fit, Strided } from "./groups.ts";
+import type { Bundle, GroupFit, Strided } from "./groups.ts";
 import { codeTrellis, type Manner, TRELLIS_SCALE } from "./rd/code-trellis.ts";
 
 /** Coded vectors: one encoding, and planes for each bundle or vector. */
@@ -70,7 +70,7 @@ export const CODERS = {
   affine(
     bundles: readonly Bundle[],
     bits: number,
-    fitOf: (bundle: Bundle, bits: number) => Fit,
+    fitOf: (bundle: Bundle, bits: number) => GroupFit,
     where: string,
   ): Coded {
     const fits = bundles.map((bundle) => {

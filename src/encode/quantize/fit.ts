@@ -8,7 +8,7 @@
  * @module
  */
 import { affineSearch } from "./affine-search.ts";
-import { type Bundle, eachGroup, emptyFit, type Fit, roundEven } from "./groups.ts";
+import { type Bundle, eachGroup, emptyFit, type GroupFit, roundEven } from "./groups.ts";
 
 /**
  * The authors' smallest range. It keeps their division defined, and turns weights far below 1e-5 into zeros. It is used
@@ -27,7 +27,7 @@ export function minZeroPoint(lowest: number, scale: number, largest: number): nu
  * Unlike the authors' range, this one always includes 0. Zero points are codes, so the grid of a scale reaches at most from 0 to
  * the width of the range. For a group on one side of 0, such as a constant one, theirs keeps only that width, or nothing.
  */
-export function minMaxFit(bundle: Bundle, bits: number): Fit {
+export function minMaxFit(bundle: Bundle, bits: number): GroupFit {
   const fit = emptyFit(bundle);
   const { values } = bundle;
   const largest = (1 << bits) - 1;
@@ -47,7 +47,7 @@ export function minMaxFit(bundle: Bundle, bits: number): Fit {
 }
 
 /** Finds the scale and zero point with the least squared error for each group (see `affine-search.ts`). */
-export function searchFit(bundle: Bundle, bits: number): Fit {
+export function searchFit(bundle: Bundle, bits: number): GroupFit {
   const fit = emptyFit(bundle);
   const search = affineSearch(
     bits,
@@ -62,7 +62,7 @@ export function searchFit(bundle: Bundle, bits: number): Fit {
 }
 
 /** Binarisation: the scale is the mean magnitude, which has the least squared error for sign codes. */
-export function signFit(bundle: Bundle): Fit {
+export function signFit(bundle: Bundle): GroupFit {
   const fit = emptyFit(bundle);
   eachGroup(bundle, (start, end, g) => {
     let sum = 0;

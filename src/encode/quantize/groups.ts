@@ -28,12 +28,12 @@ export interface Strided {
 }
 
 /** One scale and zero point per group, `[components][groups]`. A scale of 0 means that all weights are 0. */
-export interface Fit {
+export interface GroupFit {
   readonly scales: Float64Array;
   readonly zeroPoints: Uint8Array;
 }
 
-/** Calls `visit(start, end, g)` with the bounds of each group in `values` and its index in a {@link Fit}. */
+/** Calls `visit(start, end, g)` with the bounds of each group in `values` and its index in a {@link GroupFit}. */
 export function eachGroup(bundle: Bundle, visit: (start: number, end: number, g: number) => void): void {
   const { from, components, length } = bundle;
   const group = bundle.group === 0 ? length : bundle.group;
@@ -45,7 +45,7 @@ export function eachGroup(bundle: Bundle, visit: (start: number, end: number, g:
 }
 
 /** Makes a fit of zeros. */
-export function emptyFit(bundle: Bundle): Fit {
+export function emptyFit(bundle: Bundle): GroupFit {
   const groups = bundle.components * groupCount(bundle.group, bundle.length);
   return { scales: new Float64Array(groups), zeroPoints: new Uint8Array(groups) };
 }

@@ -130,7 +130,7 @@ export function quantizeModule(
   moments?: Float64Array,
 ): QuantizedModule {
   const encode = encoderFor(options);
-  checkModule(module);
+  checkSourceModule(module);
   const factors = encode(module);
   return { factors, quality: moduleQuality(module, factors, moments) };
 }
@@ -230,7 +230,7 @@ function oneOf<const T extends string | number>(option: string, value: T, allowe
 }
 
 /** @throws LqaError SOURCE_SHAPE, SOURCE_NONFINITE */
-export function checkModule(module: LoraModule): void {
+export function checkSourceModule(module: LoraModule): void {
   checkFactor(module, "B", module.b, module.experts * module.out * module.rank);
   checkFactor(module, "A", module.a, module.experts * module.rank * inputLength(module));
 }

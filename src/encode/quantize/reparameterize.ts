@@ -33,7 +33,7 @@ export interface Components {
 }
 
 /** What to compute, and what is known already. */
-export interface Wanted {
+export interface WantedVectors {
   /** Number of components to compute, strongest first. All singular values are computed in any case. */
   readonly count?: number | undefined;
   /** The core of the same factors, if it is known: an SVD costs rank³, and at rank 256 more than the rest. */
@@ -80,7 +80,7 @@ export function componentsOfA(module: LoraModule, expert: number): Float64Array 
  *
  * If the rank exceeds out or n, some components are exactly zero; with an all-zero B or A, all of them are.
  */
-export function reparameterize(module: LoraModule, expert: number, wanted: Wanted = {}): Components {
+export function reparameterize(module: LoraModule, expert: number, wanted: WantedVectors = {}): Components {
   const { rank, out } = module;
   const count = Math.min(rank, wanted.count ?? rank);
   const n = inputLength(module);

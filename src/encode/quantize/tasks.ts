@@ -6,7 +6,7 @@
  */
 import type { PackedFactors } from "../../core/index.ts";
 import { withFactors } from "../../model/adapter.ts";
-import { checkModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
+import { checkSourceModule, type QuantizedModule, type QuantizeOptions, quantizeModule } from "./profile.ts";
 import { type ModuleQuality, moduleQuality } from "./quality.ts";
 import { type CodedSide, codeModule, type Wanted } from "./rd/code-module.ts";
 import { type Rotations, type Survey, surveyModule } from "./rd/survey.ts";
@@ -56,7 +56,7 @@ export interface Executor {
 const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K] } = {
   quantize: ({ module, moments, options }) => quantizeModule(module, options, moments),
   survey(work) {
-    checkModule(work.module);
+    checkSourceModule(work.module);
     return surveyModule(work);
   },
   code: ({ rotations, wanted, cores, ...work }) => codeModule(work, rotations, wanted, cores),

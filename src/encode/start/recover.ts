@@ -22,7 +22,7 @@ import { COMMON_SEEDS, compareByModel, SPACINGS, type Spacing } from "./orders.t
 import { type Equation, solve } from "./solve.ts";
 
 /** The A factor of a module. */
-export interface Subject {
+export interface FactorA {
   readonly name: string;
   /** Weights of A, number of inputs, and number of weights of B. */
   readonly a: Float32Array;
@@ -67,7 +67,7 @@ const STEPS_BACK = 2 ** 28;
  * @param seed a known seed: no other is tried
  */
 export function recoverStart(
-  subjects: readonly Subject[],
+  subjects: readonly FactorA[],
   spacings: readonly Spacing[],
   seed?: number,
 ): Recovered | undefined {
@@ -86,7 +86,7 @@ export function recoverStart(
  * Tests for a uniform distribution on ±1/√inputs with some noise: the second moment is near its value, and the fourth is flat.
  * Weights that moved far show nothing of their start.
  */
-function looksUniform({ a, inputs }: Subject): boolean {
+function looksUniform({ a, inputs }: FactorA): boolean {
   if (a.length < LEAST_WEIGHTS) return false;
   let [second, fourth] = [0, 0];
   for (let i = 0; i < a.length; i++) {
@@ -101,7 +101,7 @@ function looksUniform({ a, inputs }: Subject): boolean {
 }
 
 function bySeeds(
-  subjects: readonly Subject[],
+  subjects: readonly FactorA[],
   order: readonly number[],
   seeds: readonly number[],
   searched: number,
@@ -124,7 +124,7 @@ function bySeeds(
 }
 
 function bySolving(
-  subjects: readonly Subject[],
+  subjects: readonly FactorA[],
   order: readonly number[],
   spacings: readonly Spacing[],
 ): Recovered | undefined {
@@ -168,7 +168,7 @@ function bySolving(
 
 /** The most reliable leading bits of the draws: those far from their next change, relative to the movement of their module. */
 function equationsOf(
-  chain: readonly Subject[],
+  chain: readonly FactorA[],
   starts: readonly number[],
   margin: number,
 ): Equation[] | undefined {
@@ -203,7 +203,7 @@ function equationsOf(
 }
 
 /** Standard deviation of the movement, on the scale where draws are from 0 to 1: from the excess of the variance over theirs. */
-function noiseOf({ a, inputs }: Subject): number {
+function noiseOf({ a, inputs }: FactorA): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * a[i]!;
   return Math.sqrt(Math.max((inputs * sum) / a.length / 4 - 1 / 12, 1e-4));
@@ -257,7 +257,7 @@ function streamAt(state: number | Uint32Array, position: number): Twister {
 
 /** Positions of all modules, from that of one: by the spacing that fits most of them, the others by search. */
 function placeAll(
-  subjects: readonly Subject[],
+  subjects: readonly FactorA[],
   order: readonly number[],
   state: number | Uint32Array,
   known: number,

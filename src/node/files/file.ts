@@ -310,7 +310,7 @@ function allocate(path: string, size: number): Uint8Array {
 }
 
 /** The kind of a file, in words. */
-export function kindOf(status: Stats): string {
+export function fileKindOf(status: Stats): string {
   if (status.isDirectory()) return "a directory";
   if (status.isFIFO()) return "a named pipe";
   if (status.isSocket()) return "a socket";
@@ -335,7 +335,7 @@ function notRegular(path: string, status: Stats): LqaError {
   return new LqaError(KIND.IO, {
     where: quotePath(path),
     expected: "a regular file",
-    actual: kindOf(status),
+    actual: fileKindOf(status),
     advice: status.isDirectory()
       ? "This is a directory: give the path of a file."
       : "Replace it by a regular file: what is not one was not opened.",

@@ -14,7 +14,7 @@ import { dirname, join, resolve, sep } from "node:path";
 import type { Input } from "../../core/io/input.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { isRegularFile, kindOf, openFileSource } from "./file.ts";
+import { fileKindOf, isRegularFile, openFileSource } from "./file.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";
 import { writePieces } from "./write-pieces.ts";
@@ -60,12 +60,12 @@ export function openOutputFolder(folder: string): OutputFolder {
     for (const path of wayTo(name)) {
       const status = await statusOf(path);
       if (status === undefined) return;
-      if (!status.isDirectory()) throw inTheWay(path, kindOf(status));
+      if (!status.isDirectory()) throw inTheWay(path, fileKindOf(status));
     }
     const path = join(root, name);
     const status = await statusOf(path);
     if (status === undefined) return;
-    if (!status.isFile()) throw inTheWay(path, kindOf(status));
+    if (!status.isFile()) throw inTheWay(path, fileKindOf(status));
     if (force !== true) throw outputExists(path);
   };
   return {
@@ -103,7 +103,7 @@ async function makeDirectory(path: string): Promise<boolean> {
     if (systemCode(error) !== "EEXIST") throw error;
   }
   const status = await lstat(path);
-  if (!status.isDirectory()) throw inTheWay(path, kindOf(status));
+  if (!status.isDirectory()) throw inTheWay(path, fileKindOf(status));
   return false;
 }
 

@@ -27,7 +27,7 @@ const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
  * @throws LqaError USAGE for anything else
  */
 export function parseLocation(text: string, details: ErrorDetails = {}): Location {
-  const location = readLocation(text);
+  const location = parseObjectLocation(text);
   if (location !== undefined) return location;
   return fail(KIND.USAGE, {
     where: "location",
@@ -44,7 +44,7 @@ export function isStored(location: string): boolean {
 }
 
 /** The location, or undefined if the text is not one. */
-export function readLocation(text: string): Location | undefined {
+export function parseObjectLocation(text: string): Location | undefined {
   if (Buffer.byteLength(text) > MOST_LOCATION) return undefined;
   const [, bucket, rest] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? [];
   if (bucket === undefined || !BUCKET.test(bucket)) return undefined;

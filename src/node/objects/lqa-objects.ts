@@ -7,7 +7,7 @@ import type { Input } from "../../core/io/input.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { openObjects } from "./open-store.ts";
-import { type ObjectInfo, objectSource, placeOf, type ReadableStore } from "./store.ts";
+import { type ObjectInfo, objectPlace, objectSource, type ReadableStore } from "./store.ts";
 
 /** An `.lqa` file in object storage. */
 export interface LqaObject {
@@ -41,7 +41,7 @@ export async function listLqaObjects(location: string): Promise<LqaObject[]> {
       advice: "Check the bucket and the prefix.",
     });
   return found.map((info) => ({
-    location: placeOf(store, info.key),
+    location: objectPlace(store, info.key),
     open: () => openObject(store, info),
   }));
 }

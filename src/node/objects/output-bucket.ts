@@ -10,12 +10,12 @@ import type { OutputFolder } from "../files/output-folder.ts";
 import { outputExists } from "../files/write-file.ts";
 import { isPlainKey } from "./location.ts";
 import { openObject } from "./lqa-objects.ts";
-import { type ObjectStore, placeOf } from "./store.ts";
+import { type ObjectStore, objectPlace } from "./store.ts";
 
 /** Opens a store for writing. */
 export function openOutputBucket(store: ObjectStore): OutputFolder {
   return {
-    pathOf: (name) => placeOf(store, name),
+    pathOf: (name) => objectPlace(store, name),
     async open(name) {
       const info = await store.head(name);
       return info && { input: openObject(store, info).input, close: async () => {} };
@@ -23,7 +23,7 @@ export function openOutputBucket(store: ObjectStore): OutputFolder {
     async check(name) {
       if (!isPlainKey(name))
         fail(KIND.USAGE, {
-          where: placeOf(store, name),
+          where: objectPlace(store, name),
           expected: "a key whose parts are plain names of at most 240 bytes, 900 together",
           actual: "another",
           advice: "Rename the adapter.",
@@ -31,7 +31,7 @@ export function openOutputBucket(store: ObjectStore): OutputFolder {
     },
     async write(name, bytes, { force }) {
       const outcome = await store.put(name, bytes, { replace: force === true });
-      if (outcome === "exists") throw outputExists(placeOf(store, name));
+      if (outcome === "exists") throw outputExists(objectPlace(store, name));
     },
   };
 }

@@ -16,7 +16,7 @@ import { optional } from "../remote/optional.ts";
 import { pause } from "./concurrent.ts";
 import { parseLocation } from "./location.ts";
 import { isTruncation, s3Error, statusOf } from "./s3-errors.ts";
-import { type ObjectStore, placeOf } from "./store.ts";
+import { type ObjectStore, objectPlace } from "./store.ts";
 
 /** Options of the requests to object storage. */
 export interface S3Options {
@@ -70,7 +70,7 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
       return await send();
     } catch (error) {
       assertNotAborted(signal);
-      throw s3Error(error, placeOf(store, key));
+      throw s3Error(error, objectPlace(store, key));
     }
   }
 
@@ -104,7 +104,7 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
   ): Promise<void> {
     if (bytes.length > MOST)
       fail(KIND.BUDGET, {
-        where: placeOf(store, key),
+        where: objectPlace(store, key),
         expected: `at most ${MOST} bytes for one object`,
         actual: bytes.length,
       });
@@ -163,7 +163,7 @@ export function s3Objects(location: string, { sdk, client, attempts }: S3Service
               // Destroyed unread: a service that ignores the range may send any number of bytes.
               (found.Body as { destroy?: () => void } | undefined)?.destroy?.();
               fail(KIND.HTTP_RESPONSE, {
-                where: placeOf(store, key),
+                where: objectPlace(store, key),
                 expected: `at most ${length} bytes for a range`,
                 actual: announced ?? "a body without a length",
               });

@@ -78,12 +78,14 @@ export function objectSource(store: ReadableStore, { key, size, version }: Objec
       const there = Math.min(length, Math.max(0, size - offset));
       if (there === 0) return new Uint8Array(0);
       const bytes = await store.read(key, { offset, length: there, version }, signal);
-      return bytes ?? fail(KIND.NOT_FOUND, { where: placeOf(store, key), actual: "no such object any more" });
+      return (
+        bytes ?? fail(KIND.NOT_FOUND, { where: objectPlace(store, key), actual: "no such object any more" })
+      );
     },
   };
 }
 
 /** The name of an object in errors. */
-export function placeOf({ location }: Pick<ReadableStore, "location">, key: string): string {
+export function objectPlace({ location }: Pick<ReadableStore, "location">, key: string): string {
   return `${location.replace(/\/+$/, "")}/${key}`;
 }

@@ -12,13 +12,13 @@ import { MAX_SIDE_FILE } from "../files/file.ts";
 import { type TemporaryDirectory, withTemporaryDirectory } from "../files/temporary.ts";
 import { type FoundAdapter, findAdapters } from "./find-adapters.ts";
 import { isPlainKey } from "./location.ts";
-import { type ObjectInfo, objectSource, placeOf, type ReadableStore, STEP } from "./store.ts";
+import { type ObjectInfo, objectPlace, objectSource, type ReadableStore, STEP } from "./store.ts";
 
 /** Most files of one adapter: shards, their index and the configuration. */
 const MOST_FILES = 64;
 
 /** An adapter in a store. */
-export interface StoredAdapter {
+export interface ListedAdapter {
   /** Path below the location of the store, without the ending of the file. */
   readonly name: string;
   /** Runs with a function that opens the files; removes what was fetched afterwards. */
@@ -26,7 +26,7 @@ export interface StoredAdapter {
 }
 
 /** All adapters of a store. @throws LqaError what the store throws */
-export async function storedAdapters(store: ReadableStore, signal?: AbortSignal): Promise<StoredAdapter[]> {
+export async function storedAdapters(store: ReadableStore, signal?: AbortSignal): Promise<ListedAdapter[]> {
   return (await findAdapters(store, signal)).map((adapter) => ({
     name: adapter.name,
     read: (run) =>
@@ -42,7 +42,7 @@ async function fetched(
 ): Promise<OpenAdapterFiles> {
   if (files.length > MOST_FILES)
     fail(KIND.BUDGET, {
-      where: placeOf(store, files[0]!.key),
+      where: objectPlace(store, files[0]!.key),
       expected: `at most ${MOST_FILES} files for one adapter`,
       actual: files.length,
     });
@@ -59,7 +59,7 @@ async function fetchFile(
   folder: TemporaryDirectory,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const where = placeOf(store, info.key);
+  const where = objectPlace(store, info.key);
   const name = basename(info.key);
   if (!isPlainKey(info.key))
     fail(KIND.USAGE, {

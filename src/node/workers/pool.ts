@@ -14,7 +14,7 @@ import { fail } from "../../errors.ts";
 import { settledOf } from "./outcome.ts";
 import { type Hand, type Settled, schedule } from "./schedule.ts";
 import { type PoolInput, type PoolKind, type PoolOutput, parcel } from "./tasks.ts";
-import type { Answer } from "./worker.ts";
+import type { WorkerAnswer } from "./worker.ts";
 
 /** A set of workers, until it is closed. An {@link Executor} for encoding that can also decode. */
 export interface WorkerPool {
@@ -122,7 +122,7 @@ function ask<K extends PoolKind>(
       resolve(result);
     };
     const task = asked++;
-    const onAnswer = (answer: Answer): void => {
+    const onAnswer = (answer: WorkerAnswer): void => {
       if (answer.task !== task) return;
       finish(settledOf<K>(answer));
     };

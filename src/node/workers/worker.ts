@@ -8,7 +8,7 @@ import { type Outcome, outcomeOf } from "./outcome.ts";
 import type { PoolInput, PoolKind } from "./tasks.ts";
 
 /** An answer, with the number of its task. */
-export type Answer = { readonly task: number } & Outcome;
+export type WorkerAnswer = { readonly task: number } & Outcome;
 
 parentPort?.on("message", (asked: { task: number; kind: PoolKind; input: PoolInput[PoolKind] }) => {
   parentPort?.postMessage({ task: asked.task, ...outcomeOf(asked) });

@@ -5,7 +5,7 @@
  */
 import { BYTE_KINDS, type ByteKind, type ByteMap } from "../byte-map.ts";
 import { count, percent, size } from "../format.ts";
-import { type Html, html, section, table } from "./html.ts";
+import { type Html, html, section, tableElement } from "./html.ts";
 
 const COLUMNS = 100;
 const CELL = { width: 10, height: 12 };
@@ -20,7 +20,7 @@ export function byteSection({ totals, cells, cellBytes }: ByteMap, fileLength: n
     html`<p>The file from its first byte to its last, line by line, in ${count(cells.length)} cells of ${cellSize(cellBytes)}. The colour of a cell shows the purpose of most of its bytes.</p>
 ${map(cells, cellBytes)}
 `,
-    html`<div class="totals">${table({
+    html`<div class="totals">${tableElement({
       caption: "Bytes by purpose",
       head: ["What", "Bytes", "Share", "Compared"],
       numeric: [1, 2],

@@ -6,7 +6,7 @@
 import type { CodeCounts } from "../code-counts.ts";
 import { count } from "../format.ts";
 import { histogram } from "./histogram.ts";
-import { folded, type Html, html, section, table } from "./html.ts";
+import { folded, type Html, html, section, tableElement } from "./html.ts";
 
 const PANELS = 16;
 
@@ -22,7 +22,7 @@ export function codeSection(codes: readonly CodeCounts[]): Html | undefined {
 ${codes.length > PANELS ? html`<p class="faint">${codes.length - PANELS} more encodings are not drawn.</p>` : undefined}`,
     folded(
       "The counts as a table",
-      table({
+      tableElement({
         caption: "Codes by encoding",
         head: ["encoding", "components", "codes", "counts, from the lowest code to the highest"],
         numeric: [1, 2],

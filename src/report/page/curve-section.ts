@@ -10,7 +10,7 @@ import { decibels, percent } from "../format.ts";
 import type { SourceFindings } from "../inspection.ts";
 import { drawRdCurveInPage } from "../rd-curve-svg.ts";
 import type { Hints } from "./hints.ts";
-import { folded, type Html, html, raw, scrolled, section, table } from "./html.ts";
+import { folded, type Html, html, raw, scrolled, section, tableElement } from "./html.ts";
 
 /** The section about rate and distortion; without a source it says how to provide one. */
 export function curveSection(
@@ -43,7 +43,7 @@ ${comparison === undefined ? html`<p class="faint">Other methods are not drawn: 
       ? undefined
       : folded(
           "The methods as a table",
-          table({
+          tableElement({
             caption: "Methods on the source, encoded and measured",
             head: ["method", "bits on disk", "bits counted", "lost", "above the bound"],
             numeric: [1, 2, 3, 4],

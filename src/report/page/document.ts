@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Html, html, type Part, raw } from "./html.ts";
+import { type Html, type HtmlPart, html, raw } from "./html.ts";
 import { STYLE } from "./style.ts";
 
 /** One section of a page. */
@@ -24,7 +24,7 @@ export interface PageParts {
   /** The title, and the content below it. */
   readonly head: Html;
   readonly sections: readonly ReportSection[];
-  readonly footer: Part;
+  readonly footer: HtmlPart;
 }
 
 /** Links to the sections of a page. */

@@ -9,7 +9,7 @@ import { WARNINGS, type Warning } from "../../core/index.ts";
 import type { LqaError } from "../../errors.ts";
 import { count, counted } from "../format.ts";
 import type { Inspection } from "../inspection.ts";
-import { facts, type Html, html, type Part, section } from "./html.ts";
+import { factList, type Html, type HtmlPart, html, section } from "./html.ts";
 
 /** Maximum number of kinds of findings, and of places for each kind. */
 const KINDS = 50;
@@ -43,7 +43,7 @@ export function findingSection({ validation, source, modules }: Inspection): Htm
         ],
     ids === undefined
       ? undefined
-      : facts([
+      : factList([
           ["File id", html`<code>${ids.fileId}</code>`],
           ["Content id", html`<code>${ids.contentId}</code>`],
         ]),
@@ -79,7 +79,7 @@ ${
 
 /** The place of the finding. Pages with a view of bytes use `data-byte` to find it. */
 function place({ where, offset, expected, actual }: LqaError | Warning): Html | undefined {
-  const parts: Part[] = [
+  const parts: HtmlPart[] = [
     ...(where === undefined ? [] : [where]),
     ...(offset === undefined ? [] : [html`<span data-byte="${offset}">at byte ${count(offset)}</span>`]),
     ...(expected === undefined ? [] : [`expected ${expected}`]),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { facts, folded, type Html } from "./html.ts";
+import { factList, folded, type Html } from "./html.ts";
 
 const WORDS = [
   ["ΔW, ΔŴ", "the update that the adapter adds to a layer; the update decoded from this file"],
@@ -24,5 +24,5 @@ const WORDS = [
 
 /** The words with their meaning, folded. */
 export function glossary(): Html {
-  return folded("What the words mean", facts(WORDS));
+  return folded("What the words mean", factList(WORDS));
 }

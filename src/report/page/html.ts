@@ -12,10 +12,10 @@ export interface Html {
 }
 
 /** Values that a template accepts: texts and numbers are escaped, lists are joined, undefined becomes nothing. */
-export type Part = Html | string | number | undefined | readonly Part[];
+export type HtmlPart = Html | string | number | undefined | readonly HtmlPart[];
 
 /** Builds markup from a template: its own text is used unchanged, inserted values are escaped. */
-export function html(pieces: TemplateStringsArray, ...parts: readonly Part[]): Html {
+export function html(pieces: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
   return raw(pieces.reduce((text, piece, i) => text + markupOf(parts[i - 1]) + piece));
 }
 
@@ -24,7 +24,7 @@ export function raw(markup: string): Html {
   return { markup };
 }
 
-function markupOf(part: Part): string {
+function markupOf(part: HtmlPart): string {
   if (part === undefined) return "";
   if (typeof part === "string" || typeof part === "number") return escaped(String(part));
   return "markup" in part ? part.markup : part.map(markupOf).join("");
@@ -36,7 +36,7 @@ export function named(name: string): Html {
 }
 
 /** A section with its heading. */
-export function section(id: string, title: string, ...content: readonly Part[]): Html {
+export function section(id: string, title: string, ...content: readonly HtmlPart[]): Html {
   return html`<section id="${id}" aria-labelledby="${id}-title">
 <h2 id="${id}-title">${title}</h2>
 ${content}
@@ -47,14 +47,14 @@ ${content}
 /** A table. The first cell of each row names the row. */
 export interface Table {
   readonly caption: string;
-  readonly head: readonly Part[];
-  readonly rows: readonly (readonly Part[])[];
+  readonly head: readonly HtmlPart[];
+  readonly rows: readonly (readonly HtmlPart[])[];
   /** Columns of numbers, by number. */
   readonly numeric?: readonly number[];
 }
 
 /** A table that scrolls sideways if it is too wide, by keyboard too. */
-export function table({ caption, head, rows, numeric = [] }: Table): Html {
+export function tableElement({ caption, head, rows, numeric = [] }: Table): Html {
   const style = (i: number): Html => raw(numeric.includes(i) ? ' class="num"' : "");
   const body = rows.map(
     ([first, ...rest]) =>
@@ -77,14 +77,14 @@ export function scrolled(name: string, content: Html): Html {
 }
 
 /** Collapsed content. */
-export function folded(summary: string, content: Part): Html {
+export function folded(summary: string, content: HtmlPart): Html {
   return html`<details><summary>${summary}</summary>
 ${content}</details>
 `;
 }
 
 /** Names and values. */
-export function facts(list: readonly (readonly [name: string, value: Part])[]): Html {
+export function factList(list: readonly (readonly [name: string, value: HtmlPart])[]): Html {
   return html`<dl class="facts">${list.map(
     ([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>
 `,

@@ -11,7 +11,7 @@ import type { InspectedModule, SourceFindings } from "../inspection.ts";
 import { type LayerPlace, naturalOrder } from "../layers.ts";
 import { type HeatMap, heatMap } from "./heat-map.ts";
 import type { Hints } from "./hints.ts";
-import { folded, type Html, html, named, section, table } from "./html.ts";
+import { folded, type Html, html, named, section, tableElement } from "./html.ts";
 
 const WORST = 12;
 /** Maximum number of rows in the list of modules. */
@@ -107,7 +107,7 @@ export function worstSection(modules: readonly InspectedModule[]): Html | undefi
     "worst",
     "Worst modules",
     html`<p>The modules that contribute most to the total error. A weak module can lose a large share of its energy and matter little.</p>`,
-    table({
+    tableElement({
       caption: "Modules by their part of the total error",
       head: ["module", "of the error", "lost", "SNR", "rank", "bits", "bands"],
       numeric: [1, 2, 3, 4, 5],
@@ -150,7 +150,7 @@ export function listSection(modules: readonly InspectedModule[]): Html | undefin
         problem === undefined ? bandsText(bands) : html`<span class="bad">${problem}</span>`,
       ];
     });
-  const list = table({
+  const list = tableElement({
     caption: counted(modules.length, "module"),
     head: ["module", "out × in", "rank", "multiplier", "bytes", "bits", "90 % rank", "lost", "bands"],
     numeric: [2, 3, 4, 5, 6, 7],

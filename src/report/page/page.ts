@@ -16,7 +16,7 @@ import { documentPage, type ReportSection } from "./document.ts";
 import { findingSection } from "./findings.ts";
 import { glossary } from "./glossary.ts";
 import { COMMAND_HINTS, type Hints } from "./hints.ts";
-import { facts, folded, type Html, html, section } from "./html.ts";
+import { factList, folded, type Html, html, section } from "./html.ts";
 import { listSection, mapSection, worstSection } from "./module-tables.ts";
 import { spectraSection } from "./spectra.ts";
 
@@ -153,14 +153,14 @@ function metadataSection({ meta, origin, sections, version }: Inspection): Html 
       ? html`<p class="bad">The metadata cannot be read; see the findings.</p>`
       : rows.length === 0
         ? html`<p>None.</p>`
-        : facts(rows),
+        : factList(rows),
     entries.length <= KEYS
       ? undefined
       : html`<p class="faint">… ${count(entries.length - KEYS)} more; <code>lqa inspect --json</code> has them.</p>`,
     origin === undefined
       ? undefined
       : folded(`Names used by the source (${origin.dialect})`, html`<pre>${valueText(origin)}</pre>`),
-    facts(sections.map(({ type, chunk }) => [`Section ${type}`, size(chunk.length)] as const)),
+    factList(sections.map(({ type, chunk }) => [`Section ${type}`, size(chunk.length)] as const)),
   );
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { InspectedModule } from "../inspection.ts";
-import { folded, type Html, html, named, section, table } from "./html.ts";
+import { folded, type Html, html, named, section, tableElement } from "./html.ts";
 
 const PANELS = 12;
 const POINTS = 64;
@@ -49,7 +49,7 @@ export function spectraSection(modules: readonly SpectrumModule[], what = "ΔŴ"
 ${panels.length > PANELS ? html`<p class="faint">${panels.length - PANELS} more projections are not drawn.</p>` : undefined}`,
     folded(
       "The medians as a table",
-      table({
+      tableElement({
         caption: "Median singular value by component, in decibels of the strongest",
         head: [
           "projection",

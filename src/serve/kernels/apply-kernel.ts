@@ -20,7 +20,7 @@ import {
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS, type StartProgram, WORD } from "../program.ts";
-import { expertDraws, generationsOf, programFor } from "../resident-module.ts";
+import { expertDraws, programFor, residentGenerations } from "../resident-module.ts";
 import { type Rotating, rotating } from "../rotating.ts";
 import { WASM_TEXT } from "./apply.wasm.ts";
 import { type Places, placesFor, rowBytes } from "./apply-places.ts";
@@ -135,7 +135,7 @@ export class ApplyKernel {
   apply(module: ResidentModule, expert: number, rows: Rows): number {
     const { list } = rows;
     const lineage = module.parent !== undefined;
-    const generations = lineage ? generationsOf(module).map(inLineage) : [alone(module)];
+    const generations = lineage ? residentGenerations(module).map(inLineage) : [alone(module)];
     const layout = this.#layoutOf(generations, rows);
     const { most, places } = layout;
     if (places.end > MOST_BYTES || !this.#memory.reserve(places.end)) return 0;

@@ -35,7 +35,7 @@ fn finished(bits: u32) -> u32 {
 export const RUN = 8;
 
 /** WGSL of `decode`. */
-export const DECODE: string = /* wgsl */ `${WEIGHTS}${CALL}
+export const DECODE_SHADER: string = /* wgsl */ `${WEIGHTS}${CALL}
 @group(0) @binding(4) var<storage, read_write> weights: array<u32>;
 const RUN = ${RUN}u;
 
@@ -113,7 +113,7 @@ ${kernel(
 )}`;
 
 /** WGSL of `decodeRotated`. */
-export const DECODE_ROTATED: string = /* wgsl */ `${WEIGHTS}${CALL}${rotation("i32")}
+export const DECODE_ROTATED_SHADER: string = /* wgsl */ `${WEIGHTS}${CALL}${rotation("i32")}
 @group(0) @binding(4) var<storage, read_write> weights: array<atomic<u32>>;
 ${kernel(
   256,

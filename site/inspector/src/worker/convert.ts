@@ -16,7 +16,7 @@ import {
 import * as KIND from "../../../../src/error-catalogue.ts";
 import { fail } from "../../../../src/errors.ts";
 import { count, counted, decibels, percent, ratio, size } from "../../../../src/report/format.ts";
-import { facts, type Html, html } from "../../../../src/report/page/html.ts";
+import { factList, type Html, html } from "../../../../src/report/page/html.ts";
 import type { Download, EncodeChoice, Made, WriteChoice } from "../protocol.ts";
 import type { Document, OpenAdapter } from "./document.ts";
 import { executorFor } from "./pool.ts";
@@ -76,7 +76,7 @@ const OUTLOOKS = {
 } as const;
 
 function encoded(report: EncodeReport, before: number, after: number, fileId: string, seconds: number): Html {
-  return html`${facts([
+  return html`${factList([
     ["Size", `${size(after)}, ${ratio(before, after)} smaller than its source of ${size(before)}`],
     ["Bits per weight", report.bitsPerParameter.toFixed(3)],
     ["Energy of ΔW lost", `${percent(report.relativeError)} (SNR ${decibels(report.snrDb)})`],

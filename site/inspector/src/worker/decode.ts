@@ -7,7 +7,7 @@ import { writeSafetensors } from "../../../../src/adapters/safetensors.ts";
 import { bandsText } from "../../../../src/core/codecs/bands-text.ts";
 import { type DecodedModule, decodeModule, type LqaFile } from "../../../../src/core/index.ts";
 import { count, size } from "../../../../src/report/format.ts";
-import { facts, html, named, section, table } from "../../../../src/report/page/html.ts";
+import { factList, html, named, section, tableElement } from "../../../../src/report/page/html.ts";
 import { effectiveRank, shapeText } from "../../../../src/report/page/module-tables.ts";
 import { spectraSection } from "../../../../src/report/page/spectra.ts";
 import { finite, spectrum } from "../../../../src/report/spectrum.ts";
@@ -63,7 +63,7 @@ function markupOf(
     "decoded",
     "Decoded",
     html`<p>${named(record.name)}</p>`,
-    facts([
+    factList([
       ["Layer", `${role}, ${shapeText(record)}`],
       [
         "Rank",
@@ -78,7 +78,7 @@ function markupOf(
         `${size(chunk.length)} from byte ${count(chunk.offset)} on${compression === "none" ? "" : `, ${compression}`}`,
       ],
     ]),
-    table({
+    tableElement({
       caption: "Decoded factors",
       head: ["factor", "weights", "least", "largest", "mean", "RMS", "zeros", "not finite"],
       numeric: [1, 2, 3, 4, 5, 6, 7],

@@ -17,7 +17,7 @@ import { count, percent, size } from "../../../../src/report/format.ts";
 import { type LayerPlace, layerPlaces } from "../../../../src/report/layers.ts";
 import type { ReportSection } from "../../../../src/report/page/document.ts";
 import { heatMap } from "../../../../src/report/page/heat-map.ts";
-import { html, named, section, table } from "../../../../src/report/page/html.ts";
+import { html, named, section, tableElement } from "../../../../src/report/page/html.ts";
 import type { Progress } from "./view.ts";
 
 /** One of the two. */
@@ -105,7 +105,7 @@ export function comparisonSection({ sides, unpaired, total, differences }: FileC
     content: section(
       "two",
       "Two files",
-      table({
+      tableElement({
         caption: "The file of this report, and the other",
         head: ["", ...sides.map(({ title }) => named(title))],
         numeric: [1, 2],

@@ -23,7 +23,7 @@ import {
 } from "./decode-rounds.ts";
 import { FREE, kindOf, prepareTable, type TablePreparing } from "./encoding-kinds.ts";
 
-export type { FactorJob, Part } from "./decode-rounds.ts";
+export type { FactorJob, FactorPart } from "./decode-rounds.ts";
 
 interface Exports extends TablePreparing {
   rotate(table: number, lut: number, codes: number, length: number, small: number, to: number): void;

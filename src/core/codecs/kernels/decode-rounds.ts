@@ -10,7 +10,7 @@ import { lower } from "../registry.ts";
 
 /** A whole factor to decode: its parts, and how to write their weights. */
 export interface FactorJob {
-  readonly parts: readonly Part[];
+  readonly parts: readonly FactorPart[];
   /** Weights of each vector. */
   readonly length: number;
   /** `component`: weight i of component c is number c · length + i; `weight`: number i · components + c. */
@@ -164,14 +164,14 @@ function sliceWeights(parts: readonly LoweredPart[], bytes: number, length: numb
 // with a byte of its zero points ({@link sliceUnit}).
 
 /** One factor's share of a band: planes of `components` components with one encoding. */
-export interface Part {
+export interface FactorPart {
   readonly encoding: Encoding;
   readonly planes: Planes;
   readonly components: number;
 }
 
 /** A part with its lowered encoding. */
-export interface LoweredPart extends Omit<Part, "encoding"> {
+export interface LoweredPart extends Omit<FactorPart, "encoding"> {
   readonly lowered: Lowered;
 }
 

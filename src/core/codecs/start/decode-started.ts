@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type DecodeTarget, decodeFactor, type FactorJob, type Part, storing } from "../decode.ts";
+import { type DecodeTarget, decodeFactor, type FactorJob, type FactorPart, storing } from "../decode.ts";
 import type { DecodeKernel } from "../kernels/decode-kernel.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
 import { type PackedFactors, rankOf } from "../packed.ts";
@@ -33,7 +33,7 @@ export function decodeStarted(
   const wide = target instanceof Float32Array;
   const values = wide ? target : new Float32Array(rank * length);
   const parts = bands.map(
-    ({ a, components }, i): Part => ({ encoding: a, planes: planes![i]!.a, components }),
+    ({ a, components }, i): FactorPart => ({ encoding: a, planes: planes![i]!.a, components }),
   );
   const job: FactorJob = { parts, length, order: "component", multiplier: 1 };
   decodeFactor(job, values, 0, wide ? kernel : undefined);

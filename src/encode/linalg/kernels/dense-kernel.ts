@@ -58,7 +58,7 @@ const newKernel = kernelMaker<Exports>(WASM_TEXT);
  *
  * @param fallback handles matrices for which there is not enough memory
  */
-export function kernelEngine(fallback: DenseEngine): DenseEngine | undefined {
+export function denseKernelEngine(fallback: DenseEngine): DenseEngine | undefined {
   let kernel = newKernel();
   if (kernel === undefined) return undefined;
   let used = 0;

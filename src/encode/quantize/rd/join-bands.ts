@@ -8,7 +8,7 @@ import type { Band, Encoding, PackedBand, PackedFactors, Planes } from "../../..
 
 import { ENCODINGS } from "../coders.ts";
 import type { Choice } from "./allocate.ts";
-import { encodingOf, type Subject } from "./subject.ts";
+import { type Subject, sideEncoding } from "./subject.ts";
 
 /** A band and its components, from `from` up to but not including `end`. */
 interface Run {
@@ -56,8 +56,8 @@ function runs(subject: Subject, choices: readonly Choice[]): Run[] {
   const zero = ENCODINGS.zero();
   for (let c = 0; c < subject.module.rank; c++) {
     const component = subject.components[c];
-    const b = component === undefined ? zero : encodingOf(component.b, choices[c]!.b);
-    const a = component === undefined ? zero : encodingOf(component.a, choices[c]!.a);
+    const b = component === undefined ? zero : sideEncoding(component.b, choices[c]!.b);
+    const a = component === undefined ? zero : sideEncoding(component.a, choices[c]!.a);
     const last = found[found.length - 1];
     if (last !== undefined && sameEncoding(last.band.b, b) && sameEncoding(last.band.a, a)) {
       found[found.length - 1] = { ...last, band: { b, a, components: last.band.components + 1 }, end: c + 1 };

@@ -52,7 +52,7 @@ export type RdGoal =
   | { readonly moduleBits: number };
 
 /** Options of the profile. */
-export interface RdOptions {
+export interface RdSettings {
   readonly goal: RdGoal;
   /** Minimum bits per weight of a nonzero component: 0, ½ or 1. */
   readonly floor: number;
@@ -91,7 +91,7 @@ const ERROR_SLACK = 0.01;
  */
 export async function quantizeRd(
   modules: readonly LoraModule[],
-  options: RdOptions,
+  options: RdSettings,
   surroundings: RdSurroundings,
 ): Promise<QuantizedModule[]> {
   const { goal, fit, calibration } = options;

@@ -130,7 +130,7 @@ function nothing(experts: number, left: number): CodedSide {
 }
 
 /** The encoding of a side at a rate: the actual one if it is coded, else the usual one. */
-export function encodingOf(side: Side, rate: number): Encoding {
+export function sideEncoding(side: Side, rate: number): Encoding {
   const coded = side.coded.get(rate);
   if (coded !== undefined) return coded.encoding;
   const [number, mixing] = splitRate(rate);

@@ -10,7 +10,7 @@ import { WINDOW_BITS } from "../../../core/format.ts";
 import { decisionBytes, RENORMALIZE, type ViterbiEngine } from "./engine.ts";
 
 /** An engine in plain TypeScript. */
-export function plainEngine(): ViterbiEngine {
+export function viterbiPlainEngine(): ViterbiEngine {
   let stepBits = 0;
   let weightsPerStep = 0;
   let entries = new Float32Array(0);

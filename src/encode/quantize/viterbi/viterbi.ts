@@ -15,8 +15,8 @@
 import { type TrellisTable, WINDOW_BITS } from "../../../core/format.ts";
 import { packCodes, packedBytes } from "../../../floats.ts";
 import { BLOCK, decisionBytes, type TrellisShape, type ViterbiEngine } from "./engine.ts";
-import { kernelEngine } from "./kernels/viterbi-kernel.ts";
-import { plainEngine } from "./plain.ts";
+import { viterbiKernelEngine } from "./kernels/viterbi-kernel.ts";
+import { viterbiPlainEngine } from "./plain.ts";
 
 /** Values beyond this are clamped to it: 32 times the largest entry of a table. It bounds the growth of costs. */
 export const LARGEST_VALUE = 4096;
@@ -187,6 +187,6 @@ let engine: ViterbiEngine | undefined;
 
 /** The kernel if the runtime has WebAssembly with SIMD, otherwise the plain engine. */
 export function defaultEngine(): ViterbiEngine {
-  engine ??= kernelEngine() ?? plainEngine();
+  engine ??= viterbiKernelEngine() ?? viterbiPlainEngine();
   return engine;
 }

@@ -30,7 +30,7 @@ const FREE = 4096;
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
 /** A new engine; undefined if {@link kernelMaker} makes no kernel. */
-export function kernelEngine(): ViterbiEngine | undefined {
+export function viterbiKernelEngine(): ViterbiEngine | undefined {
   const made = newKernel();
   if (made === undefined) return undefined;
   const kernel = made;
