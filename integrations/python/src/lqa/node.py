@@ -154,7 +154,7 @@ def _in_python(command: str, words: list[str]) -> int:
         importlib.import_module(f"lqa.{command}").main(words)
         return 0
     except ModuleNotFoundError as missing:
-        error = LqaError("MISSING_PACKAGE", where=f"lqa {command}", summary=f"The package {missing.name or missing} is not installed.",
+        error = LqaError("MISSING_PACKAGE", where=f"lqa {command}", summary=f"The package {missing.name} is not installed." if missing.name else str(missing),
                          advice="pip install torch transformers peft safetensors")
     except LqaError as found:
         error = found

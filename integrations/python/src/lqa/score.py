@@ -5,12 +5,13 @@ publishes or downloads an encoded adapter can check what it does, with the base 
 """
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .base_model import add_adapter, context_of, load_base
+from .base_model import add_adapter, check_exists, context_of, load_base
 from .model_command import Progress, model_options, print_report, say_cut
 from .scores import Estimate, compare, score
 from .texts import LINES, read_lines, to_texts
@@ -35,6 +36,8 @@ def main(words: Sequence[str]) -> None:
                          "only they count")
     model_options(options, limit=512)
     given = options.parse_args(words)
+    for place in (given.a, given.b):
+        check_exists(place)
     lines = read_lines(given.texts)
     model, tokenizer = load_base(given.model)
     texts = to_texts(lines, tokenizer, min(given.limit, context_of(model) or given.limit))

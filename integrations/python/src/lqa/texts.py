@@ -61,11 +61,13 @@ def read_lines(path: str | PathLike[str]) -> list[Line]:
     """Reads a file of texts, in UTF-8: lines of JSON with `text`, with `prompt` and `completion`, or with `messages`; or plain lines.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE for a line of JSON without these, and if there is no line; IO.
+        LqaError: SOURCE_IMPORTANCE for a line of JSON without these, and if there is no line; NOT_FOUND; IO.
     """
     try:
         # Only a line feed ends a line: other separators of Unicode may be part of a text.
         lines = Path(path).read_bytes().decode("utf-8-sig").split("\n")
+    except FileNotFoundError as error:
+        raise LqaError("NOT_FOUND", where=f'"{path}"') from error
     except OSError as error:
         raise LqaError("IO", where=f'"{path}"', found=error.strerror or str(error)) from error
     except UnicodeDecodeError as error:

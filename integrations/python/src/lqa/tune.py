@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from . import peft
-from .base_model import check_directory, load_model
+from .base_model import check_directory, check_exists, load_model
 from .calibrate import calibrate, components_of, lora_layers, texts_of
 from .divergence import ADAPTER, ENCODED, Batch, activate, batches, check_finite, divergence, mean_divergence
 from .encodings import COMPONENTS, DIRECTIONS, PLAIN, Encodings, keep_best, kept_apart, only_one
@@ -287,9 +287,11 @@ def _figures(path: str) -> dict[str, torch.Tensor]:
     """The figures of a calibration file, without what an earlier run trained; none if the file says that they do not help.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE.
+        LqaError: NOT_FOUND; SOURCE_IMPORTANCE.
     """
     from safetensors import SafetensorError, safe_open
+
+    check_exists(path)
 
     endings = (COMPONENTS, *DIRECTIONS)
     try:

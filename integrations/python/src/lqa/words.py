@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .errors import LqaError
 
@@ -22,6 +23,14 @@ class Words(argparse.ArgumentParser):
         super().__init__(prog=command, description=description, allow_abbrev=False)
         self._advice = f"See {command} --help.{advice}"
 
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
+        """As of the base class, but an option that is not known is said before one that is missing: most often they are the same."""
+        options = [word.split("=")[0] for word in args if word.startswith("--") and word != "--"]
+        unknown = [word for word in options if word not in self._option_string_actions]
+        if unknown and not {"-h", "--help"} & set(args):
+            self.error(f"unrecognized arguments: {unknown[0]}")
+        return super().parse_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         advice, expected = self._advice, None
         if unknown := re.fullmatch("unrecognized arguments: (.*)", message, re.S):
@@ -30,7 +39,8 @@ class Words(argparse.ArgumentParser):
             if near := get_close_matches(word, self._option_string_actions, 1):
                 advice = f"Did you mean {near[0]}? {advice}"
         elif missing := re.fullmatch("the following arguments are required: (.*)", message):
-            message = " and ".join(_shown(name) for name in missing[1].split(", ")) + (" are" if ", " in missing[1] else " is") + " missing"
+            names = [_shown(name) for name in missing[1].split(", ")]
+            message = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names) + (" are" if len(names) > 1 else " is") + " missing"
         elif wrong := re.fullmatch("argument ([^:]*): (.*)", message, re.S):
             name, said = _shown(wrong[1]), wrong[2]
             if choice := re.fullmatch(r"invalid choice: '(.*)' \(choose from (.*)\)", said, re.S):
