@@ -1,4 +1,5 @@
 /** The page: well-formed whatever is in the file, without anything that runs or asks for something. */
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Adapter, type MetaMap, open } from "../../src/core/index.ts";
@@ -40,11 +41,11 @@ function adapterOf(names: readonly string[], meta: Adapter["meta"] = {}): Adapte
 }
 
 const ELEMENTS = new Set(
-  "html head meta title style body a header h1 h2 h3 p span small i dl div dt dd nav ul li main section svg rect path circle text desc line g figure figcaption details summary table caption thead tbody tr th td code pre footer wbr".split(
+  "html head meta title link style body a header h1 h2 h3 p span small i dl div dt dd nav ul li main section svg rect path circle text desc line g figure figcaption details summary table caption thead tbody tr th td code pre footer wbr".split(
     " ",
   ),
 );
-const VOID = new Set(["meta", "wbr"]);
+const VOID = new Set(["meta", "link", "wbr"]);
 
 /** Reads a page as strictly as XML is read, and refuses every element and attribute that a report has no need of. */
 function parse(page: string): { readonly elements: string[]; readonly text: string } {
@@ -65,7 +66,7 @@ function parse(page: string): { readonly elements: string[]; readonly text: stri
       elements.push(name);
       for (const [, key, value] of attributes!.matchAll(/ ([^=]+)="([^"]*)"/g)) {
         expect(key).not.toMatch(/^on|^src|^action|^formaction/);
-        if (key === "href") expect(value).toMatch(/^#[a-z]+$/);
+        if (key === "href") expect(value).toMatch(name === "link" ? /^data:image\/svg\+xml,/ : /^#[a-z]+$/);
         // Policies without 'unsafe-inline' would refuse it, and the inspector page has one.
         expect(key).not.toBe("style");
       }
@@ -105,6 +106,10 @@ describe("a report", () => {
     expect(text).toContain("an adapter of tiny");
     expect(text).toContain("measured against the source");
     expect(page).toContain("default-src 'none'");
+    const icon = (markup: string): string | undefined => /<link rel="icon" href="([^"]+)">/.exec(markup)?.[1];
+    expect(icon(page)?.replaceAll("&#39;", "'")).toBe(
+      icon(readFileSync(new URL("../../site/inspector/index.html", import.meta.url), "utf8")),
+    );
     expect(page).toContain('content="width=device-width, initial-scale=1"');
     expect(page).not.toMatch(/NaN|undefined|\[object|Infinity/);
   });

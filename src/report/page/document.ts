@@ -6,6 +6,10 @@
 import { type Html, type HtmlPart, html, raw } from "./html.ts";
 import { STYLE } from "./style.ts";
 
+/** The icon of the window, as of the inspector: a page opened from disk would have none. */
+const ICON =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' rx='3' fill='%230072b2'/%3E%3Cpath d='M3 4h2v8H3zM7 7h2v5H7zM11 10h2v2h-2z' fill='%23fff'/%3E%3C/svg%3E";
+
 /** One section of a page. */
 export interface ReportSection {
   readonly id: string;
@@ -39,9 +43,10 @@ export function documentPage({ title, kind, skip, head, sections, footer }: Page
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
 <title>${title} – ${kind}</title>
+<link rel="icon" href="${ICON}">
 <style>${raw(STYLE)}</style>
 </head>
 <body>
