@@ -169,13 +169,14 @@ class Start:
     inputs: dict[str, tuple[torch.Tensor, float]]
 
 
-def start(scorer: Scorer, adapter: Path, scratch: Path) -> Start:
+def start(scorer: Scorer, adapter: Path, scratch: Path, *, moments: bool = True) -> Start:
+    """What is measured before any encoding; `inputs` only with `moments`."""
     base = scorer.measure()
     restored, _ = encodings.round_trip(adapter, encodings.table()[encodings.REFERENCE], scratch)
     factors = errors.factors(adapter)
     before = scorer.adapt(restored)
     reference = scorer.measure(keep=True)
-    inputs = errors.moments(scorer.model, scorer.calibration, list(factors))
+    inputs = errors.moments(scorer.model, scorer.calibration, list(factors)) if moments else {}
     scorer.restore(before)
     return Start(base, reference, factors, inputs)
 

@@ -23,6 +23,7 @@ WAYS = {"old": "November", "plain": "plain", "start": "start", "calibrated": "ca
 GOALS = (
     ("plain", "old", 0.5, 0.8),
     ("own", "old", 0.35, None),
+    ("own", "plain", None, 1.02),
     ("tuned", "old", 0.15, None),
     ("start", "plain", None, 1.02),
     ("calibrated", "plain", None, 1.02),

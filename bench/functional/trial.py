@@ -46,7 +46,7 @@ def begin(name: str, items: str, texts: int, program: str) -> Trial:
     split = task.build()
     scorer = Scorer(getattr(split, items), split.train)
     scratch = lm.WORK / "scratch" / f"{program}-{name}"
-    begun = start(scorer, adapter.folder, scratch)
+    begun = start(scorer, adapter.folder, scratch, moments=False)
     base, _ = lm.load_base(scorer.model.dtype)
     model = PeftModel.from_pretrained(base, str(adapter.folder)).eval()
     return Trial(adapter.folder, scratch, model, read_texts(scorer, split.train[:texts]), scorer, begun, getattr(task, "EXACT", True))

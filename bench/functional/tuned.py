@@ -1,8 +1,8 @@
 """What calibration and tuning do: python tuned.py NAME ... [--bits 0.5 1.0] [--kinds plain calibrated] [--try epochs=2 code_rate=0]; without names what it means
 
-Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), and tuned (`lqa tune`, 512 training
-items, of which one in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else
-(see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --again
+Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), by itself (`lqa calibrate --bits` without
+texts: the model draws them, and what is best on those kept apart is kept), and tuned (`lqa tune`, 512 training items, of which one in
+eight is kept apart), all at the same size, and scored on the task's held-out items like everything else (see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --again
 it is: an encoding whose content has a score keeps it, and gets its new estimate (the last line of an encoding holds). With --unseen
 the calibration is of 64 development items, which no training saw. With --try encodings are scored on development items with other
 arguments of `lqa.tune.tune`, and only printed. The `lqa` package of integrations/python must be installed, with the command line.
@@ -25,14 +25,17 @@ import tasks
 from trial import begin, read_texts
 
 from lqa.calibrate import calibrate
+from lqa.draw import draw_texts
+from lqa.encodings import Encodings, keep_best, kept_apart
 from lqa.node import Running
 from lqa.tune import tune
 from safetensors.torch import save_file
 
 CALIBRATION, TRAINING = 64, 512
 PATH = lm.RESULTS / "tuned.jsonl"
-KEPT = ("items", "kl", "kl_interval", "exact", "exact_interval", "same", "nll_kept")
-KINDS = ("plain", "calibrated", "tuned")
+KEPT = ("items", "kl_items", "kl", "kl_interval", "exact", "exact_interval", "same", "nll_kept")
+OWN = "own"  # calibrated with texts that the model draws
+KINDS = ("plain", "calibrated", OWN, "tuned")
 UNSEEN = "unseen"  # calibrated with development items, which no training saw
 
 
@@ -48,17 +51,22 @@ def score(name: str, rates: list[str], kinds: list[str], again: bool, tried: dic
     trial = begin(name, "dev" if tried else "heldout", TRAINING, "tuned")
     file = trial.scratch / "calibration.safetensors"
     items = tasks.load(adapter.task).build().dev
+    seconds = {"plain": 0.0}
+    missing_kinds = {kind for missing in wanted.values() for kind in missing}
     began = time.process_time()
-    texts = read_texts(trial.scorer, items[:CALIBRATION]) if UNSEEN in kinds else trial.texts[:CALIBRATION]
-    figures = calibrate(trial.model, texts)
-    taken = time.process_time() - began
-    seconds = {"plain": 0.0, "calibrated": taken, UNSEEN: taken}
+    if OWN in missing_kinds:
+        measured, apart = kept_apart(draw_texts(trial.model, trial.scorer.tokenizer), 0)
+        own = calibrate(trial.model, measured)
+    seconds[OWN] = time.process_time() - began
+    began = time.process_time()
+    if missing_kinds & {"calibrated", UNSEEN, "tuned"}:
+        texts = read_texts(trial.scorer, items[:CALIBRATION]) if UNSEEN in kinds else trial.texts[:CALIBRATION]
+        figures = calibrate(trial.model, texts)
+    seconds["calibrated"] = seconds[UNSEEN] = time.process_time() - began
     for bits, missing in wanted.items():
         options = ["--profile", "rd", "--bits", bits]
         calibrated = [*options, "--calibration", str(file)]
         found = []
-        save_file(figures, file)
-        first = encodings.round_trip(trial.folder, calibrated, trial.scratch)[1]["contentId"]
 
         def keep(tensors):
             save_file(figures | tensors, file, {"content_id": first} if tensors else None)
@@ -71,12 +79,19 @@ def score(name: str, rates: list[str], kinds: list[str], again: bool, tried: dic
         for kind in missing:
             extra = {}
             if kind == "tuned":
+                save_file(figures, file)
+                first = encodings.round_trip(trial.folder, calibrated, trial.scratch)[1]["contentId"]
                 began = sum(os.times()[:4])
                 with Running() as running:
                     tuned = tune(trial.model, encode, trial.texts, **tried)
                 seconds[kind] = sum(os.times()[:4]) - began
                 extra = {"held_back": [round(tuned.before, 6), round(tuned.after, 6)]}
                 keep(tuned.tensors)
+            elif kind == OWN:
+                with Encodings(str(trial.folder), options) as candidates:
+                    best = keep_best(trial.model, candidates, own, apart)
+                save_file(dict(best.figures), file, {"kept": best.name})
+                extra = {"kept": best.name, "apart": {way: float(f"{nats:.4g}") for way, nats in best.nats.items()}}
             elif kind != "plain":
                 keep({})
             folder, report = encodings.round_trip(trial.folder, options if kind == "plain" else calibrated, trial.scratch)

@@ -38,6 +38,8 @@ if not REASON:
     from lqa.tune import tune
 
 RANK = 8
+# The commands, with what makes them short.
+EPOCH = {"calibrate": [], "tune": ["--epochs", "1"]}
 PAGE = (REPOSITORY / "docs" / "guide" / "choosing-bits.md").read_text(encoding="utf-8")
 
 
@@ -247,7 +249,8 @@ class Calibration(unittest.TestCase):
         """A base model as a directory, and the texts as a file."""
         words = Tokenizer(models.WordLevel({str(i): i for i in range(128)}, unk_token="0"))
         words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        PreTrainedTokenizerFast(tokenizer_object=words, eos_token="1").save_pretrained(self.folder / "my-base")
+        template = "{% for one in messages %}{{ '2 ' if one.role == 'user' else '3 ' }}{{ one.content }} {% endfor %}{% if add_generation_prompt %}3 {% endif %}"
+        PreTrainedTokenizerFast(tokenizer_object=words, eos_token="1", chat_template=template).save_pretrained(self.folder / "my-base")
         base.save_pretrained(self.folder / "my-base")
         (self.folder / "task.jsonl").write_text("".join(
             json.dumps({"prompt": " ".join(map(str, text.tokens[:6])), "completion": " ".join(map(str, text.tokens[6:]))}) + "\n"
@@ -305,6 +308,64 @@ class Calibration(unittest.TestCase):
         self.assertEqual([path.name for path in Path().iterdir() if path.name.startswith("tmp")], [])
         again = lqa.encode("my-adapter", "again.lqa", bits=1, calibration="kept.safetensors")
         self.assertEqual(again.path.read_bytes(), tuned)
+
+    def test_texts_of_the_commands(self) -> None:
+        self.write_base(self.model.unload())
+        # Without the digit 1, which the tokenizer takes for the end.
+        rows = [" ".join(str(20 + 2 * ((row + place * place) % 10)) for place in range(12)) for row in range(20)]
+        # A dialogue, with what other programs take for the end of a line, or for a character of it.
+        dialogues = [{"messages": [{"role": "user", "content": row}, {"role": "assistant", "content": f"{row} \u2028"}]} for row in rows]
+        Path("chat.jsonl").write_text("\ufeff" + "\n".join(json.dumps(one, ensure_ascii=False) for one in dialogues), encoding="utf-8")
+        for name, words in EPOCH.items():
+            code, report, _ = self.command(name, "my-adapter", "--model", "my-base", "--texts", "chat.jsonl", "-o", f"{name}d", *words)
+            self.assertEqual((code, report["texts"], report["textsCut"], report["textsLeftOut"], report["tokens"]), (0, 20, 0, 0, 20 * 12))
+        # The model takes 64 tokens: prompts of 60 and 72, with answers of 12 and the end.
+        prompts = [" ".join([row] * times) for row, times in zip(rows, [1] * 16 + [5, 5, 6, 6], strict=True)]
+        Path("long.jsonl").write_text("\n".join(json.dumps({"prompt": prompt, "completion": row}) for prompt, row in zip(prompts, rows, strict=True)))
+        for name, words in EPOCH.items():
+            for limit, cut, left, note in ((256, 2, 2, "2 of 18 texts were cut at 64 tokens; 2 were left out: .*; the model takes no more"),
+                                           (20, 16, 4, "16 of 16 texts were cut at 20 tokens; 4 were left out: .*; --limit sets the limit")):
+                code, report, said = self.command(name, "my-adapter", "--model", "my-base", "--texts", "long.jsonl", "-o", "x", "--force", "--limit", limit, *words)
+                self.assertEqual((code, report["textsCut"], report["textsLeftOut"]), (0, cut, left))
+                self.assertRegex(said, f"^note: {note}\n")
+
+    def test_interrupted(self) -> None:
+        self.write_base(self.model.unload())
+        before = sorted(path.name for path in Path().iterdir())
+        for name in EPOCH:
+            with mock.patch(f"lqa.{name}.calibrate", side_effect=KeyboardInterrupt), contextlib.redirect_stderr(io.StringIO()) as said:
+                self.assertEqual(node._in_python(name, ["my-adapter", "--model", "my-base", "--texts", "task.jsonl", "-o", "x"]), 130)
+            self.assertEqual(said.getvalue(), "stopped; nothing was written\n")
+        self.assertEqual(sorted(path.name for path in Path().iterdir()), before)
+
+    def test_an_adapter_with_biases(self) -> None:
+        base = LlamaForCausalLM(LlamaConfig(hidden_size=128, intermediate_size=128, num_hidden_layers=1, num_attention_heads=2, vocab_size=128, attention_bias=True))
+        self.write_base(base)
+        model = peft.get_peft_model(base, peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], bias="all", task_type="CAUSAL_LM"))
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(std=0.1)
+        model.save_pretrained("biased", save_embedding_layers=False)
+        error = self.refused("tune", "biased", "--texts", "task.jsonl")
+        self.assertEqual((error["kind"], error["actual"]), ("UNSUPPORTED_ADAPTER_FEATURE", '"bias": "all"'))
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(io.StringIO()):
+            self.assertEqual(node._in_python("calibrate", ["biased", "--model", "my-base", "--texts", "task.jsonl", "-o", "x"]), 0)
+        self.assertRegex(said.getvalue(), "^x: 2 modules, .*\nkept with components and directions: whether it helps cannot be measured with biases")
+
+    def test_a_start_is_looked_for_once(self) -> None:
+        torch.manual_seed(42)
+        model = peft.get_peft_model(self.model.unload(), peft.LoraConfig(r=RANK, target_modules=["up_proj"], task_type="CAUSAL_LM"))
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(std=0.15)
+        model.save_pretrained(self.folder / "young", save_embedding_layers=False)
+        for words, later in ((["--start", "auto"], ["--start", "42"]), (["--start=auto"], ["--start=42"]), (["--start=none"], ["--start=none"])):
+            with Encodings(str(self.folder / "young"), ["--bits", "2", *words]) as encodings, mock.patch.object(node.Running, "run", autospec=True, side_effect=node.Running.run) as ran:
+                encodings.check()
+                first = encodings.report
+                encodings.encode()
+                self.assertEqual(encodings.report["contentId"], first["contentId"])
+            self.assertEqual([list(call.args[-len(words):]) for call in ran.call_args_list], [words, later])
 
     def test_refused_before_the_model_is_loaded(self) -> None:
         self.write_base(self.model.unload())
@@ -461,6 +522,11 @@ class Calibration(unittest.TestCase):
             progress = Progress("tuning")
             for done in (1, 20, 40, 45, 100):
                 progress(done, 100)
+        with contextlib.redirect_stderr(io.StringIO()) as batches, mock.patch("lqa.model_command.time.monotonic", side_effect=[0, 40, 80]):
+            progress = Progress("tuning")
+            for done in (24, 48):  # texts of a batch at once, so the first does not show the pace
+                progress(done, 96)
+        self.assertEqual(batches.getvalue().splitlines(), ["tuning: 24 of 96 texts, 40 s taken", "tuning: 48 of 96 texts, 1 min 20 s taken, about 1 min 20 s left"])
         self.assertEqual(said.getvalue().splitlines(), ["tuning: 40 of 100 texts, 40 s taken, about 1 min 0 s left", "tuning: 100 of 100 texts, 1 min 40 s taken"])
         self.assertEqual([duration(seconds) for seconds in (5, 65, 4000)], ["5 s", "1 min 5 s", "1 h 6 min"])
 

@@ -231,7 +231,7 @@ def texts_of(given: Any, lines: list[Line] | None, model: Any, tokenizer: Any, c
     limit = min(given.limit, context_of(model) or given.limit)
     if lines is not None:
         texts = to_texts(lines, tokenizer, limit)
-        say_cut(texts)
+        say_cut(texts, given.limit)
         return texts
     say(f"no --texts: the model writes {count} texts itself")
     return Texts(draw_texts(model, tokenizer, count=count, length=min(LENGTH, limit - 1), seed=given.seed, progress=Progress("drawing texts")), 0, 0, limit)

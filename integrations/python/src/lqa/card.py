@@ -40,7 +40,7 @@ def measure(file: str, base: str, texts: str, source: str | None, limit: int) ->
     lines = read_lines(texts)
     model, tokenizer = load_base(base)
     read = to_texts(lines, tokenizer, min(limit, context_of(model) or limit))
-    say_cut(read)
+    say_cut(read, limit)
     model = add_adapter(model, source or file, REFERENCE)
     if source:
         model = add_adapter(model, file, OTHER)

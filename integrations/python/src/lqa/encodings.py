@@ -79,6 +79,20 @@ class Encodings:
         if profile != "rd" or self.report["parent"]:
             found = "--parent" if profile == "rd" else f"--profile {profile}"
             raise LqaError("USAGE", found=f"{found} does not follow a calibration", expected="profile rd without a parent")
+        seed = (self.report.get("start") or {}).get("seed")
+        if seed is not None:
+            self._options = _with_seed(self._options, seed)
+
+
+def _with_seed(options: Sequence[str], seed: int) -> list[str]:
+    """Options of `lqa encode` with the seed that it has found: to find it takes seconds, and tuning encodes once a step."""
+    words = list(options)
+    for at, word in enumerate(words):
+        if word == "--start=auto":
+            words[at] = f"--start={seed}"
+        elif word == "--start" and words[at + 1:at + 2] == ["auto"]:
+            words[at + 1] = str(seed)
+    return words
 
 
 def kept_apart(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:
@@ -108,7 +122,9 @@ class Best:
     def said(self) -> str:
         """In a line for people."""
         measured = ", ".join(f"{value:.3g} {name}" for name, value in self.nats.items())
-        return f"divergence on texts kept apart, nats per token: {measured}; kept {self.name}" if measured else ""
+        if not measured:
+            return f"kept {self.name}: whether it helps cannot be measured with biases or bare parameters, of which PEFT takes one adapter at a time"
+        return f"divergence on texts kept apart, nats per token: {measured}; kept {self.name}"
 
     def report(self) -> dict[str, Any]:
         """Of `--json`."""

@@ -122,11 +122,12 @@ class Progress:
     def __init__(self, doing: str, of: str = "texts") -> None:
         self._doing, self._of = doing, of
         self._began = self._last = time.monotonic()
-        self._first: int | None = None
+        # The first report, from which on the pace is measured: an earlier run may have done what is before it.
+        self._first: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        self._first = done - 1 if self._first is None else self._first  # more if an earlier run did it
+        self._first = self._first or (now, done)
         ended = done >= total
         line = f"{self._doing}: {done} of {total} {self._of}, {self._times(now, done, total)}"
         if sys.stderr.isatty():
@@ -136,9 +137,11 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def _times(self, now: float, done: int, total: int) -> str:
-        taken = now - self._began
-        left = taken * (total - done) / max(1, done - (self._first or 0))
-        return f"{duration(taken)} taken" + ("" if done >= total else f", about {duration(left)} left")
+        began, first = self._first or (now, done)
+        taken = f"{duration(now - self._began)} taken"
+        if done >= total or done == first:
+            return taken
+        return f"{taken}, about {duration((now - began) * (total - done) / (done - first))} left"
 
 
 def duration(seconds: float) -> str:
@@ -156,9 +159,10 @@ def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def say_cut(texts: Texts) -> None:
-    """Says which texts were cut and left out, if any were."""
-    say(texts.said() and f"note: {texts.said()}; --limit sets the limit")
+def say_cut(texts: Texts, limit: int) -> None:
+    """Says which texts were cut and left out, if any were, and whether a higher `--limit` than this would help."""
+    reason = "the model takes no more" if texts.limit < limit else "--limit sets the limit"
+    say(texts.said() and f"note: {texts.said()}; {reason}")
 
 
 def print_report(given: argparse.Namespace, text: str, report: dict[str, Any]) -> None:

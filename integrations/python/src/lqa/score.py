@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> None:
     lines = read_lines(given.texts)
     model, tokenizer = load_base(given.model)
     texts = to_texts(lines, tokenizer, min(given.limit, context_of(model) or given.limit))
-    say_cut(texts)
+    say_cut(texts, given.limit)
     model = add_adapter(add_adapter(model, given.a, REFERENCE), given.b, OTHER)
     reference, base, other = score(model, texts.texts, (REFERENCE, None, OTHER), progress=Progress("scoring"))
     figures = compare(base, reference, other)
