@@ -405,7 +405,7 @@ class Calibration(unittest.TestCase):
         self.assertEqual((code, report["error"]["kind"], report["error"]["where"]), (2, "NOT_FOUND", '"./my-bse"'))
         code, report, _ = self.command("calibrate", "my-adapter", *texts, "--model", "my-bse", "-o", "x")
         self.assertEqual((code, report["error"]["kind"]), (2, "IO"))
-        self.assertIn("no directory of this name", report["error"]["actual"])
+        self.assertIn("no directory has this name", report["error"]["actual"])
         for layers, width, kind, words in ((4, 256, "BASE_MODULE_MISSING", "no place"), (2, 128, "BASE_SHAPE", "size mismatch")):
             other = LlamaForCausalLM(LlamaConfig(hidden_size=width, intermediate_size=384, num_hidden_layers=layers, num_attention_heads=4,
                                                  num_key_value_heads=2, vocab_size=128))
