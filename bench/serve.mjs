@@ -1,7 +1,7 @@
 /**
  * Serving: packed application, and pools of adapters.
  *
- *     npm run bench:serve [-- --json] [--write] [--only apply|cold|throughput|pools] [--most 10000] [--from FILE]
+ *     npm run bench:serve [-- --json] [--write] [--only apply|cold|pools] [--most 10000] [--from FILE]
  *
  * One thread. Pools have 8 GiB, or half of the memory that the system can give; files take up to 5 GB of the rest. `--write` puts the tables into
  * bench/serve/results.md and draws the figures of docs/serving.md; `--most` is the largest number of adapters; `--from` draws what an earlier run
@@ -11,8 +11,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { measureApply, printApply } from "./serve/apply.mjs";
 import { drawChart } from "./serve/chart.mjs";
+import { measureCold } from "./serve/cold.mjs";
 import { page } from "./serve/page.mjs";
-import { measureCold, measureThroughput } from "./serve/pool.mjs";
 import { measurePools } from "./serve/pools.mjs";
 
 const args = process.argv.slice(2);
@@ -41,10 +41,6 @@ if (wanted("apply")) {
 if (wanted("cold")) {
   say("cold adapters …");
   result.cold = await measureCold();
-}
-if (wanted("throughput")) {
-  say("throughput …");
-  result.throughput = await measureThroughput(most);
 }
 if (wanted("pools")) {
   say("pools …");

@@ -88,8 +88,3 @@ export async function adapterFile({ rank, projections }) {
       modules.push(linear(`model.layers.${layer}.${name}`, out, input, bandsOf(rank)));
   return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
 }
-
-/** One module of 4096 × 4096 and rank 16. */
-export function oneModule() {
-  return linear("q_proj", 4096, 4096, bandsOf(16));
-}

@@ -1,5 +1,5 @@
 /** What the bench of serving found, as Markdown. */
-import { LOADS, WARM_UP } from "./pool.mjs";
+import { LOADS, WARM_UP } from "./cold.mjs";
 import { FILES, SWITCHES } from "./pools.mjs";
 
 const GIB = 2 ** 30;
@@ -91,7 +91,7 @@ function goals({ apply, pools, cold }) {
   return table(["what", "goal", "met", "reached"], rows, 4);
 }
 
-export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, throughput, pools }) {
+export function page({ machine, runtime, date, loadBefore, loadAfter, apply, cold, pools }) {
   const load = (values) => values.map((value) => value.toFixed(1)).join(", ");
   const parts = [
     `Measured ${date}, ${machine} that were shared with other work (load ${load(loadBefore)} before, ${load(loadAfter)} after), ${runtime}; \`npm run bench:serve\`.`,
@@ -152,20 +152,6 @@ export function page({ machine, runtime, date, loadBefore, loadAfter, apply, col
       table(
         ["until", "clock, least", "clock, median", "CPU, least", "CPU, median"],
         cold.map((row) => [row.what, ...[...row.wall, ...row.cpu].map(ms)]),
-      ),
-    );
-  if (throughput)
-    parts.push(
-      "## Rows a second through one module",
-      "A second of CPU time, one thread, one row at a time, each for an adapter drawn at random, one module of 4096 × 4096 and rank 16. *f16 resident* is the kernel of `bench/serve/baseline.as` on factors in WebAssembly memory; *safetensors each time* reads this module's factors, as binary16, from a file in the system's cache, and uses the same kernel.",
-      table(
-        ["adapters", "packed", "f16 resident", "safetensors each time"],
-        throughput.map((row) => [
-          row.adapters.toLocaleString("en"),
-          ...["packed", "f16 resident", "safetensors each time"].map((key) =>
-            Math.round(row[key]).toLocaleString("en"),
-          ),
-        ]),
       ),
     );
   if (apply) {
