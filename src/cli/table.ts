@@ -9,9 +9,8 @@
 import { type CommandSpec, inSection, type OptionSpec, type ProgramTable } from "./command.ts";
 import { CONVERT, DECODE } from "./convert-spec.ts";
 import { FILE_OPTIONS, FLOOR_OPTION, GOAL_OPTIONS, LAYOUT_OPTION, METHOD_OPTIONS } from "./encode-options.ts";
-import { DIFF, VALIDATE } from "./file-specs.ts";
+import { DIFF, REBASE, VALIDATE } from "./file-specs.ts";
 import { PUSH } from "./push-spec.ts";
-import { REBASE } from "./rebase-spec.ts";
 import {
   FORCE_OPTION,
   JSON_OPTION,
