@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { openVerified } from "../core/read/file.ts";
+
 import type { LqaFile } from "../core/read/lqa-file.ts";
+import { openVerified } from "../core/validate/validate.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { readValid, type ValidFile } from "./read-valid.ts";
 

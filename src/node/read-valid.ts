@@ -8,13 +8,12 @@
  */
 
 import type { PackedFactors } from "../core/codecs/packed.ts";
-import { assertAdapter, assertComparable, decodedBudgets } from "../core/read/budget.ts";
+import { assertAdapter, assertComparable, decodedBudgets } from "../core/read/adapter-budget.ts";
 import { chunkOf, moduleFactors } from "../core/read/chunks.ts";
 import { type DecodedModule, decodeModule } from "../core/read/decode.ts";
-import { openVerified } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
-import { validate } from "../core/validate/validate.ts";
+import { openVerified, validate } from "../core/validate/validate.ts";
 import type { Validation, ValidationLevel } from "../core/validate/validation.ts";
 import { type Adapter, lazyModule, shapeOf } from "../model/adapter.ts";
 import type { LocationOptions } from "./adapter-source.ts";

@@ -8,10 +8,9 @@ import {
   ADAPTER_BUDGET,
   assertAdapter,
   assertComparable,
-  assertRoom,
-  CHUNK_BUDGET,
   decodedBudgets,
-} from "../../src/core/read/budget.ts";
+} from "../../src/core/read/adapter-budget.ts";
+import { assertRoom, CHUNK_BUDGET } from "../../src/core/read/budget.ts";
 import { EXPANSION } from "../../src/limits.ts";
 import { fileBytes, smallInput, tensor } from "../container/fixtures.ts";
 

@@ -91,18 +91,6 @@ export async function open(input: Input, options: OpenOptions = {}): Promise<Lqa
   return await fileOf(header, source, bytes, options, parents);
 }
 
-/** Opens a file in memory that a validator has found valid, values included, without hashing it again. */
-export async function openVerified(
-  bytes: Uint8Array,
-  verified: VerifiedIds,
-  options: Pick<OpenOptions, "parents"> = {},
-): Promise<LqaFile> {
-  const header = await runSteps(headerSteps("core"), feedOf(bytes));
-  const source = keepingSource(memorySource(bytes));
-  const parents = await parentsOf(header.index, options);
-  return await verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
-}
-
 /** The parents of a file among `options.parents`. @throws LqaError PARENT_MISMATCH, HARD_LIMIT, CORE_LIMIT; as {@link open} */
 export async function parentsOf(
   index: ContainerIndex,
@@ -134,7 +122,8 @@ async function fileOf(
   return await verbsOf({ header, source, bytes, pin, options, parents, verified: undefined });
 }
 
-async function verbsOf(reading: Reading): Promise<LqaFile> {
+/** The open file of a header that has been read. */
+export async function verbsOf(reading: Reading): Promise<LqaFile> {
   const { header, source, options, parents } = reading;
   const { prologue, index } = header;
   if (isIncomplete(prologue)) (await import("./decode-child.ts")).loadDecoders();

@@ -1,10 +1,18 @@
 /**
  * The entry to validation. It imports the checks (`run.ts`) at the first call, and adds the texts to their warnings: `run.ts` has
- * none, because a bundle that splits would load them with `open`.
+ * none, because a bundle that splits would load them with `open`. Also opens files that were found valid.
  *
  * @module
  */
 import type { Input } from "../io/input.ts";
+import { memorySource } from "../io/source.ts";
+import { feedOf } from "../read/feed.ts";
+import { parentsOf, verbsOf } from "../read/file.ts";
+import { headerSteps } from "../read/header.ts";
+import type { LqaFile, OpenOptions } from "../read/lqa-file.ts";
+import { keepingSource } from "../read/ranges.ts";
+import { runSteps } from "../read/steps.ts";
+import type { VerifiedIds } from "../read/verify.ts";
 import { type ValidateOptions, type Validation, warning } from "./validation.ts";
 
 /**
@@ -23,4 +31,16 @@ export async function validate(
 ): Promise<Validation> {
   const { suspicions, ...checked } = await (await import("./run.ts")).runValidation(input, options);
   return { ...checked, warnings: suspicions.map(([kind, details]) => warning(kind, details)) };
+}
+
+/** Opens a file in memory that a validator has found valid, values included, without hashing it again. */
+export async function openVerified(
+  bytes: Uint8Array,
+  verified: VerifiedIds,
+  options: Pick<OpenOptions, "parents"> = {},
+): Promise<LqaFile> {
+  const header = await runSteps(headerSteps("core"), feedOf(bytes));
+  const source = keepingSource(memorySource(bytes));
+  const parents = await parentsOf(header.index, options);
+  return await verbsOf({ header, source, bytes, pin: undefined, options, parents, verified });
 }

@@ -11,7 +11,7 @@ import { availableParallelism } from "node:os";
 import { generationsOf } from "../../core/codecs/generations.ts";
 import { assemblePayload } from "../../core/container/payload.ts";
 import type { ModuleRecord } from "../../core/container/types.ts";
-import { ADAPTER_BUDGET } from "../../core/read/budget.ts";
+import { ADAPTER_BUDGET } from "../../core/read/adapter-budget.ts";
 import {
   type DecodedModule,
   type DecodeOptions,
