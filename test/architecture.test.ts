@@ -118,14 +118,12 @@ const MAX_FUNCTION = 60;
  */
 const LONG_FUNCTIONS = [
   // Loops.
-  "core/codecs/kernels/decode-rounds.ts roundsOf",
   "core/container/meta.ts decodeMeta",
   "core/container/meta.ts item",
   "core/container/shared-read.ts readPlans",
   "core/container/shared-read.ts readType",
   "core/read/verify.ts bodySteps",
   "core/read/verify.ts chunk",
-  "encode/quantize/affine-bounds.ts boundSearch",
   "encode/quantize/affine-search.ts exactSearch",
   "encode/quantize/affine-search.ts (anonymous)",
   "encode/quantize/rd/rd.ts quantizeRd",
@@ -135,7 +133,6 @@ const LONG_FUNCTIONS = [
   "core/container/tensor-records.ts tensorReader",
   "core/read/file.ts verbsOf",
   "encode/linalg/kernels/dense-kernel.ts denseKernelEngine",
-  "encode/quantize/viterbi/kernels/viterbi-kernel.ts viterbiKernelEngine",
   "node/objects/s3-objects.ts s3Objects",
 ];
 

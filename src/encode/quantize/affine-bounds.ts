@@ -49,11 +49,7 @@ export function boundSearch(
 ): SearchBounds | undefined {
   const largest = (1 << bits) - 1;
   const count = end - start;
-  let peak = 0;
-  for (let i = start; i < end; i++) {
-    const size = Math.abs(values[i]!);
-    if (size > peak) peak = size;
-  }
+  const peak = peakOf(values, start, end);
   if (peak === 0) return undefined;
   bounds.unit = peak < 2 ** -400 ? 2 ** 700 : peak > 2 ** 400 ? 2 ** -500 : 1;
   bounds.peak = peak * bounds.unit;
@@ -93,13 +89,7 @@ export function boundSearch(
     if (energyAbove < bounds.gain) bounds.from = 1;
     if (energyBelow < bounds.gain) bounds.to = 6;
   }
-  // Σk² never exceeds its value with all weights at the ends of the range, and the best gain is s²Σk² at its scale s.
-  let reach = 0;
-  for (let z = bounds.from; z <= bounds.to; z++) {
-    const room = (count - countBelow) * (largest - z) * (largest - z) + countBelow * z * z;
-    reach = Math.max(reach, room);
-  }
-  bounds.lowest = Math.sqrt(bounds.gain / reach);
+  bounds.lowest = Math.sqrt(bounds.gain / largestSquares(largest, count, countBelow));
   if (
     bits === 3 &&
     clipped(sizes, signs, count, 3 * USUAL_LOWEST * bounds.deviation) > energy - bounds.gain
@@ -107,6 +97,29 @@ export function boundSearch(
     bounds.lowest = Math.max(bounds.lowest, USUAL_LOWEST * bounds.deviation);
   }
   return bounds;
+}
+
+/** The largest magnitude of `values[start … end − 1]`. */
+function peakOf(values: Float64Array, start: number, end: number): number {
+  let peak = 0;
+  for (let i = start; i < end; i++) {
+    const size = Math.abs(values[i]!);
+    if (size > peak) peak = size;
+  }
+  return peak;
+}
+
+/**
+ * The largest Σk² of a group whose weights are all at the ends of the range, over the zero points that can win. No code has more, and
+ * the best gain is s²Σk² at its scale s.
+ */
+function largestSquares(largest: number, count: number, countBelow: number): number {
+  let reach = 0;
+  for (let z = bounds.from; z <= bounds.to; z++) {
+    const room = (count - countBelow) * (largest - z) * (largest - z) + countBelow * z * z;
+    reach = Math.max(reach, room);
+  }
+  return reach;
 }
 
 /**

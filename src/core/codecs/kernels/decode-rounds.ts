@@ -89,7 +89,7 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
         for (let from = 0; from < length; from += most) {
           const slice = { first, components, from, count: Math.min(most, length - from) };
           const step = components > 1 ? length : TILE_BYTES / elementBytes;
-          found.push(round([part], [slice], component + first, step));
+          found.push(layRound(job, elementBytes, base, [part], [slice], component + first, step));
         }
       }
       component += part.components;
@@ -107,35 +107,43 @@ export function roundsOf(job: FactorJob, elementBytes: number, base: number): Ro
     for (let from = 0; from < length; from += most) {
       const count = Math.min(most, length - from);
       const slices = parts.map((part) => ({ first: 0, components: part.components, from, count }));
-      found.push(round(parts, slices, 0, step));
+      found.push(layRound(job, elementBytes, base, parts, slices, 0, step));
     }
     return found;
   }
+}
 
-  function round(
-    of: readonly LoweredPart[],
-    slices: readonly Slice[],
-    component: number,
-    most: number,
-  ): Round {
-    const { from, count } = slices[0]!;
-    let tile = base;
-    const staged = slices.map((slice, i) => {
-      const place = placeSlice(of[i]!.lowered, length, slice, tile);
-      tile = place.end;
-      return { part: of[i]!, slice, staged: place };
-    });
-    const components = slices.reduce((sum, slice) => sum + slice.components, 0);
-    const step = Math.min(most, count);
-    const bytes = elementBytes * step;
-    // Rows to transpose begin in different sets of the cache; other rows are contiguous like their targets.
-    const apart = order === "component" ? bytes : align(bytes + 1);
-    const turned = order === "component" ? tile : align(tile + components * apart);
-    const converted = align(turned + components * bytes);
-    const more = job.add === true ? bytes : job.multiplier === 1 ? 0 : 2 * step;
-    const end = converted + (more === 0 ? 0 : align(more * components));
-    return { slices: staged, from, count, component, components, step, tile, apart, turned, converted, end };
-  }
+/**
+ * A round, laid out in memory from byte `base` on.
+ *
+ * @param most weights of each vector in a tile at most
+ */
+function layRound(
+  { order, length, add, multiplier }: FactorJob,
+  elementBytes: number,
+  base: number,
+  of: readonly LoweredPart[],
+  slices: readonly Slice[],
+  component: number,
+  most: number,
+): Round {
+  const { from, count } = slices[0]!;
+  let tile = base;
+  const staged = slices.map((slice, i) => {
+    const place = placeSlice(of[i]!.lowered, length, slice, tile);
+    tile = place.end;
+    return { part: of[i]!, slice, staged: place };
+  });
+  const components = slices.reduce((sum, slice) => sum + slice.components, 0);
+  const step = Math.min(most, count);
+  const bytes = elementBytes * step;
+  // Rows to transpose begin in different sets of the cache; other rows are contiguous like their targets.
+  const apart = order === "component" ? bytes : align(bytes + 1);
+  const turned = order === "component" ? tile : align(tile + components * apart);
+  const converted = align(turned + components * bytes);
+  const more = add === true ? bytes : multiplier === 1 ? 0 : 2 * step;
+  const end = converted + (more === 0 ? 0 : align(more * components));
+  return { slices: staged, from, count, component, components, step, tile, apart, turned, converted, end };
 }
 
 /** The start of a cache line, at least 64 bytes on. */

@@ -1,5 +1,5 @@
 /**
- * The Viterbi engine as a WebAssembly kernel with 128-bit SIMD (source: `viterbi.as`, contract: `viterbi-engine.ts`).
+ * The Viterbi engine as a WebAssembly kernel with 128-bit SIMD (source: `viterbi.as`, contract: `../engine.ts`).
  *
  * Its memory holds the table and one block of one vector.
  *
@@ -29,6 +29,15 @@ const FREE = 4096;
 
 const newKernel = kernelMaker<Exports>(WASM_TEXT);
 
+/** Writes the table in the kernel's order: `[v][p][s]` from `[s << k | p][v]`. */
+function writeTable(table: Float32Array, { stepBits, weightsPerStep, entries }: TrellisShape): void {
+  const states = 1 << (WINDOW_BITS - stepBits);
+  for (let i = 0; i < table.length; i++) {
+    const window = ((i % states) << stepBits) | (Math.floor(i / states) % (1 << stepBits));
+    table[i] = entries[window * weightsPerStep + (i >> WINDOW_BITS)]!;
+  }
+}
+
 /** A new engine; undefined if {@link kernelMaker} makes no kernel. */
 export function viterbiKernelEngine(): ViterbiEngine | undefined {
   const made = newKernel();
@@ -46,13 +55,7 @@ export function viterbiKernelEngine(): ViterbiEngine | undefined {
     capacity = 4 * Math.ceil((steps * weightsPerStep) / 4);
     const bytes = FREE + 8 * capacity + steps * decisionBytes(stepBits);
     if (!growTo(memory, bytes)) throw new RangeError(`no ${bytes} bytes of memory for the search`);
-    // [v][p][s] from [s << k | p][v]
-    const states = 1 << (WINDOW_BITS - stepBits);
-    const table = new Float32Array(memory.buffer, TABLE, 256 * weightsPerStep);
-    for (let i = 0; i < table.length; i++) {
-      const window = ((i % states) << stepBits) | (Math.floor(i / states) % (1 << stepBits));
-      table[i] = shape.entries[window * weightsPerStep + (i >> WINDOW_BITS)]!;
-    }
+    writeTable(new Float32Array(memory.buffer, TABLE, 256 * weightsPerStep), shape);
   }
 
   function forward(
@@ -69,39 +72,30 @@ export function viterbiKernelEngine(): ViterbiEngine | undefined {
     const heldImportance = new Float32Array(memory.buffer, at.importance, capacity);
     heldValues.set(values.subarray(from, to));
     if (importance !== undefined) heldImportance.set(importance.subarray(from, to));
-    const two = weightsPerStep - 1;
     const bytes = decisionBytes(stepBits);
-    new Float32Array(memory.buffer, 0, costs.length).set(costs);
-    let end = kernel.forward(
-      stepBits,
-      two,
-      importance === undefined ? 0 : 1,
-      whole,
-      at.values,
-      at.importance,
-      at.out,
-    );
+    const costsAt = (place: number): Float32Array => new Float32Array(memory.buffer, place, costs.length);
+    costsAt(0).set(costs);
+    const run = (weighted: boolean, steps: number, weight: number, step: number): number =>
+      kernel.forward(
+        stepBits,
+        weightsPerStep - 1,
+        weighted ? 1 : 0,
+        steps,
+        at.values + 4 * weight,
+        at.importance + 4 * weight,
+        at.out + step * bytes,
+      );
+    let end = run(importance !== undefined, whole, 0, 0);
     if (end % 2 === 1) throw new RangeError(`no code for ${weightsPerStep} weights in ${stepBits} bits`);
     if (whole * weightsPerStep < count) {
       // The last step lacks a weight: with importance 0 it adds +0 to the cost.
       heldValues[count] = 0;
       heldImportance[count - 1] = importance === undefined ? 1 : importance[to - 1]!;
       heldImportance[count] = 0;
-      new Float32Array(memory.buffer, 0, costs.length).set(
-        new Float32Array(memory.buffer, end, costs.length),
-      );
-      const last = 4 * (count - 1);
-      end = kernel.forward(
-        stepBits,
-        two,
-        1,
-        1,
-        at.values + last,
-        at.importance + last,
-        at.out + whole * bytes,
-      );
+      costsAt(0).set(costsAt(end));
+      end = run(true, 1, count - 1, whole);
     }
-    costs.set(new Float32Array(memory.buffer, end, costs.length));
+    costs.set(costsAt(end));
     return new Uint8Array(memory.buffer, at.out, Math.ceil(count / weightsPerStep) * bytes);
   }
 }
