@@ -220,7 +220,25 @@ function reachable(start: string, types = false, later = true): Set<string> {
 /** A decoder that drops a leading U+FEFF, so that a name of the file is another one in memory. */
 const DROPS_U_FEFF = /new TextDecoder\((?!"latin1"|"utf-8", \{[^}]*ignoreBOM: true)/;
 
+/** The test files that reach into a room, themselves or by helpers/parts.ts, at most: they should become fewer. */
+const MOST_INSIDE = 82;
+
 describe("the architecture of test/", () => {
+  it(`reaches into rooms from at most ${MOST_INSIDE} test files`, () => {
+    const here = fileURLToPath(new URL(".", import.meta.url));
+    const inside = readdirSync(here, { recursive: true })
+      .map((name) => String(name).split(sep).join("/"))
+      .filter((name) => /\.(test|system)\.ts$/.test(name) && !name.includes("node_modules"))
+      .filter((name) =>
+        importsOf(`../test/${name}`, readFileSync(join(here, name), "utf8")).some(({ to }) => {
+          const file = to.replace(/^\.\.\/src\//, "");
+          return to === "../test/helpers/parts.ts" || (isInternal(file) && !DOORS.includes(file));
+        }),
+      );
+    expect(inside.length).toBeGreaterThan(50);
+    expect(inside.length).toBeLessThanOrEqual(MOST_INSIDE);
+  });
+
   it("knows a file inside a room in two places at most", () => {
     const here = fileURLToPath(new URL(".", import.meta.url));
     const known = new Map<string, string[]>();

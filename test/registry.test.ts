@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { MT19937 } from "../src/core/codecs/start/start.ts";
 import { KNOWN_SECTIONS } from "../src/core/container/chunks-read.ts";
 import * as prologue from "../src/core/container/prologue.ts";
-import { TRELLIS_TABLES } from "./helpers/parts.ts";
+import { TRELLIS_TABLES } from "./../src/core/format.ts";
 
 interface Registry {
   readonly title: string;

@@ -9,8 +9,8 @@ import { baseDigests } from "../../src/node/base-digest.ts";
 import { bands, fileBytes, packed, shape } from "../container/fixtures.ts";
 import { lqa } from "../helpers/cli.ts";
 import { baseModel, changed, noise, type TestModel, tensor, writeModel } from "../helpers/models.ts";
-import type { SafeTensor } from "../helpers/parts.ts";
 import { type TestTensor, writePeftDirectory } from "../helpers/peft.ts";
+import type { SafeTensor } from "../helpers/safetensors.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const place = temporaryDirectory();

@@ -8,8 +8,8 @@ import { floats } from "../dialects/build.ts";
 import { deltaOf } from "../dialects/delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "../dialects/small.ts";
 import { lqa } from "../helpers/cli.ts";
-import { readSafetensors, writeSafetensors } from "../helpers/parts.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
+import { readSafetensors, writeSafetensors } from "../helpers/safetensors.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();

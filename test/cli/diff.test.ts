@@ -3,10 +3,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { encodeMeta } from "../../src/core/format.ts";
 import type { MetaValue } from "../../src/core/index.ts";
 import { bands, fileBytes, packed, section, shape, tensor } from "../container/fixtures.ts";
 import { lqa, type Run } from "../helpers/cli.ts";
-import { encodeMeta } from "../helpers/parts.ts";
 import { testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

@@ -3,9 +3,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { encodeMeta } from "../../src/core/format.ts";
 import { bands, fileBytes, packed, section, shape, tensor } from "../container/fixtures.ts";
 import { lqa, lqaIn } from "../helpers/cli.ts";
-import { encodeMeta } from "../helpers/parts.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const place = temporaryDirectory();

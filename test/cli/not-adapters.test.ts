@@ -8,8 +8,8 @@ import { bytesOf, floats, pair } from "../dialects/build.ts";
 import { Pickle } from "../dialects/pickles.ts";
 import { lqa } from "../helpers/cli.ts";
 import { gguf } from "../helpers/gguf.ts";
-import { writeSafetensors } from "../helpers/parts.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
 const folder = temporaryDirectory();

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lqa } from "../helpers/cli.ts";
 import { baseModel, noise, writeModel } from "../helpers/models.ts";
-import { readSafetensors, type SafeTensor, toFloat32 } from "../helpers/parts.ts";
 import { type TestTensor, writePeftDirectory } from "../helpers/peft.ts";
+import { readSafetensors, type SafeTensor, toFloat32 } from "../helpers/safetensors.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 
 const place = temporaryDirectory();

@@ -4,7 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lqa } from "../helpers/cli.ts";
-import { f16ToNumber, f64ToF16 } from "../helpers/parts.ts";
+import { f16ToNumber, numberToF16 } from "../helpers/floats.ts";
 import { readSafetensors, type TestTensor, testTensors, writePeftDirectory } from "../helpers/peft.ts";
 import { normal } from "../helpers/random.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
@@ -79,7 +79,7 @@ describe("lqa encode --tensors", () => {
       for (const [name, { values, shape }] of before) {
         const factor = /lora_[AB]/.test(name);
         expect(back.get(name)).toMatchObject({ shape, dtype: factor && dtype === "f16" ? "F16" : "F32" });
-        if (!factor) expect(back.get(name)!.values).toEqual(values.map((x) => f16ToNumber(f64ToF16(x))));
+        if (!factor) expect(back.get(name)!.values).toEqual(values.map((x) => f16ToNumber(numberToF16(x))));
       }
     }
   });

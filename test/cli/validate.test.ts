@@ -7,13 +7,14 @@ import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { crc32 } from "node:zlib";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ERRORS, open } from "../../src/core/index.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
 import { floats } from "../dialects/build.ts";
 import { lqa, lqaIn, type Run } from "../helpers/cli.ts";
-import { crc32, writeSafetensors } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 import { good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 

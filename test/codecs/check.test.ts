@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { lower, planeSizes } from "../../src/core/format.ts";
 import { type Encoding, encodingLabel, type Planes } from "../../src/core/index.ts";
-import { checkScales, firstUnusedBit, lower, planeSizes } from "../helpers/parts.ts";
+import { checkScales, firstUnusedBit } from "../helpers/parts.ts";
 import { checkPlanes, expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);

@@ -4,17 +4,14 @@
  */
 
 import { describe, expect, it } from "vitest";
+import { decodePlain, decodePlanes, lower, planeSizes } from "../../src/core/format.ts";
 import { type Encoding, isLqaError } from "../../src/core/index.ts";
 import {
   DecodeKernel,
   type DecodeTarget,
   decodeFactor,
-  decodePlain,
-  decodePlanes,
   type FactorJob,
   type FactorPart,
-  lower,
-  planeSizes,
 } from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";

@@ -4,16 +4,13 @@
  * @module
  */
 
+import { decodePlain, FLOAT_BYTES, lower, planeSizes } from "../../src/core/format.ts";
 import type { Encoding, FloatType } from "../../src/core/index.ts";
 import {
-  decodePlain,
   type FactorJob,
   type FactorPart,
-  FLOAT_BYTES,
-  lower,
   numberToBits,
   numberToF16,
-  planeSizes,
   readBits,
   writeBits,
 } from "../helpers/parts.ts";

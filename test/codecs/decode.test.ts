@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { decodePlanes, planeSizes } from "../../src/core/format.ts";
 import { type Encoding, isLqaError, type Planes } from "../../src/core/index.ts";
-import { decodePlanes, numberToF16, planeSizes } from "../helpers/parts.ts";
+import { numberToF16 } from "../helpers/floats.ts";
 import { expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);

@@ -1,8 +1,8 @@
 /** Inf and NaN are found wherever they stand, by whatever way the bytes are read; nothing else is. */
 import { describe, expect, it } from "vitest";
+import { nonfiniteElement } from "../../src/core/format.ts";
 import { validate } from "../../src/core/index.ts";
 import { fileBytes, random, tensor } from "../container/fixtures.ts";
-import { nonfiniteElement } from "../helpers/parts.ts";
 
 const TYPES = [
   ["F64", 8, [0x7ff0, 0xfff0, 0x7ff8], [0x7fef, 0xffef, 0x8000]],

@@ -2,16 +2,9 @@
 
 import fc from "fast-check";
 import { usedGroups } from "../../src/core/codecs/canonical.ts";
+import { groupCount, lower, planeSizes, trellisTable } from "../../src/core/format.ts";
 import type { Encoding, Planes } from "../../src/core/index.ts";
-import {
-  checkPlane,
-  groupCount,
-  lower,
-  type PlaneReport,
-  planeSizes,
-  readElement,
-  trellisTable,
-} from "../helpers/parts.ts";
+import { checkPlane, type PlaneReport, readElement } from "../helpers/parts.ts";
 
 const scale = fc.constantFrom("f16", "bf16");
 const group = fc.constantFrom(0, 16, 32, 64, 128);

@@ -6,6 +6,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { encodingText } from "../../src/core/codecs/bands-text.ts";
 import type { Codec } from "../../src/core/codecs/codec.ts";
+import { planeSizes } from "../../src/core/format.ts";
 import {
   type Encoding,
   encodingLabel,
@@ -22,7 +23,6 @@ import {
   concat,
   gpuProgramOf,
   NOTHING,
-  planeSizes,
   prepareFile,
   readElement,
   readEncoding,

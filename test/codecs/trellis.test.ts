@@ -1,16 +1,15 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Encoding, isLqaError } from "../../src/core/index.ts";
 import {
-  readEncoding,
   rotateIntegers,
   rotateWeights,
   scaleOfRotated,
   TRELLIS_TABLES,
   trellisTable,
-  writeEncoding,
-} from "../helpers/parts.ts";
+} from "../../src/core/format.ts";
+import { type Encoding, isLqaError } from "../../src/core/index.ts";
+import { readEncoding, writeEncoding } from "../helpers/parts.ts";
 import { uniform } from "../helpers/random.ts";
 
 const tables = [...TRELLIS_TABLES.values()];

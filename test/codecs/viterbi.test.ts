@@ -1,18 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BLOCK, type ViterbiEngine } from "../../src/encode/quantize/viterbi/engine.ts";
-import { viterbiKernelEngine } from "../../src/encode/quantize/viterbi/kernels/viterbi-kernel.ts";
-import { viterbiPlainEngine } from "../../src/encode/quantize/viterbi/plain.ts";
-import { continueWindows, encodeTrellis, packWindows } from "../../src/encode/quantize/viterbi/viterbi.ts";
-import { random } from "../container/fixtures.ts";
 import {
   decodePlanes,
   TRELLIS_TABLES,
   type TrellisTable,
   trellisSteps,
   trellisTable,
-  unpackCodes,
-} from "../helpers/parts.ts";
+} from "../../src/core/format.ts";
+import { BLOCK, type ViterbiEngine } from "../../src/encode/quantize/viterbi/engine.ts";
+import { viterbiKernelEngine } from "../../src/encode/quantize/viterbi/kernels/viterbi-kernel.ts";
+import { viterbiPlainEngine } from "../../src/encode/quantize/viterbi/plain.ts";
+import { continueWindows, encodeTrellis, packWindows } from "../../src/encode/quantize/viterbi/viterbi.ts";
+import { random } from "../container/fixtures.ts";
+import { unpackCodes } from "../helpers/parts.ts";
 
 const plain = viterbiPlainEngine();
 const kernel = viterbiKernelEngine()!;

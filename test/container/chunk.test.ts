@@ -1,8 +1,9 @@
 /** A module's payload is made of planes of exactly the lengths that its record implies, and split into them again. */
 
+import { crc32 } from "node:zlib";
 import { expect, test } from "vitest";
+import type { ModuleInput } from "../../src/core/format.ts";
 import { open, type Planes, validate } from "../../src/core/index.ts";
-import { crc32, type PackedModule } from "../helpers/parts.ts";
 import { fileBytes, shape } from "./fixtures.ts";
 
 const none = new Uint8Array(0);
@@ -12,14 +13,14 @@ const raw: Planes = {
   zeroPoints: none,
   codes: Uint8Array.from({ length: 20 }, (_, i) => i + 1),
 };
-const module = (b: Planes = sign): PackedModule => ({
+const module = (b: Planes = sign): ModuleInput => ({
   ...shape("q", { out: 3, in: 5, experts: 2, rank: 1 }),
   bands: [
     { components: 1, b: { codec: "sign", group: 0, scale: "f16" }, a: { codec: "raw", element: "f32" } },
   ],
   planes: [[{ b, a: raw }], [{ b: sign, a: raw }]],
 });
-const fileOf = (own: PackedModule): Promise<Uint8Array> =>
+const fileOf = (own: ModuleInput): Promise<Uint8Array> =>
   fileBytes({ modules: [own], tensors: [], sections: [] });
 
 test("planes are aligned, with zeros between them, and come back", async () => {

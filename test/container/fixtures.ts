@@ -1,5 +1,6 @@
 /** Seeded packed modules and small files for the container's own tests. */
 
+import { FLOAT_BYTES, planeSizes, type SectionInput } from "../../src/core/format.ts";
 import {
   type Band,
   type Encoding,
@@ -8,14 +9,7 @@ import {
   type PlainTensor,
   type Planes,
 } from "../../src/core/index.ts";
-import {
-  concat,
-  FLOAT_BYTES,
-  type PackedModule,
-  planeSizes,
-  prepareFile,
-  type SectionInput,
-} from "../helpers/parts.ts";
+import { concat, type PackedModule, prepareFile } from "../helpers/parts.ts";
 
 /** Small, fast, seeded: xorshift32, as bytes. */
 export function random(seed: number): { byte(): number; below(n: number): number } {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { encodeMeta } from "../../src/core/format.ts";
 import { isLqaError, type MetaValue } from "../../src/core/index.ts";
-import { decodeMeta, encodeMeta } from "../helpers/parts.ts";
+import { decodeMeta } from "../helpers/parts.ts";
 
 const key = fc
   .string({

@@ -6,7 +6,8 @@ import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.
 import { readCalibration } from "../../src/adapters/index.ts";
 import { isLqaError, type ModuleShape } from "../../src/core/index.ts";
 import { dat, f32Bytes, gguf, imatrix } from "../helpers/gguf.ts";
-import { fromFloat32, type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import { fromFloat32 } from "../helpers/parts.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/safetensors.ts";
 import { bytesOf, zeros } from "./build.ts";
 
 function shape(name: string, inputs: number, more: Partial<ModuleShape> = {}): ModuleShape {

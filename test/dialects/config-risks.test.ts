@@ -9,7 +9,8 @@ import { type ConfigRisk, readAdapter, writeAdapter } from "../../src/adapters/i
 import { encodeAdapter } from "../../src/encode/index.ts";
 import type { Adapter } from "../../src/model/adapter.ts";
 import { lqa } from "../helpers/cli.ts";
-import { RISKY_FIELD_NAMES, searchesLong, writeSafetensors } from "../helpers/parts.ts";
+import { RISKY_FIELD_NAMES, searchesLong } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 

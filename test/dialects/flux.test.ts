@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/safetensors.ts";
 import { floats } from "./build.ts";
 
 type Layer = readonly [path: string, rank: number, out: number, width: number];

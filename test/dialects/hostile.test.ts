@@ -9,7 +9,8 @@ import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { type Adapter, isLqaError, type Origin, type PlainTensor } from "../../src/core/index.ts";
 import { shape } from "../container/fixtures.ts";
 import { gguf } from "../helpers/gguf.ts";
-import { writeOnnxAdapter, writeSafetensors } from "../helpers/parts.ts";
+import { writeOnnxAdapter } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 import { floats } from "./build.ts";
 import { Pickle } from "./pickles.ts";
 

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { DIALECTS, readAdapter, type SourceFiles } from "../../src/adapters/index.ts";
-import { openSource, writeSafetensors } from "../helpers/parts.ts";
+import { openSource } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 import { bytesOf, directory, floats, pair } from "./build.ts";
 
 const keys = (...names: string[]): Uint8Array =>

@@ -5,7 +5,7 @@
 
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/safetensors.ts";
 import { floats } from "./build.ts";
 
 type Order = "before diffusers 0.15" | "since diffusers 0.15";

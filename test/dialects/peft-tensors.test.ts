@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readAdapter } from "../../src/adapters/index.ts";
 import { isLqaError } from "../../src/core/index.ts";
-import type { SafeTensor } from "../helpers/parts.ts";
+import type { SafeTensor } from "../helpers/safetensors.ts";
 import { directory, floats, pair, zeros } from "./build.ts";
 
 const P = "base_model.model.";

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import type { Adapter, LoraModule, Origin } from "../../src/core/index.ts";
-import { readSafetensors, type SafeTensor } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
+import { readSafetensors, type SafeTensor } from "../helpers/safetensors.ts";
 import { directory, floats, pair, zeros } from "./build.ts";
 
 const P = "base_model.model.";

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { type Adapter, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { readSafetensors } from "../helpers/parts.ts";
+import { readSafetensors } from "../helpers/safetensors.ts";
 
 const folder = process.env.LQA_ADAPTERS ?? join(import.meta.dirname, "../../../shared/adapters");
 const present = existsSync(folder);

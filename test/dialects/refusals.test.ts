@@ -3,8 +3,8 @@
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { isLqaError } from "../../src/core/index.ts";
-import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
+import { readSafetensors, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/safetensors.ts";
 import { bytesOf, floats, zeros } from "./build.ts";
 import { deltaOf } from "./delta.ts";
 import { SMALL_ADAPTERS } from "./small.ts";

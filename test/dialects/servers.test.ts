@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import type { Adapter } from "../../src/core/index.ts";
-import { readSafetensors, toFloat32 } from "../helpers/parts.ts";
+import { readSafetensors, toFloat32 } from "../helpers/safetensors.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS } from "./small.ts";
 

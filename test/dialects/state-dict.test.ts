@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { type ReadOptions, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/safetensors.ts";
 import { bytesOf, floats } from "./build.ts";
 import { SMALL_ADAPTERS } from "./small.ts";
 

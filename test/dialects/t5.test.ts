@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
+import { type SafeTensor, writeSafetensors } from "../helpers/safetensors.ts";
 import { floats } from "./build.ts";
 
 const T5 = "text_encoders.t5xxl.transformer.encoder.block.0.layer.0.SelfAttention.q";

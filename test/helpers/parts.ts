@@ -11,29 +11,19 @@ export { configurationMeter, type JsonValue, parseJson } from "../../src/adapter
 export { isOnnxAdapter, readOnnxAdapter, writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 export { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
 export { searchesLong } from "../../src/adapters/peft/slow-pattern.ts";
-export {
-  readSafetensors,
-  type SafeTensor,
-  writeSafetensors,
-} from "../../src/adapters/safetensors.ts";
+export { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 export { openSource } from "../../src/adapters/source.ts";
 export { readTensorFile } from "../../src/adapters/tensor-file.ts";
-export {
-  checkPlane,
-  checkScales,
-  firstUnusedBit,
-  nonfiniteElement,
-  type PlaneReport,
-} from "../../src/core/codecs/check.ts";
-export { decodeFactor, decodePlain, decodePlanes } from "../../src/core/codecs/decode.ts";
-export { type DecodeTarget, FLOAT_BYTES, groupCount, NOTHING } from "../../src/core/codecs/encoding.ts";
+export { checkPlane, checkScales, firstUnusedBit, type PlaneReport } from "../../src/core/codecs/check.ts";
+export { decodeFactor } from "../../src/core/codecs/decode.ts";
+export { type DecodeTarget, NOTHING } from "../../src/core/codecs/encoding.ts";
 export {
   DecodeKernel,
   type FactorJob,
   type FactorPart,
 } from "../../src/core/codecs/kernels/decode-kernel.ts";
-export { CODEC_NAMES, lower, planeSizes, registerCodec } from "../../src/core/codecs/registry.ts";
-export { ROTATIONS, rotateIntegers, rotateWeights, scaleOfRotated } from "../../src/core/codecs/rotation.ts";
+export { CODEC_NAMES, registerCodec } from "../../src/core/codecs/registry.ts";
+export { ROTATIONS } from "../../src/core/codecs/rotation.ts";
 export {
   nextBlock,
   seedWords,
@@ -42,12 +32,6 @@ export {
   takeOutputs,
   twisterAt,
 } from "../../src/core/codecs/start/mt19937.ts";
-export {
-  TRELLIS_TABLES,
-  type TrellisTable,
-  trellisSteps,
-  trellisTable,
-} from "../../src/core/codecs/trellis.ts";
 export { align, concat, crc32, crc32Portable, toHex } from "../../src/core/container/bytes.ts";
 export { moduleContent, readTrailer, writeTrailer } from "../../src/core/container/digests.ts";
 export {
@@ -62,17 +46,8 @@ export {
 } from "../../src/core/container/encoding-record.ts";
 export { readIndex } from "../../src/core/container/index-read.ts";
 export { writeIndex } from "../../src/core/container/index-write.ts";
-export {
-  checkChunkCrc,
-  chunkCrc,
-  layOut,
-  type PlaneExtent,
-  payloadLength,
-  planeExtents,
-  splitPayload,
-} from "../../src/core/container/layout.ts";
+export { checkChunkCrc, chunkCrc, layOut, type PlaneExtent } from "../../src/core/container/layout.ts";
 export { decodeMeta } from "../../src/core/container/meta.ts";
-export { encodeMeta } from "../../src/core/container/meta-write.ts";
 export {
   compareNames,
   decodeName,
@@ -88,7 +63,6 @@ export {
   type ContainerInput,
   type ModuleInput as PackedModule,
   prepareFile,
-  type SectionInput,
 } from "../../src/core/write/write.ts";
 export { reparameterize } from "../../src/encode/quantize/reparameterize.ts";
 export {

@@ -4,6 +4,7 @@
  */
 
 import fc from "fast-check";
+import type { SectionInput } from "../../src/core/format.ts";
 import {
   type Adapter,
   type Band,
@@ -18,13 +19,7 @@ import {
 } from "../../src/core/index.ts";
 import type { EncodeOptions } from "../../src/encode/index.ts";
 import { packed } from "../container/fixtures.ts";
-import {
-  type ContainerInput,
-  ELEMENT_BYTES,
-  multiplierByRule,
-  type PackedModule,
-  type SectionInput,
-} from "../helpers/parts.ts";
+import { type ContainerInput, ELEMENT_BYTES, multiplierByRule, type PackedModule } from "../helpers/parts.ts";
 
 /** Names as they occur, and names as nobody expects them: anything of 1 to 512 bytes without control characters. */
 export const names: fc.Arbitrary<string> = fc.oneof(

@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { decodePlain, lower, type SectionInput } from "../../src/core/format.ts";
 import {
   type Adapter,
   inputLength,
@@ -14,15 +15,8 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { type EncodeOptions, encodeAdapter } from "../../src/encode/index.ts";
-import {
-  concat,
-  decodePlain,
-  f64ToF16,
-  lower,
-  numberToF16,
-  prepareFile,
-  type SectionInput,
-} from "../helpers/parts.ts";
+import { numberToF16 } from "../helpers/floats.ts";
+import { concat, prepareFile } from "../helpers/parts.ts";
 import { contentOf, streamed } from "../read/events.ts";
 import { adapters, options } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
@@ -63,7 +57,7 @@ function kept(tensor: PlainTensor, policy: string | undefined): PlainTensor {
   const view = new DataView(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength);
   const size = { F64: 8, F32: 4, BF16: 2 }[tensor.element as "F32"];
   const halves = Uint16Array.from({ length: tensor.data.length / size }, (_, i) => {
-    if (size === 8) return f64ToF16(view.getFloat64(8 * i, true));
+    if (size === 8) return numberToF16(view.getFloat64(8 * i, true));
     if (size === 4) return numberToF16(view.getFloat32(4 * i, true));
     const wide = new DataView(new ArrayBuffer(4));
     wide.setUint32(0, view.getUint16(2 * i, true) << 16);

@@ -2,10 +2,11 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { encodeMeta } from "../../src/core/format.ts";
 import { isLqaError, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { fileBytes, packed, shape } from "../container/fixtures.ts";
-import { compareNames, decodeMeta, encodeMeta, encodeName } from "../helpers/parts.ts";
+import { compareNames, decodeMeta, encodeName } from "../helpers/parts.ts";
 import { metaMaps, names } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 

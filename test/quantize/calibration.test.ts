@@ -7,7 +7,8 @@ import { encodeAdapter } from "../../src/encode/index.ts";
 
 import { random, shape } from "../container/fixtures.ts";
 import { f32Bytes } from "../helpers/gguf.ts";
-import { reparameterize, writeSafetensors } from "../helpers/parts.ts";
+import { reparameterize } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 
 function module(name: string, seed: number): LoraModule {
   const s = shape(name, { out: 320, in: 256, rank: 8, alpha: 16 });

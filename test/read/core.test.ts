@@ -3,6 +3,7 @@
  * the same error, and weighs nothing that only others need.
  */
 
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -11,7 +12,6 @@ import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { type Input, isLqaError, type LqaError, type LqaFile, open } from "../../src/core/index.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
-import { sha256, toHex } from "../helpers/parts.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const suite = join(root, "conformance/suite");
@@ -43,7 +43,9 @@ const bytesOf = ({ file }: Case): Uint8Array => read(file);
 const parentsOf = ({ parents }: Case): Uint8Array[] | undefined => parents?.map(read);
 
 const hash = ({ buffer, byteOffset, byteLength }: ArrayBufferView): string =>
-  toHex(sha256(new Uint8Array(buffer, byteOffset, byteLength)));
+  createHash("sha256")
+    .update(new Uint8Array(buffer, byteOffset, byteLength))
+    .digest("hex");
 
 /** What opening a file and looking at every module and tensor gives: hashes of it, and all of the first error. */
 async function outcome(input: Input, one: Case): Promise<{ seen: string[]; error?: LqaError }> {

@@ -18,7 +18,7 @@ import {
   type WeightType,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, SIGN, shape, smallInput } from "../container/fixtures.ts";
-import { numberToF16 } from "../helpers/parts.ts";
+import { numberToF16 } from "../helpers/floats.ts";
 import { bytesOf, everyEncodingFile, WAYS } from "./every-encoding.ts";
 
 const { Float16Array: Half } = globalThis as { Float16Array?: new (length: number) => HalfArray };

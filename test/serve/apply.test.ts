@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeModule, type ErrorName, encodingLabel, isLqaError } from "../../src/core/index.ts";
 import { type Activations, applyPacked, type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { ApplyKernel } from "../../src/serve/kernels/apply-kernel.ts";
-import { f16ToNumber, numberToF16 } from "../helpers/parts.ts";
+import { f16ToNumber, numberToF16 } from "../helpers/floats.ts";
 import { applyRowsPlainly, rowsOf } from "./both-ways.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "./modules.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isLqaError } from "../../src/core/index.ts";
 import { type AdapterLease, AdapterPool, applyBatch, memoryStore } from "../../src/serve/index.ts";
-import { numberToF16 } from "../helpers/parts.ts";
+import { numberToF16 } from "../helpers/floats.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";
 
 const LAYER = "layers.1.q_proj";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { splitPayload } from "../../src/core/format.ts";
 import {
   type Band,
   type Encoding,
@@ -15,7 +16,7 @@ import {
 } from "../../src/core/index.ts";
 import { type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { partOf } from "../codecs/decode-jobs.ts";
-import { concat, prepareFile, splitPayload } from "../helpers/parts.ts";
+import { concat, prepareFile } from "../helpers/parts.ts";
 
 /** Arbitrary but always the same. */
 export class Random {

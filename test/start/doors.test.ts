@@ -2,12 +2,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { payloadLength } from "../../src/core/format.ts";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { lqa } from "../helpers/cli.ts";
-import { gpuProgramOf, payloadLength } from "../helpers/parts.ts";
+import { gpuProgramOf } from "../helpers/parts.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { factorsIn } from "../webgpu/packed.ts";
 import { SEED, trained } from "./trained.ts";

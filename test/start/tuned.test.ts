@@ -4,7 +4,8 @@ import { readCalibration } from "../../src/adapters/index.ts";
 import { open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { f32Bytes } from "../helpers/gguf.ts";
-import { reparameterize, writeSafetensors } from "../helpers/parts.ts";
+import { reparameterize } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
 import { RANK, SEED, trained } from "./trained.ts";
 
 const adapter = trained(0.05);

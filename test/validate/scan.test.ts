@@ -3,6 +3,7 @@
  */
 
 import { beforeAll, describe, expect, it } from "vitest";
+import { planeExtents } from "../../src/core/format.ts";
 import {
   type ByteSource,
   type Encoding,
@@ -12,7 +13,7 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
-import { crc32, type PlaneExtent, planeExtents } from "../helpers/parts.ts";
+import { crc32, type PlaneExtent } from "../helpers/parts.ts";
 import { inPieces } from "../read/events.ts";
 
 /** What both ways must agree on. */

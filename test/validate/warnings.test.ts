@@ -1,14 +1,14 @@
 /** What breaks no rule but is hardly meant: each suspicion is raised where it should be, and nowhere else. */
 
 import { describe, expect, it } from "vitest";
+import type { ModuleInput } from "../../src/core/format.ts";
 import { type Encoding, validate } from "../../src/core/index.ts";
 import { bands, fileBytes, packed, shape, smallInput } from "../container/fixtures.ts";
-import type { PackedModule } from "../helpers/parts.ts";
 
 const CODES3: Encoding = { codec: "affine", bits: 3, group: 0, scale: "f16" };
 const RAW: Encoding = { codec: "raw", element: "f32" };
 
-async function warningsOf(...modules: PackedModule[]): Promise<string[]> {
+async function warningsOf(...modules: ModuleInput[]): Promise<string[]> {
   const result = await validate(await fileBytes({ modules, tensors: [], sections: [] }));
   expect(result.error).toBeUndefined();
   return result.warnings.map(({ kind, where }) => `${kind} ${where ?? ""}`.trim());
@@ -32,7 +32,7 @@ describe("warnings", () => {
     expect(await warningsOf(packed(shape("m"), bands(1, 3)))).toEqual([]);
   });
 
-  it.each<[string, () => PackedModule, string]>([
+  it.each<[string, () => ModuleInput, string]>([
     [
       "a factor whose scales are all zero",
       () =>

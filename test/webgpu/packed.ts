@@ -5,9 +5,9 @@
  * @module
  */
 
+import { planeExtents } from "../../src/core/format.ts";
 import type { PackedFactors, Planes } from "../../src/core/index.ts";
 import type { ResidentModule } from "../../src/serve/index.ts";
-import { planeExtents } from "../helpers/parts.ts";
 
 /** The planes of a module, as views on its payload. */
 export function factorsIn({ shape, bands, payload }: ResidentModule): PackedFactors {

@@ -1,9 +1,10 @@
 /** The description of a module for kernels; their results are checked on devices (`npm run check:webgpu`). */
 import { describe, expect, it } from "vitest";
+import { planeExtents, planeSizes, TRELLIS_TABLES } from "../../src/core/format.ts";
 import { AdapterPool } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { DECODE_ROTATED_SHADER, DECODE_SHADER } from "../../src/webgpu/shaders/decode.ts";
-import { allTables, gpuProgramOf, planeExtents, planeSizes, TRELLIS_TABLES } from "../helpers/parts.ts";
+import { allTables, gpuProgramOf } from "../helpers/parts.ts";
 import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;
