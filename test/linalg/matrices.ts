@@ -2,7 +2,7 @@
 
 // What several tests of linear algebra test, from inside.
 export { type DenseEngine, type DenseMatrix, padded, stripIndex } from "../../src/encode/linalg/engine.ts";
-export { applyQ, householderQr, qrOf, thinQ } from "../../src/encode/linalg/qr.ts";
+export { applyQ, householderQr, qrOf } from "../../src/encode/linalg/qr.ts";
 export { jacobiSvd, transposeColumns } from "../../src/encode/linalg/svd.ts";
 
 /** Uniform numbers in (0, 1): mulberry32. */

@@ -7,8 +7,14 @@ import {
   orthogonalityError,
   randomMatrix,
   relativeDifference,
-  thinQ,
 } from "./matrices.ts";
+
+/** The explicit thin Q (rows × k, column-major). */
+function thinQ(qr: ReturnType<typeof householderQr>): Float64Array {
+  const identity = new Float64Array(qr.k * qr.k);
+  for (let i = 0; i < qr.k; i++) identity[i * qr.k + i] = 1;
+  return applyQ(qr, identity, qr.k);
+}
 
 function check(x: Float64Array, rows: number, columns: number): void {
   const before = x.slice();

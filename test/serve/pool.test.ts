@@ -20,7 +20,7 @@ import {
   memoryStore,
   objectStore,
 } from "../../src/serve/index.ts";
-import { numberToBits, writeBits } from "../helpers/parts.ts";
+import { numberToF16 } from "../helpers/floats.ts";
 import { answerRange, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { anyAdapter, fileOf, Random } from "./modules.ts";
@@ -521,10 +521,7 @@ describe("decoded factors", () => {
 
 describe("what an adapter carries beside its modules", () => {
   const tensor = (role: TensorRole, name: string, values: number[]): PlainTensor => {
-    const data = new Uint8Array(2 * values.length);
-    values.forEach((value, i) => {
-      writeBits(data, "f16", i, numberToBits(value, "f16"));
-    });
+    const data = new Uint8Array(Uint16Array.from(values, numberToF16).buffer);
     return { name, role, element: "F16", shape: [values.length], axis: 0, data };
   };
 

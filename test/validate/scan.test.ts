@@ -2,6 +2,7 @@
  * A large chunk is checked in pieces where a source is read, and whole where the file is in memory: both find the same.
  */
 
+import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { planeExtents } from "../../src/core/format.ts";
 import {
@@ -13,7 +14,6 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
-import { crc32, type PlaneExtent } from "../helpers/parts.ts";
 import { inPieces } from "../read/events.ts";
 
 /** What both ways must agree on. */
@@ -65,7 +65,7 @@ const SIGN: Encoding = { codec: "sign", group: 16, scale: "bf16" };
 const RAW: Encoding = { codec: "raw", element: "f16" };
 
 let file: Uint8Array;
-let extents: readonly PlaneExtent[];
+let extents: readonly (ReturnType<typeof planeExtents> extends Generator<infer Extent> ? Extent : never)[];
 let chunk: { readonly offset: number; readonly length: number };
 beforeAll(async () => {
   // Odd lengths, so that every vector has unused bits, and planes have padding between them.

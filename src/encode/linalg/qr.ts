@@ -103,10 +103,3 @@ function blockReflector({ k, tau, inner }: QrFactors): Float64Array {
 function addTimes(sums: Float64Array, values: Float64Array, at: number, count: number, factor: number): void {
   for (let i = 0; i < count; i++) sums[i]! += values[at + i]! * factor;
 }
-
-/** The explicit thin Q (rows × k, column-major). */
-export function thinQ(qr: QrFactors): Float64Array {
-  const identity = new Float64Array(qr.k * qr.k);
-  for (let i = 0; i < qr.k; i++) identity[i * qr.k + i] = 1;
-  return applyQ(qr, identity, qr.k);
-}
