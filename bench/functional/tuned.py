@@ -1,11 +1,12 @@
 """What calibration and tuning do: python tuned.py NAME ... [--bits 0.5 1.0] [--kinds plain calibrated] [--try epochs=2 code_rate=0]; without names what it means
 
 Each adapter is encoded as it is, with a calibration (`lqa calibrate`, 64 training items), by itself (`lqa calibrate --bits` without
-texts: the model draws them, and what is best on those kept apart is kept), and tuned (`lqa tune`, 512 training items, of which one in
-eight is kept apart), all at the same size, and scored on the task's held-out items like everything else (see evaluate.py). For each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --again
-it is: an encoding whose content has a score keeps it, and gets its new estimate (the last line of an encoding holds). With --unseen
-the calibration is of 64 development items, which no training saw. With --try encodings are scored on development items with other
-arguments of `lqa.tune.tune`, and only printed. The `lqa` package of integrations/python must be installed, with the command line.
+texts: the model draws them, and what is best on those kept apart is kept), and tuned (`lqa tune`, 512 training items, of which one
+in eight is kept apart), all at the same size, and scored on the task's held-out items like everything else (see evaluate.py). For
+each encoding one JSON line is appended to results/tuned.jsonl; what is there is not made again. With --again it is: an encoding
+whose content has a score keeps it, and gets its new estimate (the last line of an encoding holds). With --unseen the calibration is
+of 64 development items, which no training saw. With --try encodings are scored on development items with other arguments of
+`lqa.tune.tune`, and only printed. The `lqa` package of integrations/python must be installed, with the command line.
 """
 
 import argparse
