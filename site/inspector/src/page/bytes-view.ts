@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { count } from "../../../../src/report/format.ts";
 import type { BytePage, FieldRow, RegionRow } from "../protocol.ts";
 import type { Client } from "./client.ts";
-import { byId, countText, create, nameElement, setMarkup } from "./dom.ts";
+import { byId, create, nameElement, setMarkup } from "./dom.ts";
 import { showProblem } from "./problem.ts";
 
 /** Bytes that are shown at once, bytes of a line, and parts that are listed. */
@@ -70,7 +71,7 @@ async function listRegions(): Promise<void> {
   listed = shown;
   const last = Math.min(total, from + LISTED);
   byId("region-count").textContent =
-    total === 0 ? "No part has this in its name." : `${from + 1} to ${last} of ${countText(total)} parts`;
+    total === 0 ? "No part has this in its name." : `${from + 1} to ${last} of ${count(total)} parts`;
   byId<HTMLButtonElement>("regions-back").disabled = from === 0;
   byId<HTMLButtonElement>("regions-on").disabled = last === total;
   markRegion();
@@ -83,7 +84,7 @@ function regionItem(region: RegionRow): HTMLElement {
     { type: "button", className: "region" },
     nameElement(region.name),
     create("small", {
-      textContent: `${kind}byte ${countText(region.offset)}, ${countText(region.length)} bytes`,
+      textContent: `${kind}byte ${count(region.offset)}, ${count(region.length)} bytes`,
     }),
   );
   button.dataset.region = String(region.number);
@@ -105,7 +106,7 @@ function draw(next: BytePage, wanted: number): void {
     nameElement(region.kind === region.name ? region.name : `${region.kind} ${region.name}`),
     create("small", {
       className: "faint",
-      textContent: ` bytes ${countText(offset)} to ${countText(end - 1)} of ${countText(fileLength)}, `,
+      textContent: ` bytes ${count(offset)} to ${count(end - 1)} of ${count(fileLength)}, `,
     }),
     clauseButton(region.clause, `clause ${region.clause}`),
   );

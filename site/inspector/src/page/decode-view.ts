@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { count } from "../../../../src/report/format.ts";
 import type { Client } from "./client.ts";
-import { byId, countText, create, setMarkup } from "./dom.ts";
+import { byId, create, setMarkup } from "./dom.ts";
 import { empty, offer } from "./downloads.ts";
 import { linkToModule } from "./link.ts";
 import { clearProblem, showProblem } from "./problem.ts";
@@ -49,7 +50,7 @@ async function list(): Promise<void> {
   modules.replaceChildren(...names.map((name) => create("option", { value: name, textContent: name })));
   modules.selectedIndex = names.length > 0 ? 0 : -1;
   byId("module-count").textContent =
-    total > names.length ? `(the first ${names.length} of ${countText(total)})` : `(${countText(total)})`;
+    total > names.length ? `(the first ${names.length} of ${count(total)})` : `(${count(total)})`;
 }
 
 async function decode(): Promise<void> {

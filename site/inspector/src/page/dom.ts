@@ -42,15 +42,3 @@ export function nameElement(name: string): HTMLElement {
   const words = name.split(/(?<=[._/])/).flatMap((word) => [word, document.createElement("wbr")]);
   return create("span", { className: "name" }, ...words);
 }
-
-/** `3.1 MiB`. */
-export function sizeText(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`;
-  const power = Math.min(3, Math.floor(Math.log2(bytes) / 10));
-  return `${(bytes / 1024 ** power).toPrecision(3)} ${["", "KiB", "MiB", "GiB"][power]}`;
-}
-
-/** `12,345`. */
-export function countText(value: number): string {
-  return value.toLocaleString("en-US");
-}

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { size } from "../../../../src/report/format.ts";
 import type { Download } from "../protocol.ts";
-import { create, sizeText } from "./dom.ts";
+import { create } from "./dom.ts";
 
 const addresses = new Map<Element, string[]>();
 
@@ -17,7 +18,7 @@ export function offer(place: Element, downloads: readonly Download[]): void {
       "a",
       { className: "button", href: own[i]!, download: name },
       `Save ${name}`,
-      create("small", { textContent: ` ${sizeText(blob.size)}` }),
+      create("small", { textContent: ` ${size(blob.size)}` }),
     ),
   );
   place.append(create("p", { className: "buttons" }, ...links));

@@ -4,13 +4,14 @@
  *
  * @module
  */
+import { size } from "../../../../src/report/format.ts";
 import "virtual:report.css";
 import type { Input, InputFile, InspectChoice, Opened } from "../protocol.ts";
 import { enterBytes, resetBytes, showBytes } from "./bytes-view.ts";
 import { Client, startJob } from "./client.ts";
 import { resetConvert } from "./convert-view.ts";
 import { decodeModule, enterDecode, resetDecode } from "./decode-view.ts";
-import { byId, create, sizeText } from "./dom.ts";
+import { byId, create } from "./dom.ts";
 import { empty, offer } from "./downloads.ts";
 import { chosenFiles, droppedFiles } from "./inputs.ts";
 import { linkedAddress, linkedModule, linkTo } from "./link.ts";
@@ -64,7 +65,7 @@ async function open(next: Input): Promise<void> {
 
 function showReading({ reading: { bytes, largest } }: Client): void {
   if (fileBytes === 0) return;
-  reading.textContent = `Read for what is shown: ${sizeText(bytes)} of ${sizeText(fileBytes)}`;
+  reading.textContent = `Read for what is shown: ${size(bytes)} of ${size(fileBytes)}`;
   reading.dataset.bytes = String(bytes);
   reading.dataset.largest = String(largest);
 }
@@ -115,11 +116,7 @@ function goToByte(offset: number): void {
 /** Inspects the whole file: at once if it is local, on request if it is remote. */
 async function look(from: Input, opened: Opened): Promise<void> {
   if (!opened.remote) return inspect(from, opened, false);
-  offerInspection(
-    from,
-    opened,
-    `Check every byte and look into the weights (reads ${sizeText(opened.bytes)})`,
-  );
+  offerInspection(from, opened, `Check every byte and look into the weights (reads ${size(opened.bytes)})`);
 }
 
 async function inspect(from: Input, opened: Opened, compare: boolean): Promise<void> {

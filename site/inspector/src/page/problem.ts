@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { count } from "../../../../src/report/format.ts";
 import type { Failure } from "../protocol.ts";
 import { CallFailure } from "./client.ts";
-import { byId, countText, create } from "./dom.ts";
+import { byId, create } from "./dom.ts";
 
 const place = byId("problem");
 
@@ -24,7 +25,7 @@ function failureElement(failure: Failure): HTMLElement {
     ["expected", failure.expected],
     ["found", failure.found],
     ["where", failure.where],
-    ["at byte", failure.offset === undefined ? undefined : countText(failure.offset)],
+    ["at byte", failure.offset === undefined ? undefined : count(failure.offset)],
     ["rule", failure.clause && `specification, clause ${failure.clause}`],
     ["what to do", failure.advice],
   ];
