@@ -270,9 +270,9 @@ static void print_module(reading *r, const lqa_module *m) {
   fputs("{\"name\":", stdout);
   print_string(m->name.bytes, m->name.length);
   printf(",\"out\":%u,\"inp\":%u,\"multiplier\":", m->out_size, m->in_size);
-  print_number(m->multiplier);
+  print_number((double)m->multiplier);
   fputs(",\"alpha\":", stdout);
-  print_number(m->alpha);
+  print_number((double)m->alpha);
   for (int i = 0; i < 3; i++) printf(",\"kernel%d\":%u", i, m->kernel[i]);
   printf(",\"experts\":%u,\"role\":%u,\"base_layout\":%u,\"rule\":%u,\"reserved\":0,\"rank\":%u,\"bands\":[", m->experts,
          m->role, m->base_layout, m->rule, m->rank);
