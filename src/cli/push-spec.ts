@@ -48,7 +48,7 @@ export const PUSH: CommandSpec = {
       name: "card",
       type: "text",
       placeholder: "<path>",
-      help: "A card that lqa card wrote, instead of one without measurements.",
+      help: "A card by lqa card of the Python package, instead of one without measurements.",
     },
     { name: "no-card", type: "flag", help: "Write no README.md." },
     {

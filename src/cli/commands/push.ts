@@ -112,7 +112,7 @@ async function readCard(path: string, fileId: string): Promise<string> {
       where: `--card ${printable(path)}`,
       expected: `a card that states the file id ${fileId}`,
       actual: "a card of another file",
-      advice: "Run lqa card on this file.",
+      advice: "Run lqa card, of the Python package, on this file.",
     });
   return text;
 }
