@@ -379,7 +379,7 @@ class Calibration(unittest.TestCase):
                 (("my-adapter", "--bits", "99"), "USAGE"),
                 (("my-adapter", "--profile", "rtn"), "USAGE"),
                 (("my-adapter", "--texts", "wrong.jsonl"), "SOURCE_IMPORTANCE"),
-                (("my-adapter", "--texts", "absent.jsonl"), "IO"),
+                (("my-adapter", "--texts", "absent.jsonl"), "NOT_FOUND"),
             ):
                 self.assertEqual(self.refused(name, *words, *(() if "--texts" in words else texts))["kind"], kind, (name, words))
         self.assertEqual(self.refused("tune", "my-adapter", "--texts", "few.jsonl")["kind"], "SOURCE_IMPORTANCE")
