@@ -282,6 +282,8 @@ class Calibration(unittest.TestCase):
         self.assertEqual((code, report["modules"]), (0, 6))
         self.assertEqual(set(report["nats"]), {"without a calibration", "with components alone", "with components and directions"})
         self.assertEqual(report["nats"][report["kept"]], min(report["nats"].values()))
+        # On a busy machine a step takes more than the half minute after which a line of progress comes.
+        said = re.sub(r"^.* left\n", "", said, flags=re.MULTILINE)
         self.assertRegex(said, r"^no --texts: the model writes 80 texts itself\ndrawing texts: 80 of 80 texts, .* taken\ncalibrating: 64 of 64 texts, ")
         node.run(*commands[1])
         first = Path("my-adapter.lqa").read_bytes()
