@@ -97,7 +97,9 @@ async function look(browser, file, { name, width, height, colorScheme }) {
   });
   const [wide, scripts] = await page.evaluate(() => [
     document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    document.querySelectorAll("script,link,img,iframe,object,[onclick],[onload],[onerror]").length,
+    document.querySelectorAll(
+      "script,link:not([rel=icon][href^='data:']),img,iframe,object,[onclick],[onload],[onerror]",
+    ).length,
   ]);
   if (wide > 0) problems.push(`${wide} pixels wider than the window`);
   if (scripts > 0) problems.push(`${scripts} elements that a report must not have`);
