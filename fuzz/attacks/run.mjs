@@ -38,8 +38,22 @@ const MOST = 64;
 /** Most CPU seconds for a byte of a file, and for each file of up to 100 KB: what clause 14 of the specification promises. */
 const PROMISE = { validate: 10e-6, decode: 20e-6 };
 const LEAST_BYTES = 100e3;
-/** Machines may be half as fast as that of docs/attacks.md. */
+/**
+ * Machines may be half as fast as the promise asks; and slower, by as much as `pace` takes longer at that moment than the least that it
+ * took on the machine of docs/attacks.md.
+ */
 const SLOWER = 2;
+const PACE = 0.45;
+
+/** CPU seconds of this machine, now, for 2^28 multiplications. */
+function pace() {
+  const [x, y] = [7, 5].map((period) => Float64Array.from({ length: 8192 }, (_, i) => i % period));
+  const begin = process.cpuUsage();
+  let sum = 0;
+  for (let round = 0; round < 32768; round++) for (let i = 0; i < 8192; i++) sum += x[i] * y[i];
+  const { user } = process.cpuUsage(begin);
+  return sum > 0 ? user / 1e6 : Number.NaN;
+}
 /** Below this the page does not say what of it is the index. */
 const FREE = 16 * MIB;
 
@@ -75,7 +89,8 @@ function verdictOf({ code, first, mib, seconds, words }, { actual, memory, index
   if (actual.code !== code || actual.first !== first) return `FAILED (expected ${code} ${first})`;
   if (memory - index > (mib ?? MOST) * MIB) return "MEMORY";
   const promised = (PROMISE[words[0]] ?? Number.POSITIVE_INFINITY) * Math.max(size, LEAST_BYTES);
-  return took.seconds <= Math.min(seconds, SLOWER * promised) ? "ok" : "TIME";
+  const allowed = Math.min(seconds, SLOWER * promised);
+  return took.seconds <= allowed || took.seconds <= allowed * (pace() / PACE) ? "ok" : "TIME";
 }
 
 const results = [];
