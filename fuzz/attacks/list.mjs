@@ -280,7 +280,7 @@ const STRUCTURE = [
     above: "two modules are compared whole, in twice the precision",
     first: "valid",
     code: 0,
-    make: () => bytesOf({ modules: [empty("m", { out: 2 ** 13, in: 2 ** 13 }, 512)] }),
+    make: () => bytesOf({ modules: [empty("m", { out: 2 ** 12, in: 2 ** 12 }, 512)] }),
   },
   {
     name: "960 MiB of zeros in 40 KB",

@@ -111,16 +111,16 @@ it("an adapter has 262,144 bands of experts, or one for every four bytes of its 
   expect(bands(2 ** 18 / each + 1, 2 ** 20)).toMatchObject({ kind: "BUDGET" });
 });
 
-it("comparing an adapter takes 2^32 multiplications, or 4,096 for each byte", async () => {
+it("comparing an adapter takes 2^31 multiplications, or 4,096 for each byte", async () => {
   const { modules } = await open(await fileBytes({ ...smallInput(), sections: [] }));
-  // Two of rank 512 have 2^32 multiplications: 2^31 each.
-  const one = { ...modules[0]!, experts: 1, rank: 512, out: 2 ** 12, in: 2 ** 12, kernel: [] };
+  // Two of rank 512 have 2^31 multiplications: 2^30 each.
+  const one = { ...modules[0]!, experts: 1, rank: 512, out: 2 ** 11, in: 2 ** 11, kernel: [] };
   expect(refusal(() => assertComparable([one, one], 1))).toBeUndefined();
   expect(refusal(() => assertComparable([one, one, one], 1))).toMatchObject({
     kind: "BUDGET",
-    actual: 3 * 2 ** 31,
+    actual: 3 * 2 ** 30,
   });
-  expect(refusal(() => assertComparable([one, one, one], (3 * 2 ** 31) / 4096))).toBeUndefined();
+  expect(refusal(() => assertComparable([one, one, one], (3 * 2 ** 30) / 4096))).toBeUndefined();
 });
 
 it("commands decode 128 MiB, or 256 times what is stored and 64 times for a module, up to 4 GiB", () => {

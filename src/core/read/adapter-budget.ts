@@ -69,7 +69,7 @@ export function assertAdapter(modules: readonly ModuleRecord[], budget: number =
  * Most multiplications for comparing two adapters, or so many for each stored byte if that is more: each module takes its rank times its
  * weights. Real adapters of rank 64 take 340 for each byte. Stops components without bytes: comparing 1,024 of them in 364 bytes took 21 s.
  */
-const COMPARING = 2 ** 32;
+const COMPARING = 2 ** 31;
 const COMPARING_TIMES = 2 ** 12;
 
 /**

@@ -33,7 +33,7 @@ CODECS = ("zero", "raw", "affine", "sign", "trellis")
 TRELLIS_BITS = {1: "0.5", 2: "1", 3: "1.5", 4: "2", 5: "3", 6: "4"}
 BUDGET_BYTES = 1 << 32
 # Most multiplications to compare an adapter with another one, or so many for each byte of the file; as in the TypeScript library.
-COMPARING, COMPARING_TIMES = 1 << 32, 1 << 12
+COMPARING, COMPARING_TIMES = 1 << 31, 1 << 12
 Layout = Literal["peft", "component"]
 ArrayT = TypeVar("ArrayT")
 
