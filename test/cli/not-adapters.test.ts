@@ -319,12 +319,17 @@ describe("lqa encode", () => {
   });
 });
 
-describe.each(["inspect", "validate", "decode", "diff"])("lqa %s", (command) => {
+const MORE: Readonly<Record<string, readonly string[]>> = {
+  decode: ["-o", join(folder, "y")],
+  diff: [encoded],
+  push: ["hf://owner/name", "--dry-run"],
+};
+
+describe.each(["inspect", "validate", "decode", "diff", "push"])("lqa %s", (command) => {
   it.each(FILES)("%s", (_name, path, what, advice) => {
-    const words = command === "decode" ? ["-o", join(folder, "y")] : command === "diff" ? [encoded] : [];
     // lqa diff takes adapters of any dialect as well.
     if (command === "diff" && !path.endsWith(".lqa")) return;
-    const { error, files } = lqa(command, path, ...words, "--json").json<
+    const { error, files } = lqa(command, path, ...(MORE[command] ?? []), "--json").json<
       Partial<Failure> & { files?: { findings: Failure["error"][] }[] }
     >();
     const told = error ?? files![0]!.findings[0]!;

@@ -53,6 +53,14 @@ describe("a push", () => {
     expect(hub.hub.requests.every(({ headers }) => headers.authorization === `Bearer ${TOKEN}`)).toBe(true);
   });
 
+  test("gives a name without the ending .lqa that ending", async () => {
+    const plain = join(place, "plain");
+    writeFileSync(plain, bytes);
+    const ran = await run("push", plain, "hf://me/new", "--json");
+    expect(JSON.parse(ran.out)).toMatchObject({ location: "hf://me/new/plain.lqa" });
+    expect(Buffer.from(await readLocation("hf://me/new")).equals(bytes)).toBe(true);
+  });
+
   test("writes a card with metadata, the error, and a program that works", async () => {
     expect(await run("push", path, "hf://me/new", "--source", peft)).toMatchObject({ code: 0, err: "" });
     const [, metadata] = /^---\n([\s\S]*?)---\n/.exec(card("me/new"))!;

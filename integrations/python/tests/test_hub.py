@@ -76,6 +76,8 @@ class OnTheHub(unittest.TestCase):
         other = Path(self.double.home.name) / "a.lqa"
         other.write_bytes(DATA[:-1])
         self.assertEqual(self.pushed(other, "hf://me/packed")[0], 1)
+        (plain := other.with_name("plain")).write_bytes(DATA)
+        self.assertEqual(self.pushed(plain, "hf://me/nowhere", "--dry-run")[1]["location"], "hf://me/nowhere/plain.lqa")
         self.store.digest = "0" * 64
         code, found = self.pushed(EXAMPLE, "hf://me/packed/a.lqa")
         self.assertEqual((code, found["error"]["kind"]), (2, "OUTPUT_EXISTS"))

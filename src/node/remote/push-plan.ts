@@ -58,11 +58,12 @@ export const MOST_CARD: number = 2 ** 20;
  * The path of a file in a repository.
  *
  * @param path path of the file on this machine; its name is used if `given`, the path in the location, is empty, and in that
- * folder if the file is `adapter_model.lqa`
+ * folder if the file is `adapter_model.lqa`. A name without the ending gets it: other programs find the file by it
  * @throws LqaError USAGE unless it is a plain path that ends in `.lqa`
  */
 export function pushPath(path: string, given: string): string {
-  const name = basename(path);
+  const base = basename(path);
+  const name = /\.lqa$/i.test(base) ? base : `${base}.lqa`;
   const isFolder = name === LQA_FILE && given !== "" && !/\.lqa$/i.test(given);
   const full = given === "" ? name : isFolder ? `${given.replace(/\/$/, "")}/${name}` : given;
   if (!isPlainPath(full) || !/\.lqa$/i.test(full))

@@ -39,7 +39,8 @@ def push(source: str | os.PathLike[str], location: str, *, force: bool = False, 
     repo, branch, path = parse(location)
     if re.fullmatch("[0-9a-f]{40}", branch or ""):
         raise LqaError("USAGE", where="location", expected="a branch", found="a commit")
-    path = path if path.lower().endswith(".lqa") else f"{path}/{file.name}".lstrip("/")
+    name = file.name if file.name.lower().endswith(".lqa") else f"{file.name}.lqa"
+    path = path if path.lower().endswith(".lqa") else f"{path}/{name}".lstrip("/")
     opened = open_file(file)
     found = inspect(opened)
     files = {path: bytes(opened._core.data)}  # what was checked
