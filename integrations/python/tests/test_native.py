@@ -40,12 +40,34 @@ class WithoutNode(unittest.TestCase):
         code, out, _ = self.command("inspect", EXAMPLE, "--json")
         report = json.loads(out)
         self.assertEqual((code, report["fileLength"], report["moduleCount"], report["fileId"]), (0, 468, 1, lqa.open(EXAMPLE).file_id))
-        self.assertIn("16 in 1 modules", self.command("inspect", EXAMPLE)[1])
+        self.assertIn("  modules     1, rank 2, linear\n", self.command("inspect", EXAMPLE)[1])
+        self.assertRegex(self.command("inspect", EXAMPLE, "--modules")[1], r"\n  q  3×5, rank 2, \d+ bytes\n$")
         (self.folder / "bad.lqa").write_bytes(EXAMPLE.read_bytes()[:-1])
         code, out, _ = self.command("validate", EXAMPLE, "bad.lqa", "--json")
         self.assertEqual((code, [each["valid"] for each in json.loads(out)["files"]]), (1, [True, False]))
         self.assertEqual(self.command("validate", "absent.lqa")[0], 2)
         self.assertEqual(self.command("validate", EXAMPLE)[1], f"{EXAMPLE}: valid\n")
+
+    @unittest.skipIf(REASON, REASON)
+    def test_inspect_says_what_the_command_of_node_says(self) -> None:
+        suite = REPOSITORY / "conformance" / "suite" / "valid"
+        files = [EXAMPLE, REPOSITORY / "bench/functional/data/airports-r8-qv-s0.lqa", *(sorted((suite / each).glob("*.lqa"))[0] for each in
+                 ("affine", "name", "numbers", "parent", "raw", "role", "tensor", "zero"))]
+        for file in files:
+            with self.subTest(file=file.name):
+                code, out, err = self.command("inspect", file)
+                other = subprocess.run([sys.executable, "-c", "from lqa.node import main; main()", "inspect", file], capture_output=True, text=True, check=True).stdout
+                left_out = ("  next ", "  parent ", "  warning ")
+                said, wanted = ([line for line in text.splitlines() if not line.startswith(left_out)] for text in (out, other))
+                self.assertEqual((code, err, said), (0, "", wanted))
+
+    def test_a_reader_that_has_enough_is_no_error(self) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        with os.fdopen(write, "wb") as closed:
+            ended = subprocess.run([sys.executable, "-c", PROGRAM, "inspect", EXAMPLE, "--modules"], stdout=closed, stderr=subprocess.PIPE, check=False,
+                                   env={**os.environ, "PATH": "/nowhere"})
+        self.assertEqual((ended.returncode, ended.stderr), (0, b""))
 
     def test_a_command_of_node(self) -> None:
         code, _, err = self.command("encode", "adapter")

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,19 @@ import numpy as np
 from .config import lora_config
 from .eight_bits import eight_bits
 from .errors import LqaError, error_json
+from .figures import percent, ratio, size
 from .file import open_whole
 from .mistake import NO_DIRECTORY, printable
 from .push import push
-from .report import inspect, validate
+from .report import Inspection, inspect, validate
 from .state import state_dict
 from .words import Words
 
 # Element types of safetensors by those of numpy.
 ELEMENTS = {"float64": "F64", "float32": "F32", "float16": "F16", "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8",
             "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "bool": "BOOL"}
+# Paths that a shell takes as they are.
+SHOWN = r"[\w./:@-]+"
 
 
 def main(words: Sequence[str]) -> int:
@@ -42,28 +46,56 @@ def main(words: Sequence[str]) -> int:
     except LqaError as error:
         print(json.dumps({"error": error_json(error)}, indent=2)) if "--json" in words else print(f"lqa: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # a reader such as `head` has what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"lqa {words[0]}: {error.strerror or error}", file=sys.stderr)
         return 2
 
 
 def _inspect(given: argparse.Namespace) -> int:
-    """Show what an .lqa file holds. Checks every byte."""
-    found = inspect(given.file)
+    """Show what an .lqa file holds, in the words of the other `lqa inspect`. Checks every byte."""
+    file = open_whole(given.file)
+    found = inspect(file)
     if given.json:
         report = {"fileLength": found.byte_length, "alignment": found.alignment, "fileId": found.file_id, "contentId": found.content_id,
                   "verified": True, "vouchedBy": found.vouched_by, "parameters": found.parameters, "encodings": dict(found.encodings),
                   "moduleCount": len(found.modules), "tensorCount": len(found.tensors), "meta": dict(found.meta)}
         print(json.dumps(report, indent=2, default=str))
         return 0
-    rows = [("bytes", found.byte_length), ("parameters", f"{found.parameters} in {len(found.modules)} modules"),
-            ("bits", f"{found.bits_per_parameter:.2f} per parameter"), ("tensors", len(found.tensors)), ("file id", found.file_id),
-            *((key, value) for key, value in found.meta.items() if isinstance(value, (str, int, float)))]
-    for name, value in rows:
-        print(f"{printable(name):12}{printable(value)}")
-    for module in found.modules:
-        print(f"  {printable(module.name)}  {module.out} x {module.inputs}, rank {module.rank}")
+    rows = [("what", ("a LoRA adapter" if found.modules else "tensors of an adapter") + (f", made from {found.origin['dialect']}" if found.origin else "")),
+            ("base model", found.meta.get("base_model")), ("size", size(found.byte_length) + _bits(found)), ("modules", f"{len(found.modules):,}{_ranks(found)}"),
+            ("weights", f"{found.parameters:,}" if found.parameters else None),
+            ("tensors", ", ".join(f"{count} {role}" for role, count in Counter(each.role for each in found.tensors).items()) or None),
+            ("error", f"{percent(lost)} of the energy of ΔW lost by encoding" if isinstance(lost := found.meta.get("relative_error"), (int, float)) else None),
+            ("parent", file.parent_id), ("file id", found.file_id),
+            ("next", f"lqa decode {given.file if re.fullmatch(SHOWN, given.file) else 'FILE'} -o DIRECTORY{'' if given.modules else ', or --modules for details'}")]
+    print(printable(given.file))
+    there = {name: printable(value) for name, value in rows if value is not None}
+    width = max(map(len, there))
+    print("\n".join(f"  {name:{width}}  {text}" for name, text in there.items()))
+    if given.modules:
+        print()
+    for module in found.modules if given.modules else ():
+        print(f"  {printable(module.name)}  {module.out}×{module.in_}, rank {module.rank}, {module.stored_bytes:,} bytes")
     return 0
+
+
+def _bits(found: Inspection) -> str:
+    """Bits per weight, and how many times smaller the file is than its weights in 16 bits."""
+    if not found.parameters:
+        return ""
+    smaller = 2 * found.parameters / found.byte_length >= 1.05
+    return f", {found.bits_per_parameter:.2f} bits per weight" + (f", {ratio(2 * found.parameters, found.byte_length)} smaller than in 16 bits" if smaller else "")
+
+
+def _ranks(found: Inspection) -> str:
+    if not found.modules:
+        return ""
+    ranks = [each.rank for each in found.modules]
+    low, high = min(ranks), max(ranks)
+    return f", rank {low if low == high else f'{low} to {high}'}, {', '.join(dict.fromkeys(each.role for each in found.modules))}"
 
 
 def _validate(given: argparse.Namespace) -> int:
@@ -152,6 +184,11 @@ def _files(options: argparse.ArgumentParser) -> None:
     options.add_argument("--level", default="values", choices=("structure", "integrity", "values", "canonical"), help="how much is checked")
 
 
+def _look(options: argparse.ArgumentParser) -> None:
+    _file(options)
+    options.add_argument("--modules", action="store_true", help="list every module")
+
+
 def _into(options: argparse.ArgumentParser) -> None:
     _file(options)
     options.add_argument("-o", "--output", required=True, help="the directory to write; it must not exist")
@@ -171,4 +208,4 @@ def _upload(options: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
-    "inspect": (_inspect, _file), "validate": (_validate, _files), "decode": (_decode, _into), "push": (_push, _upload)}
+    "inspect": (_inspect, _look), "validate": (_validate, _files), "decode": (_decode, _into), "push": (_push, _upload)}
