@@ -36,6 +36,9 @@ class WithoutNode(unittest.TestCase):
                                 env={**os.environ, "PATH": "/nowhere"})
         return result.returncode, result.stdout, result.stderr
 
+    def with_node(self, *words: object) -> str:
+        return subprocess.run([sys.executable, "-c", "from lqa.node import main; main()", *map(str, words)], capture_output=True, text=True, check=True).stdout
+
     def test_inspect_and_validate(self) -> None:
         code, out, _ = self.command("inspect", EXAMPLE, "--json")
         report = json.loads(out)
@@ -46,20 +49,24 @@ class WithoutNode(unittest.TestCase):
         code, out, _ = self.command("validate", EXAMPLE, "bad.lqa", "--json")
         self.assertEqual((code, [each["valid"] for each in json.loads(out)["files"]]), (1, [True, False]))
         self.assertEqual(self.command("validate", "absent.lqa")[0], 2)
-        self.assertEqual(self.command("validate", EXAMPLE)[1], f"{EXAMPLE}: valid\n")
+        code, out, err = self.command("validate", EXAMPLE, "bad.lqa", "absent.lqa")
+        self.assertEqual((code, out.splitlines()), (2, [f"valid    {EXAMPLE}  468 bytes, 1 module, 1 plain tensor", "invalid  bad.lqa", "unread   absent.lqa",
+                                                        "total: 3 files (935 bytes), 1 valid, 1 invalid, 1 unread"]))
+        self.assertRegex(err, r'^lqa: The file was cut off[^\n]* \(LQA-T002 TRUNCATED_FILE\)\n[\s\S]*\nlqa: "absent.lqa" does not exist \(LQA-X003 NOT_FOUND\)\n')
 
     @unittest.skipIf(REASON, REASON)
-    def test_inspect_says_what_the_command_of_node_says(self) -> None:
+    def test_inspect_and_validate_say_what_the_commands_of_node_say(self) -> None:
         suite = REPOSITORY / "conformance" / "suite" / "valid"
         files = [EXAMPLE, REPOSITORY / "bench/functional/data/airports-r8-qv-s0.lqa", *(sorted((suite / each).glob("*.lqa"))[0] for each in
                  ("affine", "name", "numbers", "parent", "raw", "role", "tensor", "zero"))]
         for file in files:
             with self.subTest(file=file.name):
                 code, out, err = self.command("inspect", file)
-                other = subprocess.run([sys.executable, "-c", "from lqa.node import main; main()", "inspect", file], capture_output=True, text=True, check=True).stdout
+                other = self.with_node("inspect", file)
                 left_out = ("  next ", "  parent ", "  warning ")
                 said, wanted = ([line for line in text.splitlines() if not line.startswith(left_out)] for text in (out, other))
                 self.assertEqual((code, err, said), (0, "", wanted))
+        self.assertEqual(self.command("validate", *files)[1], self.with_node("validate", *files))
 
     def test_a_reader_that_has_enough_is_no_error(self) -> None:
         read, write = os.pipe()

@@ -100,25 +100,37 @@ def _ranks(found: Inspection) -> str:
 
 def _validate(given: argparse.Namespace) -> int:
     """Check files against every rule of the specification, up to the first fault of each."""
-    files, codes = [], [0]
+    files, codes, states = [], [0], Counter[str]()
     for path in given.file:
         try:
-            found = validate(path, level=given.level)
-        except LqaError as error:
+            found, error = validate(path, level=given.level), None
+        except LqaError as caught:
+            found, error = None, caught
+        if found is None:
             files.append({"file": path, "valid": False, "findings": [], "error": error_json(error)})
-            codes.append(error.exit_code)
-            if not given.json:
-                print(f"{printable(path)}: not read\nlqa: {error}", file=sys.stderr)
-            continue
-        files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [error_json(each) for each in found.findings],
-                      "bytes": found.byte_length, "modules": found.modules, "tensors": found.tensors, "fileId": found.file_id,
-                      "contentId": found.content_id})
-        codes.append(found.error.exit_code if found.error else 0)
+        else:
+            error = found.error
+            files.append({"file": path, "valid": found.valid, "level": found.level, "findings": [error_json(each) for each in found.findings],
+                          "bytes": found.byte_length, "modules": found.modules, "tensors": found.tensors, "fileId": found.file_id,
+                          "contentId": found.content_id})
+        state = "unread" if found is None else "valid" if found.valid else "invalid"
+        states[state] += 1
+        codes.append(error.exit_code if error else 0)
         if not given.json:
-            print(f"{printable(path)}: valid" if found.error is None else f"{printable(path)}: invalid\nlqa: {found.error}")
+            holds = f"  {size(found.byte_length)}, {_counted(found.modules, 'module')}, {_counted(found.tensors, 'plain tensor')}" if found and found.valid else ""
+            print(f"{state:7}  {printable(path)}{holds}", flush=True)
+            if error:
+                print(f"lqa: {error}", file=sys.stderr)
     if given.json:
         print(json.dumps({"valid": all(each["valid"] for each in files), "files": files}, indent=2))
+    elif len(files) > 1:
+        total = sum(each.get("bytes", 0) for each in files)
+        print(f"total: {len(files)} files ({size(total)}), {', '.join(f'{states[each]} {each}' for each in ('valid', 'invalid', 'unread') if states[each] or each == 'valid')}")
     return next(code for code in (2, 4, 3, 1, 0) if code in codes)
+
+
+def _counted(count: int | None, word: str) -> str:
+    return f"{count or 0:,} {word}{'' if count == 1 else 's'}"
 
 
 def _decode(given: argparse.Namespace) -> int:
@@ -141,8 +153,8 @@ def _decode(given: argparse.Namespace) -> int:
         os.rename(made, target)
     lost = None if given.rank is None else file.rank_error(given.rank)
     report = {"output": str(target), "modules": len(file.modules), "rankError": lost, "fileId": file.file_id}
-    said = "" if lost is None else f", {100 * lost:.2f} % of the energy of ΔW left out"
-    print(json.dumps(report, indent=2) if given.json else f"{len(file.modules)} modules in {printable(target)}{said}")
+    said = "" if lost is None else f"; {percent(lost)} of the energy of ΔW left out with the other components"
+    print(json.dumps(report, indent=2) if given.json else f"{printable(target)} written from {printable(given.file)}: {_counted(len(file.modules), 'module')}{said}")
     return 0
 
 
