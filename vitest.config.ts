@@ -26,7 +26,7 @@ const SYSTEM = [
   "test/package.test.ts",
   "test/package/types.test.ts",
   "test/serve/soak.test.ts",
-  "test/start/recover.test.ts",
+  "test/start/generator.test.ts",
 ];
 
 export default defineConfig({

@@ -2,9 +2,10 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { ZstdCodec } from "zstd-codec";
 import { decodeModule, type Encoding, type Planes } from "../src/core/index.ts";
 import { shape } from "./container/fixtures.ts";
-import { compareNames, frameLength, loadZstd } from "./helpers/parts.ts";
+import { naturalOrder } from "./helpers/natural-order.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../spec/${path}`, import.meta.url), "utf8");
 const page = read("example.md").split("\n## Vectors")[1]!;
@@ -59,7 +60,7 @@ test("L.1: names follow from shared and suffix, in natural order", () => {
     expect(bytesOf(own!)).toEqual(next);
     const bytes = Uint8Array.of(...before.subarray(0, Number(shared)), ...next);
     expect(new TextDecoder().decode(bytes)).toBe(name!.replaceAll("`", ""));
-    if (last?.kind === kind) expect(compareNames(last.name, bytes)).toBeLessThan(0);
+    if (last?.kind === kind) expect(naturalOrder(last.name, bytes)).toBeLessThan(0);
     at += Number(suffix);
     last = { kind, name: bytes };
     before = bytes;
@@ -178,8 +179,11 @@ test("L.5: the frame is whole and holds the shuffled elements", async () => {
   }
   expect(text).toContain(`stored payload ${frame.length} bytes, \`chunk_length\` ${frame.length + 4}`);
   const elements = bytesOf(/these eight: `([^`]+)`/.exec(text)![1]!);
-  expect(frameLength(frame, 320, 0, "L.5")).toBe(frame.length);
-  const content = (await loadZstd()).decompress(frame, 320);
+  const content = await new Promise<Uint8Array>((resolve) =>
+    ZstdCodec.run((zstd: { Simple: new () => { decompress(frame: Uint8Array): Uint8Array } }) =>
+      resolve(new zstd.Simple().decompress(frame)),
+    ),
+  );
   for (let i = 0; i < 160; i++)
     expect([content[i], content[160 + i]]).toEqual([...elements.subarray((2 * i) % 16, ((2 * i) % 16) + 2)]);
   const header = frame[7]! + 256 * frame[8]! + 65536 * frame[9]!;

@@ -4,8 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { progressPace } from "../../src/cli/terminal.ts";
-import { COMMANDS, lqaIn } from "../helpers/cli.ts";
+import { COMMANDS, lqaIn, optionsOf } from "../helpers/cli.ts";
 import { writePeftDirectory } from "../helpers/peft.ts";
 import { listing, temporaryDirectory } from "../helpers/temporary.ts";
 
@@ -26,9 +25,11 @@ describe("completion", () => {
 
   it("knows every command and every option in every shell", () => {
     for (const script of SHELLS.map((shell) => lqa("completion", shell).out))
-      for (const { name, options } of COMMANDS) {
-        for (const word of name.split(" ")) expect(script).toContain(word);
-        for (const option of options) expect(script).toContain(option.name);
+      for (const name of COMMANDS) {
+        expect(script).toContain(name);
+        const { out } = lqa(name, "--help");
+        for (const [, option] of out.matchAll(/^ {2}(?:-., | {4})--([a-z0-9-]+)/gm))
+          expect(script).toContain(option);
       }
   });
 
@@ -77,11 +78,12 @@ describe("the manual page", () => {
   });
 
   it("explains every option, in requests and ASCII alone", () => {
-    for (const { name, options, examples } of COMMANDS) {
-      expect(page).toContain(`.SS lqa ${name.replaceAll("-", "\\-")}`);
-      for (const option of options) expect(page).toContain(`\\-\\-${option.name.replaceAll("-", "\\-")}`);
-      for (const example of examples)
-        expect(page).toContain(`lqa ${example.replaceAll("\\", "\\e").replaceAll("-", "\\-")}`);
+    for (const name of COMMANDS) {
+      expect(page).toContain(`.SS lqa ${name}`);
+      for (const option of optionsOf(name)) expect(page).toContain(`\\-\\-${option.replaceAll("-", "\\-")}`);
+      const [, examples = ""] = /^Examples\n((?: .*\n)+)/m.exec(lqa(name, "--help").out) ?? [];
+      for (const [example] of examples.matchAll(/lqa .*/g))
+        expect(page).toContain(example.replaceAll("\\", "\\e").replaceAll("-", "\\-"));
     }
     for (const line of page.split("\n"))
       expect(line).toMatch(/^(\.(TH|SH|SS|TP|PP|RS|RE|nf|fi)\b|[^.'])[ -~]*$|^$/);
@@ -196,25 +198,5 @@ describe("how much is said", () => {
     expect(colored({ FORCE_COLOR: "1" })).toBe(true);
     expect(colored({ FORCE_COLOR: "1", NO_COLOR: "1" })).toBe(false);
     expect(colored({})).toBe(false);
-  });
-});
-
-describe("progress", () => {
-  it("tells the rate and the time that is left, once they mean something", () => {
-    const pace = progressPace();
-    expect(pace(0, 60, 10)).toBe("0/60");
-    expect(pace(1, 60, 10.2)).toBe("1/60");
-    expect(pace(12, 60, 12)).toBe("12/60  6.0/s  8 s left");
-    expect(pace(60, 60, 14)).toBe("60/60  15/s  0 s left");
-    // New work starts over.
-    expect(pace(1, 100, 20)).toBe("1/100");
-    expect(pace(2, 100, 120)).toBe("2/100  0.0/s  2.7 h left");
-    expect(pace(60, 100, 1000)).toBe("60/100  0.1/s  11 min left");
-  });
-
-  it("counts without a total", () => {
-    const pace = progressPace();
-    expect(pace(1, undefined, 0)).toBe("1");
-    expect(pace(21, undefined, 2)).toBe("21  10/s");
   });
 });

@@ -1,11 +1,24 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { usedGroups } from "../../src/core/codecs/canonical.ts";
+import { checkPlane, checkScales, firstUnusedBit, type PlaneReport } from "../../src/core/codecs/check.ts";
 import { lower, planeSizes } from "../../src/core/format.ts";
 import { type Encoding, encodingLabel, type Planes } from "../../src/core/index.ts";
-import { checkScales, firstUnusedBit } from "../helpers/parts.ts";
-import { checkPlanes, expectedWeight, samples } from "./planes.ts";
+import { expectedWeight, samples } from "./planes.ts";
 
 const none = new Uint8Array(0);
+
+/** Reports what is wrong with the values of the planes of one factor of one band, the canonical form included. */
+function checkPlanes(
+  encoding: Encoding,
+  { scales, zeroPoints, codes }: Planes,
+  length: number,
+  report: PlaneReport,
+): void {
+  const lowered = lower(encoding);
+  checkPlane(lowered, "codes", codes, length, report);
+  checkPlane(lowered, "scales", scales, length, report, usedGroups(lowered, { zeroPoints, codes }, length));
+}
 
 function findings(encoding: Encoding, parts: Partial<Planes>, length: number): string[] {
   const found: string[] = [];

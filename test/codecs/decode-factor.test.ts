@@ -4,15 +4,15 @@
  */
 
 import { describe, expect, it } from "vitest";
-import { decodePlain, decodePlanes, lower, planeSizes } from "../../src/core/format.ts";
-import { type Encoding, isLqaError } from "../../src/core/index.ts";
+import { decodeFactor } from "../../src/core/codecs/decode.ts";
+import type { DecodeTarget } from "../../src/core/codecs/encoding.ts";
 import {
   DecodeKernel,
-  type DecodeTarget,
-  decodeFactor,
   type FactorJob,
   type FactorPart,
-} from "../helpers/parts.ts";
+} from "../../src/core/codecs/kernels/decode-kernel.ts";
+import { decodePlain, decodePlanes, lower, planeSizes } from "../../src/core/format.ts";
+import { type Encoding, isLqaError } from "../../src/core/index.ts";
 import { uniform } from "../helpers/random.ts";
 import { partOf, plainly } from "./decode-jobs.ts";
 

@@ -5,15 +5,23 @@
  */
 
 import { decodePlain, FLOAT_BYTES, lower, planeSizes } from "../../src/core/format.ts";
-import type { Encoding, FloatType } from "../../src/core/index.ts";
-import {
-  type FactorJob,
-  type FactorPart,
-  numberToBits,
-  numberToF16,
-  readBits,
-  writeBits,
-} from "../helpers/parts.ts";
+import type { Encoding, FloatType, Planes } from "../../src/core/index.ts";
+import { numberToBf16, numberToF16 } from "../helpers/floats.ts";
+
+/** Planes of one encoding, and the number of their components. */
+export interface FactorPart {
+  readonly encoding: Encoding;
+  readonly planes: Planes;
+  readonly components: number;
+}
+
+/** A whole factor: its parts one after the other, by component or weight by weight. */
+export interface FactorJob {
+  readonly parts: readonly FactorPart[];
+  readonly length: number;
+  readonly order: "component" | "weight";
+  readonly multiplier: number;
+}
 
 /**
  * A part of arbitrary bytes.
@@ -34,9 +42,11 @@ export function partOf(
     scales: bytes(sizes.scales),
     zeroPoints: bytes(sizes.zeroPoints),
   };
-  if (scale !== undefined && "scale" in encoding)
-    for (let i = 0; i < sizes.scales / FLOAT_BYTES[encoding.scale]; i++)
-      writeBits(planes.scales, encoding.scale, i, numberToBits(scale(), encoding.scale));
+  if (scale !== undefined && "scale" in encoding) {
+    const scales = viewOf(planes.scales);
+    for (let at = 0; at < sizes.scales; at += 2)
+      scales.setUint16(at, (encoding.scale === "f16" ? numberToF16 : numberToBf16)(scale()), true);
+  }
   if (encoding.codec === "raw") makeFinite(planes.codes, encoding.element);
   return { encoding, planes, components };
 }
@@ -46,11 +56,17 @@ function makeFinite(codes: Uint8Array, element: FloatType): void {
   const [mask, bit] = { f32: [0x7f800000, 0x800000], f16: [0x7c00, 0x400], bf16: [0x7f80, 0x80] }[
     element
   ] as [number, number];
-  for (let i = 0; i < codes.length / FLOAT_BYTES[element]; i++) {
-    const bits = readBits(codes, element, i);
-    if ((bits & mask) === mask) writeBits(codes, element, i, bits & ~bit);
+  const view = viewOf(codes);
+  for (let at = 0; at < codes.length; at += FLOAT_BYTES[element]) {
+    const bits = element === "f32" ? view.getUint32(at, true) : view.getUint16(at, true);
+    if ((bits & mask) !== mask) continue;
+    if (element === "f32") view.setUint32(at, bits & ~bit, true);
+    else view.setUint16(at, bits & ~bit, true);
   }
 }
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView =>
+  new DataView(buffer, byteOffset, byteLength);
 
 /** What the plain decoder makes of a job, as bits. */
 export function plainly(

@@ -1,4 +1,5 @@
-/** Conversions of floats against the definition of their formats, with numbers on both sides of every edge. */
+/** Conversions of floats, and of codes to strings of bits, against their definitions, with numbers on both sides of every edge. */
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   bf16ToNumber,
@@ -9,10 +10,14 @@ import {
   numberToBf16,
   numberToBits,
   numberToF16,
+  packCodes,
+  packedBytes,
   readBits,
   readElement,
+  unpackCodes,
+  unusedBits,
   writeBits,
-} from "../helpers/parts.ts";
+} from "../../src/floats.ts";
 
 /** The number of a binary16 or bfloat16 pattern by its definition. */
 function defined(bits: number, fractionBits: number, bias: number): number {
@@ -129,5 +134,58 @@ describe("elements of a plane", () => {
     expect(numberToBits(1, "f32")).toBe(0x3f800000);
     expect(numberToBits(1, "f16")).toBe(0x3c00);
     expect(numberToBits(1, "bf16")).toBe(0x3f80);
+  });
+});
+
+const vector = fc
+  .integer({ min: 1, max: 8 })
+  .chain((bits) =>
+    fc.tuple(
+      fc.constant(bits),
+      fc.array(fc.integer({ min: 0, max: (1 << bits) - 1 }), { minLength: 1, maxLength: 70 }),
+    ),
+  );
+
+describe("bit strings", () => {
+  it("puts code i at bits i·b … of the vector, least significant bit first", () => {
+    fc.assert(
+      fc.property(vector, ([bits, codes]) => {
+        const packed = new Uint8Array(packedBytes(codes.length, bits)).fill(0xff);
+        packCodes(Uint8Array.from(codes), 0, codes.length, bits, packed, 0);
+        let expected = 0n;
+        codes.forEach((code, i) => {
+          expected |= BigInt(code) << BigInt(i * bits);
+        });
+        packed.forEach((byte, i) => {
+          expect(BigInt(byte)).toBe((expected >> BigInt(8 * i)) & 0xffn);
+        });
+      }),
+    );
+  });
+
+  it("unpacks what it packed, at any offset, and touches no neighbour", () => {
+    fc.assert(
+      fc.property(vector, fc.nat(9), fc.nat(9), ([bits, codes], at, from) => {
+        const bytes = packedBytes(codes.length, bits);
+        const source = new Uint8Array(from + codes.length + 3);
+        source.set(codes, from);
+        const packed = new Uint8Array(at + bytes + 2).fill(0xa5);
+        packCodes(source, from, codes.length, bits, packed, at);
+        expect([...packed.subarray(0, at), ...packed.subarray(at + bytes)]).toEqual(Array(at + 2).fill(0xa5));
+        const back = new Uint8Array(from + codes.length + 2).fill(0x5a);
+        unpackCodes(packed, at, codes.length, bits, back, from);
+        expect([...back.subarray(from, from + codes.length)]).toEqual(codes);
+        expect([...back.subarray(0, from), ...back.subarray(from + codes.length)]).toEqual(
+          Array(from + 2).fill(0x5a),
+        );
+      }),
+    );
+  });
+
+  it("names the bits that no code uses", () => {
+    expect(unusedBits(8, 3)).toBe(0);
+    expect(unusedBits(7, 1)).toBe(0b1000_0000);
+    expect(unusedBits(3, 3)).toBe(0b1111_1110);
+    expect(unusedBits(5, 8)).toBe(0);
   });
 });

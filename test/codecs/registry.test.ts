@@ -6,6 +6,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { encodingText } from "../../src/core/codecs/bands-text.ts";
 import type { Codec } from "../../src/core/codecs/codec.ts";
+import { NOTHING } from "../../src/core/codecs/encoding.ts";
+import { registerCodec } from "../../src/core/codecs/registry.ts";
 import { planeSizes } from "../../src/core/format.ts";
 import {
   type Encoding,
@@ -16,19 +18,12 @@ import {
   type Planes,
   validate,
 } from "../../src/core/index.ts";
+import { readElement } from "../../src/floats.ts";
 import { inspectLqa } from "../../src/report/index.ts";
 import { applyPacked, residentModule } from "../../src/serve/index.ts";
-import { random, shape } from "../container/fixtures.ts";
-import {
-  concat,
-  gpuProgramOf,
-  NOTHING,
-  prepareFile,
-  readElement,
-  readEncoding,
-  registerCodec,
-  writeEncoding,
-} from "../helpers/parts.ts";
+import { gpuProgramOf } from "../../src/webgpu/program.ts";
+import { fileBytes, random, shape } from "../container/fixtures.ts";
+import { readEncoding, writeEncoding } from "../helpers/parts.ts";
 
 /** Codes of `bits` bits in groups of 32, with the field `table` for their bits. */
 interface ToyEncoding {
@@ -100,12 +95,8 @@ function factors(): PackedFactors {
   };
 }
 
-async function fileOf(packed: PackedFactors): Promise<Uint8Array> {
-  const { pieces } = await prepareFile({ modules: [{ ...MODULE, ...packed }], tensors: [], sections: [] });
-  const parts: Uint8Array[] = [];
-  for (const piece of pieces()) parts.push(piece.slice());
-  return concat(parts);
-}
+const fileOf = (packed: PackedFactors): Promise<Uint8Array> =>
+  fileBytes({ modules: [{ ...MODULE, ...packed }], tensors: [], sections: [] });
 
 function codeOf(run: () => unknown): string {
   try {

@@ -1,15 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import {
-  rotateIntegers,
-  rotateWeights,
-  scaleOfRotated,
-  TRELLIS_TABLES,
-  trellisTable,
-} from "../../src/core/format.ts";
-import { type Encoding, isLqaError } from "../../src/core/index.ts";
-import { readEncoding, writeEncoding } from "../helpers/parts.ts";
+import { rotateIntegers, rotateWeights, scaleOfRotated, TRELLIS_TABLES } from "../../src/core/format.ts";
 import { uniform } from "../helpers/random.ts";
 
 const tables = [...TRELLIS_TABLES.values()];
@@ -32,54 +24,6 @@ describe("trellis tables", () => {
     const limits = [0.531, 0.277, 0.1475, 0.074, 0.0196, 0.0053];
     for (const [i, { distortion }] of tables.entries()) expect(distortion).toBeLessThan(limits[i]!);
   });
-
-  it("are accepted in encoding records, and others are refused as unsupported", () => {
-    for (let table = 0; table < 256; table++) {
-      const encoding: Encoding = { codec: "trellis", table, group: 0, scale: "bf16", rotation: "none" };
-      const record = writeEncoding(encoding);
-      if (TRELLIS_TABLES.has(table)) expect(readEncoding(record, "encodings[0]", 0)).toEqual(encoding);
-      else {
-        expect(() => readEncoding(record, "encodings[0]", 0)).toThrow("trellis table");
-        try {
-          trellisTable(table);
-        } catch (error) {
-          expect(isLqaError(error, "UNSUPPORTED_CODEC")).toBe(true);
-        }
-      }
-    }
-    const trellis: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "none" };
-    const record = writeEncoding(trellis);
-    expect(() => readEncoding({ ...record, bits: 1 }, "encodings[0]", 0)).toThrow("encodings[0].bits");
-  });
-
-  it("may be rotated, and no other codec may", () => {
-    const trellis: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "hadamard64" };
-    const record = writeEncoding(trellis);
-    expect(record.rotation).toBe(1);
-    expect(readEncoding(record, "encodings[0]", 0)).toEqual(trellis);
-    for (const wrong of [
-      { ...record, rotation: 2 },
-      { ...writeEncoding({ codec: "sign", group: 0, scale: "f16" }), rotation: 1 },
-      { ...writeEncoding({ codec: "zero" }), rotation: 1 },
-    ]) {
-      expect(() => readEncoding(wrong, "encodings[0]", 0)).toThrow(
-        /(ENCODING_PARAMETER|UNSUPPORTED_CODEC).*encodings\[0\].rotation/,
-      );
-    }
-  });
-});
-
-it("trellis records of drafts before 1.0, with groups or other scales, are refused, and say so", () => {
-  const record = writeEncoding({ codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "none" });
-  for (const [wrong, field] of [
-    [{ ...record, groupExponent: 4 }, "groupExponent"],
-    [{ ...record, scale: 2 }, "scale"],
-    [{ ...writeEncoding({ codec: "affine", bits: 2, group: 16, scale: "f16" }), mixture: 1 }, "mixture"],
-    [{ ...writeEncoding({ codec: "sign", group: 16, scale: "f16" }), scale: 1 }, "scale"],
-  ] as const)
-    expect(() => readEncoding(wrong, "encodings[0]", 0)).toThrow(
-      new RegExp(`ENCODING_PARAMETER.*encodings\\[0\\].${field}.*drafts before 1.0`, "s"),
-    );
 });
 
 describe("the rotation", () => {

@@ -1,9 +1,14 @@
 /**
- * The suite of conformance/: its manifest, its files, and this library as a reader of it, in this process.
+ * The suite of conformance/: its manifest, its files, and this library as a reader of it, in this process; and where the errors of its
+ * files are. No reader has to say so (spec clause 15.4), but ours does, and `places.json` lists the places it names: a change of one is
+ * a change of what its users see. The offsets are those that the Python reader finds, which knows nothing of our sources.
+ *
+ * `LQA_WRITE_PLACES=1 npx vitest run test/conformance/suite.test.ts` rewrites the table.
  */
 
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -67,25 +72,106 @@ describe("the conformance suite", () => {
 interface Run {
   readonly path?: string;
   readonly hex?: string;
+  readonly level: string;
+  readonly budget: number;
   readonly parents?: readonly string[];
   readonly operation?: string;
+  readonly expected: { readonly valid: boolean };
+}
+interface Case {
+  readonly id: string;
+  readonly group: string;
+  readonly operation?: string;
+  readonly runs: readonly Run[];
+}
+interface Answer {
+  readonly document: {
+    readonly error: { readonly name: string; readonly offset: number | null; readonly where?: string };
+  };
 }
 
+const answer: (bytes: Uint8Array, run: Run, parents?: Uint8Array[]) => Promise<Answer> = readerOf(library, {
+  readIndex,
+  sha256,
+  toHex,
+});
+const bytesOf = (path: string): Uint8Array => new Uint8Array(readFileSync(path));
+
 describe("this library as a reader of the suite", () => {
-  const answer = readerOf(library, { readIndex, sha256, toHex });
-  const cases: { id: string; group: string; runs: Run[] }[] = loadCases(root);
+  const cases: Case[] = loadCases(root);
   it.each([...new Set(cases.map(({ group }) => group))])("answers as %s expects", async (group) => {
     const wrong: string[] = [];
     for (const { id, runs } of cases.filter((c) => c.group === group)) {
       for (const run of runs) {
         // Applying a file to a base model is of the other readers.
         if (run.operation === "apply") continue;
-        const bytes = run.path === undefined ? Buffer.from(run.hex!, "hex") : readFileSync(run.path);
-        const parents = run.parents?.map((path) => new Uint8Array(readFileSync(path)));
-        const { status, detail } = judge(run, await answer(new Uint8Array(bytes), run, parents));
+        const bytes =
+          run.path === undefined ? new Uint8Array(Buffer.from(run.hex!, "hex")) : bytesOf(run.path);
+        const { status, detail } = judge(run, await answer(bytes, run, run.parents?.map(bytesOf)));
         if (status !== "passed") wrong.push(`${id}: ${detail}`);
       }
     }
     expect(wrong).toEqual([]);
+  });
+});
+
+describe("the places of errors", async () => {
+  const all: Case[] = loadCases(root, { mutations: "none" });
+  /** The first run of a case is at the level that finds its fault. */
+  const cases = all
+    .filter(({ operation = "read", runs }) => operation === "read" && !runs[0]!.expected.valid)
+    .map(({ id, runs }) => ({ id, run: runs[0]! }));
+  const ours = new Map<string, Answer["document"]["error"]>();
+  for (const { id, run } of cases)
+    ours.set(id, (await answer(bytesOf(run.path!), run, run.parents?.map(bytesOf))).document.error);
+  const table = fileURLToPath(new URL("places.json", import.meta.url));
+  if (process.env.LQA_WRITE_PLACES === "1") {
+    const line = ({ id }: { id: string }) =>
+      `${JSON.stringify(id)}: ${JSON.stringify([ours.get(id)!.offset ?? null, ours.get(id)!.where ?? ""])}`;
+    writeFileSync(table, `{\n${cases.map(line).join(",\n")}\n}\n`);
+  }
+  const places: Record<string, [offset: number | null, where: string]> = JSON.parse(
+    readFileSync(table, "utf8"),
+  );
+
+  it("are what the table says, of every file that is refused", () => {
+    const found = Object.fromEntries(
+      [...ours].map(([id, { offset = null, where = "" }]) => [id, [offset, where]]),
+    );
+    expect(found).toEqual(places);
+  });
+
+  const python = process.env.LQA_PYTHON ?? "python3";
+  const absent = spawnSync(python, ["--version"]).status !== 0;
+  if (absent) console.log(`skipped: ${python} is not there, so offsets were compared with the table alone`);
+  it.skipIf(absent)("have the offsets that the Python reader finds", { timeout: 120_000 }, () => {
+    const commands = cases.map(({ id, run: { path, level, budget, parents } }, seq) =>
+      JSON.stringify({ cmd: "run", seq, case: id, path, level, budget, parents }),
+    );
+    const reader = join(root, "../readers/python/lqa_reader.py");
+    const { stdout } = spawnSync(python, [reader, "--lines"], {
+      input: [...commands, '{"cmd":"stop"}', ""].join("\n"),
+      encoding: "utf8",
+      maxBuffer: 2 ** 26,
+    });
+    const answers: Answer[] = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const theirs = answers.map(({ document }) => document?.error);
+    expect(theirs.length).toBe(cases.length);
+    let compared = 0;
+    const others = cases.flatMap(({ id }, i) => {
+      // Without zstd, it has nothing to say of what is inside a frame.
+      if (theirs[i]?.name !== ours.get(id)!.name) return [];
+      compared++;
+      const [offset] = places[id]!;
+      // Of a frame or a document it says where the part begins that is wrong, and ours where in it.
+      const within = ["ZSTD_FRAME", "META_ENCODING"].includes(theirs[i]!.name);
+      const same = within ? theirs[i]!.offset! <= offset! : theirs[i]!.offset === offset;
+      return same ? [] : [`${id}: ${theirs[i]!.offset}, not ${offset}`];
+    });
+    expect(others).toEqual([]);
+    expect(compared).toBeGreaterThan(0.95 * cases.length);
   });
 });

@@ -3,6 +3,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { compress, shuffle } from "../../src/core/container/compression.ts";
 import { decompress, unshuffle } from "../../src/core/container/decompress.ts";
 import { startZstdCodec } from "../../src/core/container/portable-zstd.ts";
+import { loadZstd, loadZstdCodec, zstdOf } from "../../src/core/container/zstd.ts";
+import { frameLength } from "../../src/core/container/zstd-frame.ts";
 import {
   type CompressionName,
   ERRORS,
@@ -12,7 +14,6 @@ import {
   type ZstdCodecFunctions,
 } from "../../src/core/index.ts";
 import { inflater } from "../../src/core/read/inflate.ts";
-import { frameLength, loadZstd, loadZstdCodec, zstdOf } from "../helpers/parts.ts";
 
 let codec: ZstdCodecFunctions;
 let reader: Zstd;

@@ -1,15 +1,22 @@
 /** Seeded packed modules and small files for the container's own tests. */
 
-import { FLOAT_BYTES, planeSizes, type SectionInput } from "../../src/core/format.ts";
+import {
+  createWriter,
+  FLOAT_BYTES,
+  type ModuleInput,
+  planeSizes,
+  type SectionInput,
+} from "../../src/core/format.ts";
 import {
   type Band,
   type Encoding,
   inputLength,
+  type MetaMap,
   type ModuleShape,
+  open,
   type PlainTensor,
   type Planes,
 } from "../../src/core/index.ts";
-import { concat, type PackedModule, prepareFile } from "../helpers/parts.ts";
 
 /** Small, fast, seeded: xorshift32, as bytes. */
 export function random(seed: number): { byte(): number; below(n: number): number } {
@@ -79,7 +86,7 @@ function planes(encoding: Encoding, components: number, length: number, seed: nu
   return result;
 }
 
-export function packed(module: ModuleShape, bands: readonly Band[], seed = 1): PackedModule {
+export function packed(module: ModuleShape, bands: readonly Band[], seed = 1): ModuleInput {
   const n = inputLength(module);
   return {
     ...module,
@@ -115,12 +122,33 @@ export function section(type: string, data: Uint8Array, over: Partial<SectionInp
   return { type, critical: false, safeToCopy: true, data, compress: false, ...over };
 }
 
-export async function fileBytes(input: Parameters<typeof prepareFile>[0]): Promise<Uint8Array> {
-  return concat([...(await prepareFile(input)).pieces()]);
+/** What a file is made of. */
+export type FileInput = Parameters<typeof createWriter>[0] & { readonly modules: readonly ModuleInput[] };
+
+export async function fileBytes(input: FileInput): Promise<Uint8Array> {
+  const writer = await createWriter(input);
+  return concat([...writer.prepare(input.modules).pieces()]);
+}
+
+/** What a file says of META with these bytes. */
+export async function metaOf(data: Uint8Array): Promise<MetaMap> {
+  const bytes = await fileBytes({ modules: [], tensors: [], sections: [section("META", data)] });
+  return (await open(bytes)).meta();
+}
+
+/** Arrays, one after the other, in memory of their own. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** A small file with a bit of everything. */
-export function smallInput(): Parameters<typeof prepareFile>[0] {
+export function smallInput(): FileInput {
   return {
     modules: [
       packed(shape("layers.10.q", { rank: 3, multiplier: 1, alpha: 3 }), bands(1, 2), 3),

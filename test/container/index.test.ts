@@ -1,6 +1,10 @@
+/** The index from inside: its layout, the records in it, and what of them the content id is made of. */
 import fc from "fast-check";
 import { ByteBuffer } from "flatbuffers";
 import { describe, expect, test } from "vitest";
+import { CODEC_NAMES } from "../../src/core/codecs/registry.ts";
+import { ROTATIONS } from "../../src/core/codecs/rotation.ts";
+import { moduleContent } from "../../src/core/container/digests.ts";
 import {
   BaseLayout,
   Codec,
@@ -13,22 +17,23 @@ import {
   SCHEMA,
   TensorRole,
 } from "../../src/core/container/generated/schema.ts";
-import { isLqaError } from "../../src/core/index.ts";
-
+import { writeIndex } from "../../src/core/container/index-write.ts";
+import { TRELLIS_TABLES, trellisTable } from "../../src/core/format.ts";
+import { type Encoding, isLqaError } from "../../src/core/index.ts";
 // @ts-expect-error: flatc's code, without types
 import { Index } from "../generated/lqa/index.js";
 import {
   BASE_LAYOUTS,
-  CODEC_NAMES,
   COMPRESSIONS,
   ELEMENT_TYPES,
   MODULE_ROLES,
   MULTIPLIER_RULES,
-  ROTATIONS,
+  readEncoding,
   readIndex,
   TENSOR_ROLES,
-  writeIndex,
+  writeEncoding,
 } from "../helpers/parts.ts";
+import { shape } from "./fixtures.ts";
 
 const RANGES = { u8: 0xff, u16: 0xffff, u32: 0xffffffff } as const;
 
@@ -163,5 +168,80 @@ describe("names of the library and numbers of the schema are in one order", () =
   test("MultiplierRule", () => {
     expect(MultiplierRule).toEqual({ None: 0, AlphaOverRank: 1, AlphaOverSqrtRank: 2, Explicit: 3 });
     expect(MULTIPLIER_RULES).toEqual(["none", "alpha/r", "alpha/sqrt(r)", "explicit"]);
+  });
+});
+
+describe("encoding records of trellis codes", () => {
+  test("are accepted in encoding records, and others are refused as unsupported", () => {
+    for (let table = 0; table < 256; table++) {
+      const encoding: Encoding = { codec: "trellis", table, group: 0, scale: "bf16", rotation: "none" };
+      const record = writeEncoding(encoding);
+      if (TRELLIS_TABLES.has(table)) expect(readEncoding(record, "encodings[0]", 0)).toEqual(encoding);
+      else {
+        expect(() => readEncoding(record, "encodings[0]", 0)).toThrow("trellis table");
+        try {
+          trellisTable(table);
+        } catch (error) {
+          expect(isLqaError(error, "UNSUPPORTED_CODEC")).toBe(true);
+        }
+      }
+    }
+    const trellis: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "none" };
+    const record = writeEncoding(trellis);
+    expect(() => readEncoding({ ...record, bits: 1 }, "encodings[0]", 0)).toThrow("encodings[0].bits");
+  });
+
+  test("may be rotated, and no other codec may", () => {
+    const trellis: Encoding = { codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "hadamard64" };
+    const record = writeEncoding(trellis);
+    expect(record.rotation).toBe(1);
+    expect(readEncoding(record, "encodings[0]", 0)).toEqual(trellis);
+    for (const wrong of [
+      { ...record, rotation: 2 },
+      { ...writeEncoding({ codec: "sign", group: 0, scale: "f16" }), rotation: 1 },
+      { ...writeEncoding({ codec: "zero" }), rotation: 1 },
+    ]) {
+      expect(() => readEncoding(wrong, "encodings[0]", 0)).toThrow(
+        /(ENCODING_PARAMETER|UNSUPPORTED_CODEC).*encodings\[0\].rotation/,
+      );
+    }
+  });
+});
+
+test("trellis records of drafts before 1.0, with groups or other scales, are refused, and say so", () => {
+  const record = writeEncoding({ codec: "trellis", table: 1, group: 0, scale: "bf16", rotation: "none" });
+  for (const [wrong, field] of [
+    [{ ...record, groupExponent: 4 }, "groupExponent"],
+    [{ ...record, scale: 2 }, "scale"],
+    [{ ...writeEncoding({ codec: "affine", bits: 2, group: 16, scale: "f16" }), mixture: 1 }, "mixture"],
+    [{ ...writeEncoding({ codec: "sign", group: 16, scale: "f16" }), scale: 1 }, "scale"],
+  ] as const)
+    expect(() => readEncoding(wrong, "encodings[0]", 0)).toThrow(
+      new RegExp(`ENCODING_PARAMETER.*encodings\\[0\\].${field}.*drafts before 1.0`, "s"),
+    );
+});
+
+describe("the content record of a module", () => {
+  const bytes = (b: Encoding): string =>
+    Buffer.from(
+      moduleContent({ ...shape("q"), bands: [{ components: 4, b, a: { codec: "zero" } }] }),
+    ).toString("hex");
+
+  test("holds every field of its encodings: no two that decode differently have one id", () => {
+    // The bytes of a record: codec, element, scale, bits, 0, exponent of the group, table, rotation.
+    const encodings: [Encoding, record: string][] = [
+      [{ codec: "zero" }, "0000000000000000"],
+      [{ codec: "raw", element: "f16" }, "0102000000000000"],
+      [{ codec: "raw", element: "f32" }, "0101000000000000"],
+      [{ codec: "sign", group: 0, scale: "f16" }, "0300020000000000"],
+      [{ codec: "sign", group: 16, scale: "f16" }, "0300020000040000"],
+      [{ codec: "affine", bits: 2, group: 128, scale: "f16" }, "0200020200070000"],
+      [{ codec: "affine", bits: 3, group: 128, scale: "f16" }, "0200020300070000"],
+      [{ codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "none" }, "0400030000000400"],
+      [{ codec: "trellis", table: 4, group: 0, scale: "bf16", rotation: "hadamard64" }, "0400030000000401"],
+      [{ codec: "trellis", table: 5, group: 0, scale: "bf16", rotation: "none" }, "0400030000000500"],
+    ];
+    expect(new Set(encodings.map(([encoding]) => bytes(encoding))).size).toBe(encodings.length);
+    for (const [encoding, record] of encodings) expect(bytes(encoding)).toContain(record);
   });
 });

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeMeta } from "../../src/core/format.ts";
-import { isLqaError, type MetaValue } from "../../src/core/index.ts";
-import { decodeMeta } from "../helpers/parts.ts";
+import { isLqaError, type MetaValue, open } from "../../src/core/index.ts";
+import { fileBytes, metaOf, section } from "./fixtures.ts";
 
 const key = fc
   .string({
@@ -31,11 +31,11 @@ const bytes = (hex: string): Uint8Array =>
   Uint8Array.from((hex.match(/../g) ?? []).map((b) => Number.parseInt(b, 16)));
 
 describe("MessagePack sections", () => {
-  test("what is written is read back, and writing it again gives the same bytes", () => {
-    fc.assert(
-      fc.property(fc.dictionary(key, value, { noNullPrototype: true }), (map) => {
+  test("what is written is read back, and writing it again gives the same bytes", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(key, value, { noNullPrototype: true }), async (map) => {
         const encoded = encodeMeta(map, "META");
-        const decoded = decodeMeta(encoded, 0, "META");
+        const decoded = await metaOf(encoded);
         expect(encodeMeta(decoded, "META")).toEqual(encoded);
         expect(JSON.stringify(sort(decoded))).toBe(JSON.stringify(sort(map)));
       }),
@@ -71,18 +71,18 @@ describe("MessagePack sections", () => {
     ["a byte string beyond the data", "81a161c6ffffffff"],
     ["a map not in the shortest form", "de0001a16101"],
     ["__proto__", "81a95f5f70726f746f5f5f01"],
-  ])("refuses %s", (_, hex) => {
-    expect(() => decodeMeta(bytes(hex), 100, "META")).toThrow(/LQA-M020 META_ENCODING/);
+  ])("refuses %s", async (_, hex) => {
+    await expect(metaOf(bytes(hex))).rejects.toThrow(/LQA-M020 META_ENCODING/);
   });
 
-  test("a string keeps a leading U+FEFF, however long it is", () => {
+  test("a string keeps a leading U+FEFF, however long it is", async () => {
     for (const length of [0, 28, 197, 198, 300, 70_000]) {
       const map = { a: `\ufeff${"x".repeat(length)}`, b: [`\ufeff\ufeff${"y".repeat(length)}`] };
-      expect(decodeMeta(encodeMeta(map, "META"), 0, "META")).toEqual(map);
+      expect(await metaOf(encodeMeta(map, "META"))).toEqual(map);
     }
   });
 
-  test("long strings, arrays and maps have lengths of 32 bits", () => {
+  test("long strings, arrays and maps have lengths of 32 bits", async () => {
     const many = Array.from({ length: 65536 }, (_, i) => i % 3);
     const documents = [
       { a: "x".repeat(65536) },
@@ -94,7 +94,7 @@ describe("MessagePack sections", () => {
     ];
     for (const document of documents) {
       const encoded = encodeMeta(document, "META");
-      const again = encodeMeta(decodeMeta(encoded, 0, "META"), "META");
+      const again = encodeMeta(await metaOf(encoded), "META");
       expect(Buffer.compare(again, encoded)).toBe(0);
       expect(encoded.length).toBeGreaterThan(65536);
     }
@@ -112,8 +112,13 @@ describe("MessagePack sections", () => {
     expect(sized(2 ** 24 + 1)).toThrow(/LQA-L001 HARD_LIMIT/);
   });
 
-  test("keys are strings of 1 to 255 characters, whatever else could stand there", () => {
-    const key = (hex: string) => () => decodeMeta(bytes(`81${hex}01`), 100, "META");
+  test("keys are strings of 1 to 255 characters, whatever else could stand there", async () => {
+    /** What the map is, or the error and where in the section it is. */
+    const key = async (hex: string): Promise<unknown> => {
+      const sections = [section("META", bytes(`81${hex}01`))];
+      const file = await open(await fileBytes({ modules: [], tensors: [], sections }));
+      return file.meta().catch(({ kind, offset }) => [kind, offset - file.sections[0]!.chunk.offset]);
+    };
     for (const hex of [
       "c0",
       "7f",
@@ -125,22 +130,22 @@ describe("MessagePack sections", () => {
       "cc80",
       `da0100${"61".repeat(256)}`,
     ])
-      expect(key(hex), hex).toThrow(/LQA-M020 META_ENCODING.*byte 101/);
-    expect(key(`d9ff${"61".repeat(255)}`)()).toEqual({ ["a".repeat(255)]: 1 });
+      expect(await key(hex), hex).toEqual(["META_ENCODING", 1]);
+    expect(await key(`d9ff${"61".repeat(255)}`)).toEqual({ ["a".repeat(255)]: 1 });
   });
 
-  test("depth is bounded without recursion", () => {
+  test("depth is bounded without recursion", async () => {
     const nested = (depth: number): Uint8Array => bytes(`81a161${"91".repeat(depth)}01`);
-    expect(() => decodeMeta(nested(15), 0, "META")).not.toThrow();
-    expect(() => decodeMeta(nested(16), 0, "META")).toThrow(/16 levels/);
-    expect(() => decodeMeta(nested(500_000), 0, "META")).toThrow(/16 levels/);
+    await metaOf(nested(15));
+    await expect(metaOf(nested(16))).rejects.toThrow(/16 levels/);
+    await expect(metaOf(nested(500_000))).rejects.toThrow(/16 levels/);
   });
 
-  test("arbitrary bytes are refused or read, never anything else", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 40 }), (tail) => {
+  test("arbitrary bytes are refused or read, never anything else", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 40 }), async (tail) => {
         try {
-          decodeMeta(Uint8Array.of(0x81, 0xa1, 0x61, ...tail), 0, "META");
+          await metaOf(Uint8Array.of(0x81, 0xa1, 0x61, ...tail));
         } catch (error) {
           expect(isLqaError(error)).toBe(true);
         }

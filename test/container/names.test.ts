@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isLqaError, type LimitSet } from "../../src/core/index.ts";
 import {
   compareNames,
-  concat,
   decodeName,
   encodeName,
   frontCode,
   nameReader,
   sortByName,
-} from "../helpers/parts.ts";
+} from "../../src/core/container/names.ts";
+import { isLqaError, type LimitSet } from "../../src/core/index.ts";
+import { concat } from "./fixtures.ts";
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 const compare = (x: string, y: string): number => Math.sign(compareNames(utf8(x), utf8(y)));

@@ -5,8 +5,8 @@
  */
 
 import type { ElementType } from "../../src/core/index.ts";
-import { fromFloat32, type SafeTensor, writeSafetensors } from "../helpers/parts.ts";
 import { normal } from "../helpers/random.ts";
+import { fromFloat32, type SafeTensor, writeSafetensors } from "../helpers/safetensors.ts";
 
 /** A float tensor of seeded values. */
 export function floats(
@@ -16,7 +16,7 @@ export function floats(
 ): SafeTensor {
   const next = normal(seed);
   const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, next);
-  return { element, shape, data: fromFloat32(values, element, "test") };
+  return { element, shape, data: fromFloat32(values, element) };
 }
 
 /** A tensor of zeros of any type. */

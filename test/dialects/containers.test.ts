@@ -1,8 +1,9 @@
 /** Zip archives, npz and ONNX adapters that lie: typed errors, nothing allocated before its size was believed. */
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
+import { readOnnxAdapter, writeOnnxAdapter } from "../../src/adapters/onnx/file.ts";
 import { readZip } from "../../src/adapters/pickle/zip.ts";
-import { readOnnxAdapter, readTensorFile, writeOnnxAdapter } from "../helpers/parts.ts";
+import { readTensorFile } from "../helpers/parts.ts";
 import { bytesOf, floats } from "./build.ts";
 import { npy, npz } from "./small.ts";
 

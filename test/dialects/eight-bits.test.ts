@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { isLqaError } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { readSafetensors, toFloat32 } from "../helpers/parts.ts";
+import { toFloat32 } from "../helpers/safetensors.ts";
 import { bytesOf, directory, floats, pair, rawSafetensors } from "./build.ts";
 import { deltaOf } from "./delta.ts";
 
@@ -22,10 +22,17 @@ function byDefinition(byte: number, exponentBits: number, bias: number): number 
   return sign * (exponent === 0 ? fraction * 2 ** (1 - bias) : (1 + fraction) * 2 ** (exponent - bias));
 }
 
-function everyByte(dtype: string): Uint8Array {
-  const header = `{"t":{"dtype":"${dtype}","shape":[256],"data_offsets":[0,256]}}`;
-  const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);
-  return rawSafetensors(header.padEnd(Math.ceil(header.length / 8) * 8), bytes);
+/** An adapter of one module whose A is every byte. */
+function everyByte(dtype: string): Map<string, Uint8Array> {
+  const key = (which: string): string => `base_model.model.q_proj.lora_${which}.weight`;
+  const entry = (which: string, shape: string, from: number, to: number): string =>
+    `"${key(which)}":{"dtype":"${dtype}","shape":${shape},"data_offsets":[${from},${to}]}`;
+  const header = `{${entry("A", "[1,256]", 0, 256)},${entry("B", "[1,1]", 256, 257)}}`;
+  const bytes = Uint8Array.from({ length: 257 }, (_, byte) => byte % 256);
+  return new Map([
+    ["adapter_config.json", bytesOf('{"peft_type":"LORA","r":1,"lora_alpha":1}')],
+    ["adapter_model.safetensors", rawSafetensors(header.padEnd(Math.ceil(header.length / 8) * 8), bytes)],
+  ]);
 }
 
 /** Two modules of different sizes of numbers and with different multipliers. */
@@ -52,11 +59,10 @@ describe("factors of 8 bits", () => {
     ["F8_E4M3", 4, 7],
     ["F8_E5M2", 5, 15],
   ] as const)("%s: every byte is read as its number", (dtype, exponentBits, bias) => {
-    const tensor = readSafetensors(everyByte(dtype)).tensors.get("t")!;
-    expect(tensor.element).toBe("F16");
-    expect(tensor.shape).toEqual([256]);
+    const adapter = readAdapter(everyByte(dtype));
+    expect(adapter.origin).toMatchObject({ element: "F16" });
     const expected = Array.from({ length: 256 }, (_, byte) => byDefinition(byte, exponentBits, bias));
-    expect([...toFloat32(tensor)]).toEqual(expected);
+    expect([...adapter.modules[0]!.a]).toEqual(expected);
   });
 
   it("are written for servers: one rank, one alpha, ΔW as before within the rounding", () => {

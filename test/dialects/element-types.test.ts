@@ -4,7 +4,8 @@
 
 import { describe, expect, it } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/adapters/index.ts";
-import { readGguf, readSafetensors } from "../helpers/parts.ts";
+import { ggufTypes } from "../helpers/gguf.ts";
+import { readSafetensors } from "../helpers/safetensors.ts";
 import { directory, floats } from "./build.ts";
 
 const BASE = { architecture: "qwen2", heads: 2, keyHeads: 2 };
@@ -28,7 +29,7 @@ function files(alpha = 8): Map<string, Uint8Array> {
 function elementsIn(written: ReadonlyMap<string, Uint8Array>): Record<string, string> {
   const [name, bytes] = [...written].find(([file]) => !file.endsWith(".json"))!;
   const types = name.endsWith(".gguf")
-    ? [...readGguf(bytes).tensors].map(([key, { type }]): [string, string] => [key, type])
+    ? [...ggufTypes(bytes)]
     : [...readSafetensors(bytes).tensors].map(([key, { element }]): [string, string] => [key, element]);
   return Object.fromEntries(
     types.map(([key, type]) => [`${/\d/.exec(key)![0]}${/lora_([ab])/i.exec(key)![1]!.toLowerCase()}`, type]),

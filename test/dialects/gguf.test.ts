@@ -1,11 +1,12 @@
-/** GGUF files: everything the format can say is read, and nothing hostile gets through. */
+/** GGUF files: everything the format can say is read, nothing hostile gets through, and names stand for layers. */
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
+import { readGguf } from "../../src/adapters/gguf/read.ts";
 import { GGUF_TYPES } from "../../src/adapters/gguf/types.ts";
 import { isLqaError } from "../../src/core/index.ts";
 import { f32Bytes, gguf, type TestGguf, type TypedValue } from "../helpers/gguf.ts";
-import { readGguf } from "../helpers/parts.ts";
 
 const tensor = (...values: number[]) => ({ dims: [values.length], data: f32Bytes(values) });
 const kindOf = (bytes: Uint8Array): string => {
@@ -172,5 +173,46 @@ describe("GGUF", () => {
       }),
       { numRuns: 3000 },
     );
+  });
+});
+
+describe("names of GGUF files", () => {
+  it("stand for one layer each", () => {
+    const owners = new Map<string, string>();
+    for (const [name, paths] of Object.entries(BLOCK_PATHS)) {
+      for (const path of paths) {
+        expect(owners.get(path), path).toBeUndefined();
+        owners.set(path, name);
+        expect(ggufKeys(`blk.12.${name}.weight`)).toContain(moduleKey(`model.layers.12.${path}`)!.key);
+      }
+    }
+  });
+
+  it("are compared from the block's number on", () => {
+    for (const prefix of ["", "model.", "language_model.model.", "base.transformer.", "gpt_neox."])
+      expect(moduleKey(`${prefix}layers.3.mlp.up_proj`)).toEqual({ key: "3.mlp.up_proj", expert: undefined });
+    expect(moduleKey("h.3.mlp.c_fc")!.key).toBe("3.mlp.c_fc");
+    expect(moduleKey("encoder.layer.3.attention.output.dense")!.key).toBe("3.attention.output.dense");
+    expect(moduleKey("model.layers.3.mlp.experts.17.up_proj")).toEqual({
+      key: "3.mlp.experts.up_proj",
+      expert: 17,
+    });
+    for (const foreign of [
+      "visual.blocks.3.attn.qkv",
+      "vision_tower.vision_model.encoder.layers.3.mlp.fc1",
+      "model.audio_tower.layers.3.fc1",
+      "model.layers.layers.3.self_attn.o_proj",
+      "vision.layers.0.blocks.3.attn.qkv",
+      "classifier",
+      "attention.output",
+    ])
+      expect(moduleKey(foreign)).toBeUndefined();
+    for (const foreign of [
+      "blk.0.attn_norm.weight",
+      "blk.0.attn_q.bias",
+      "v.blk.0.attn_q.weight",
+      "blk.0.constructor.weight",
+    ])
+      expect(ggufKeys(foreign)).toEqual([]);
   });
 });

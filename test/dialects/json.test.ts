@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type JsonValue, parseJson } from "../../src/adapters/json.ts";
 import { ERRORS, isLqaError } from "../../src/core/index.ts";
-import { type JsonValue, parseJson } from "../helpers/parts.ts";
 import { bytesOf } from "./build.ts";
 
 const parse = (text: string): JsonValue => parseJson(bytesOf(text), ERRORS.SOURCE_CONFIG, "test");

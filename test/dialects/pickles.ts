@@ -5,7 +5,7 @@
  */
 
 import { zipSync } from "fflate";
-import type { SafeTensor } from "../helpers/parts.ts";
+import type { SafeTensor } from "../helpers/safetensors.ts";
 
 /** Bytes of a program under construction. */
 export class Pickle {

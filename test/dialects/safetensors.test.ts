@@ -2,14 +2,10 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { toFloat32 } from "../../src/adapters/elements.ts";
+import { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { type ElementType, isLqaError } from "../../src/core/index.ts";
-import {
-  ELEMENT_BYTES,
-  readSafetensors,
-  type SafeTensor,
-  toFloat32,
-  writeSafetensors,
-} from "../helpers/parts.ts";
+import { ELEMENT_BYTES } from "../../src/model/adapter.ts";
 import { bytesOf, floats, rawSafetensors } from "./build.ts";
 
 const element = fc.constantFrom(...(Object.keys(ELEMENT_BYTES) as ElementType[]));

@@ -10,13 +10,7 @@ import { Builder } from "flatbuffers";
 import type { DialectName, ReadOptions, SourceFiles } from "../../src/adapters/index.ts";
 import type { MultiplierRule, TensorRole } from "../../src/core/index.ts";
 import { gguf, type TypedValue } from "../helpers/gguf.ts";
-import {
-  fromFloat32,
-  type SafeTensor,
-  toFloat32,
-  writeOnnxAdapter,
-  writeSafetensors,
-} from "../helpers/parts.ts";
+import { fromFloat32, type SafeTensor, toFloat32, writeSafetensors } from "../helpers/safetensors.ts";
 import { bytesOf, floats } from "./build.ts";
 import { torchFile } from "./pickles.ts";
 
@@ -128,7 +122,7 @@ function scaled(made: Made, multiplier: number, rule: MultiplierRule = "alpha/r"
 }
 
 function number(value: number, element: Element = "F32", shape: number[] = []): SafeTensor {
-  return { element, shape, data: fromFloat32(Float32Array.of(value), element, "test") };
+  return { element, shape, data: fromFloat32(Float32Array.of(value), element) };
 }
 
 const safetensors = (
@@ -910,7 +904,7 @@ function ggufAdapter(
     {
       "adapter.gguf": ggufAdapter(
         [
-          ["token_embd.weight.lora_a", { ...turned, data: fromFloat32(values, "F32", "test") }],
+          ["token_embd.weight.lora_a", { ...turned, data: fromFloat32(values, "F32") }],
           embedding.tensors[1]!,
           ...experts.tensors,
           ["blk.0.attn_norm.weight", floats([5], 3)],
@@ -979,9 +973,7 @@ function q8(tensor: SafeTensor): [Uint8Array, Float32Array] {
     "onnx",
     "two styles of names, versions",
     {
-      "my.onnx_adapter": writeOnnxAdapter({ adapterVersion: 3, modelVersion: 7, tensors }, [
-        ...tensors.keys(),
-      ]),
+      "my.onnx_adapter": onnxAdapter([...tensors]),
     },
     { [Q]: scaled(q, 1, "none"), [V]: scaled(matmul, 1, "none") },
   );
@@ -1001,9 +993,8 @@ function q8(tensor: SafeTensor): [Uint8Array, Float32Array] {
   );
 }
 
-/** A file by genai_lora.fbs of microsoft/onnxruntime-genai: a version and the tensors, of which each has its ONNX type. */
-function genaiAdapter(tensors: readonly (readonly [string, SafeTensor])[]): Uint8Array {
-  const builder = new Builder(1024);
+/** A list of tensors as both schemas of ONNX have them: name, dimensions, ONNX type, data. */
+function onnxTensors(builder: Builder, tensors: readonly (readonly [string, SafeTensor])[]): number {
   const tables = tensors.map(([name, { element, shape, data }]) => {
     builder.prep(8, data.length);
     const bytes = builder.createByteVector(data);
@@ -1020,7 +1011,27 @@ function genaiAdapter(tensors: readonly (readonly [string, SafeTensor])[]): Uint
   });
   builder.startVector(4, tables.length, 4);
   for (const table of tables.reverse()) builder.addOffset(table);
-  const list = builder.endVector();
+  return builder.endVector();
+}
+
+/** A file by adapter_format.fbs of microsoft/onnxruntime: its own version, that of the adapter, that of the model, the tensors. */
+export function onnxAdapter(
+  tensors: readonly (readonly [string, SafeTensor])[],
+  versions = [1, 3, 7] as readonly number[],
+): Uint8Array {
+  const builder = new Builder(1024);
+  const list = onnxTensors(builder, tensors);
+  builder.startObject(4);
+  for (const [field, version] of versions.entries()) builder.addFieldInt32(field, version, 0);
+  builder.addFieldOffset(3, list, 0);
+  builder.finish(builder.endObject(), "TORT");
+  return builder.asUint8Array().slice();
+}
+
+/** A file by genai_lora.fbs of microsoft/onnxruntime-genai: a version and the tensors. */
+function genaiAdapter(tensors: readonly (readonly [string, SafeTensor])[]): Uint8Array {
+  const builder = new Builder(1024);
+  const list = onnxTensors(builder, tensors);
   builder.startObject(2);
   builder.addFieldInt32(0, 1, 0);
   builder.addFieldOffset(1, list, 0);

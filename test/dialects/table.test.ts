@@ -9,7 +9,6 @@ import { describe, expect, it } from "vitest";
 import { DIALECTS, type DialectName, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
 import { type Adapter, isLqaError, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { openSource } from "../helpers/parts.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 
@@ -48,9 +47,9 @@ const row = (cells: readonly (string | number)[]): string => `| ${cells.join(" |
 const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
   [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n");
 
-function detected(files: SmallAdapter["files"]): string[] {
-  const source = openSource(files);
-  return DIALECTS.filter((each) => each.detect(source)).map(({ name }) => name);
+/** The dialect that an adapter is read as where nobody names one. variants.test.ts holds that no other takes it for its own. */
+function detected({ files, read }: SmallAdapter): string | undefined {
+  return readAdapter(files, { ...read, from: undefined }).origin?.dialect;
 }
 
 function sameDeltas(small: SmallAdapter, adapter: Adapter): boolean {
@@ -141,7 +140,7 @@ describe("docs/dialects.md", () => {
       rows.push([
         `\`${name}\``,
         title.replace(/^[^(]*\(/, "").replace(/\)$/, ""),
-        yes(mine.every(({ files }) => detected(files).join() === name)),
+        yes(mine.every((small) => detected(small) === name)),
         yes(trips.every(({ imports }) => imports)),
         yes(trips.every(({ returns }) => returns)),
         `${mine.length}`,

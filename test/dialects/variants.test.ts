@@ -1,17 +1,19 @@
-/** Every dialect in its variants: detected alone, read to the ΔW that its tensors say, and written as it was. */
+/**
+ * Every dialect in its variants: detected alone, read to the ΔW that its tensors say, and written as it was. What no dialect reads is
+ * refused under its own name.
+ */
 
 import { describe, expect, it } from "vitest";
-import { DIALECTS, readAdapter, writeAdapter } from "../../src/adapters/index.ts";
+import { largestRank } from "../../src/adapters/bake.ts";
+import { isGguf, readGguf } from "../../src/adapters/gguf/read.ts";
+import { DIALECTS, readAdapter, type SourceFiles, writeAdapter } from "../../src/adapters/index.ts";
+import { isOnnxAdapter, readOnnxAdapter } from "../../src/adapters/onnx/file.ts";
+import { openSource } from "../../src/adapters/source.ts";
 import { type Adapter, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import {
-  isGguf,
-  isOnnxAdapter,
-  openSource,
-  readGguf,
-  readOnnxAdapter,
-  readTensorFile,
-} from "../helpers/parts.ts";
+import { readTensorFile } from "../helpers/parts.ts";
+import { writeSafetensors } from "../helpers/safetensors.ts";
+import { bytesOf, directory, floats, pair } from "./build.ts";
 import { deltaOf, difference } from "./delta.ts";
 import { SMALL_ADAPTERS, type SmallAdapter } from "./small.ts";
 
@@ -110,3 +112,43 @@ describe.each(SMALL_ADAPTERS.map((each) => [each.dialect, each.variant, each] as
     });
   },
 );
+
+const keys = (...names: string[]): Uint8Array =>
+  writeSafetensors(new Map(names.map((name) => [name, floats([2, 2])])));
+const one = (file: string, bytes: Uint8Array): SourceFiles => new Map([[file, bytes]]);
+
+const peft = DIALECTS.find(({ name }) => name === "peft")!;
+
+describe("what is no dialect of this version", () => {
+  it.each<[string, SourceFiles, RegExp]>([
+    [
+      "a configuration alone",
+      one("adapter_config.json", bytesOf('{"peft_type":"LORA"}')),
+      /There are no weights here/,
+    ],
+    [
+      "an unknown convention",
+      one("a.safetensors", keys("weight")),
+      /UNSUPPORTED_DIALECT.*unknown to this version/,
+    ],
+    ["a broken safetensors file", one("a.safetensors", new Uint8Array(4)), /TRUNCATED_SOURCE/],
+    ["nothing", new Map(), /UNSUPPORTED_DIALECT: There are no weights/],
+  ])("%s", (_name, files, message) => {
+    expect(peft.detect(openSource(files))).toBe(false);
+    expect(() => readAdapter(files)).toThrow(message);
+  });
+
+  it("PEFT is recognised even when it is broken, and under another file name", () => {
+    const files = directory(pair("q"), '{"peft_type":');
+    expect(peft.detect(openSource(files))).toBe(true);
+    expect(() => readAdapter(files)).toThrow(/SOURCE_CONFIG/);
+    const renamed = directory(pair("q"));
+    renamed.set("lora.safetensors", renamed.get("adapter_model.safetensors")!);
+    renamed.delete("adapter_model.safetensors");
+    expect(readAdapter(renamed).modules).toHaveLength(1);
+  });
+});
+
+it("an adapter may have more modules than a call has arguments", () => {
+  expect(largestRank(Array.from({ length: 150_000 }, (_, i) => ({ rank: i % 7 })))).toBe(6);
+});

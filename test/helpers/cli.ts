@@ -8,8 +8,6 @@ import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { environment, runShared } from "./cli-shared.mjs";
 
-export { COMMANDS } from "../../src/cli/table.ts";
-
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 
 /** What a run left behind. */
@@ -26,6 +24,30 @@ export interface Ended {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
+}
+
+/** The commands; test/cli/words.test.ts holds this list to the help. */
+export const COMMANDS: string[] = [
+  "encode",
+  "decode",
+  "convert",
+  "inspect",
+  "validate",
+  "diff",
+  "rebase",
+  "compare",
+  "push",
+  "explain",
+  "completion",
+  "man",
+];
+
+/** The long options of a command, as the completion for fish has them; that of the program alone is not among them. */
+export function optionsOf(command: string): string[] {
+  const own = lqa("completion", "fish")
+    .out.split("\n")
+    .filter((line) => line.includes(`'__fish_seen_subcommand_from ${command}'`));
+  return own.flatMap((line) => / -l (?!version)([a-z0-9-]+)/.exec(line)?.[1] ?? []);
 }
 
 /** Runs `lqa` with these words. */

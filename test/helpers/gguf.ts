@@ -1,5 +1,5 @@
 /**
- * Writes GGUF files and importance matrices byte by byte after the format's description, for tests. Independent of the
+ * Writes GGUF files and importance matrices, and reads the types of tensors, byte by byte after the format's description, for tests. Independent of the
  * library's own reader.
  *
  * @module
@@ -151,4 +151,42 @@ export function dat(entries: readonly TestDatEntry[], dataset?: string): Uint8Ar
       .u32(dataset.length)
       .parts.push(...new TextEncoder().encode(dataset));
   return Uint8Array.from(out.parts);
+}
+
+/** Sizes of the values of each type but texts (8) and lists (9). */
+const SIZES: Readonly<Record<number, number>> = {
+  ...{ 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 },
+};
+
+/** The types of the tensors of a GGUF file by their names, those of floats in words. */
+export function ggufTypes(bytes: Uint8Array): Map<string, string> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = 8;
+  const u32 = (): number => view.getUint32((at += 4) - 4, true);
+  const u64 = (): number => Number(view.getBigUint64((at += 8) - 8, true));
+  const text = (): string => {
+    const length = u64();
+    at += length;
+    return new TextDecoder().decode(bytes.subarray(at - length, at));
+  };
+  const skip = (type: number): void => {
+    if (type === 8) text();
+    else if (type === 9) for (let [item, left] = [u32(), u64()]; left > 0; left--) skip(item);
+    else at += SIZES[type]!;
+  };
+  const [tensors, pairs] = [u64(), u64()];
+  for (let i = 0; i < pairs; i++) {
+    text();
+    skip(u32());
+  }
+  const types = new Map<string, string>();
+  for (let i = 0; i < tensors; i++) {
+    const name = text();
+    const dimensions = u32();
+    at += 8 * dimensions;
+    const type = u32();
+    types.set(name, ["F32", "F16"][type] ?? (type === 30 ? "BF16" : String(type)));
+    at += 8;
+  }
+  return types;
 }

@@ -6,8 +6,8 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromFloat32, type SafeTensor, toFloat32, writeSafetensors } from "./parts.ts";
 import { normal } from "./random.ts";
+import { fromFloat32, type SafeTensor, toFloat32, writeSafetensors } from "./safetensors.ts";
 
 /** A whole model: name to tensor. */
 export type TestModel = Map<string, SafeTensor>;
@@ -24,7 +24,7 @@ export function tensor(
     for (let i = 0; i < values.length; i++) view.setFloat64(8 * i, values[i]!, true);
     return { element, shape, data };
   }
-  return { element, shape, data: fromFloat32(Float32Array.from(values), element, "test") };
+  return { element, shape, data: fromFloat32(Float32Array.from(values), element) };
 }
 
 /** Seeded normal values. */

@@ -5,7 +5,7 @@
  * @module
  */
 import type { ElementType } from "../../src/core/index.ts";
-import { f16ToNumber } from "./floats.ts";
+import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "./floats.ts";
 
 /** A tensor and its bytes. */
 export interface SafeTensor {
@@ -14,15 +14,29 @@ export interface SafeTensor {
   readonly data: Uint8Array;
 }
 
-/** A file with these tensors, in the order of the safetensors library: those of wide elements first, then by name. */
+/** A tensor of any type of the format. */
+export type WrittenTensor = Omit<SafeTensor, "element"> & { readonly element: string };
+
+/** The order of types in files of the safetensors library. */
+const TYPES = "U64 I64 F64 F32 U32 I32 BF16 F16 U16 I16 F8_E4M3 F8_E5M2 I8 U8 BOOL".split(" ");
+const typeOf = ({ element }: WrittenTensor): number => TYPES.indexOf(element);
+
+/** A file with these tensors: in this order, or in that of the safetensors library, by type and then by name. */
 export function writeSafetensors(
-  tensors: ReadonlyMap<string, SafeTensor>,
-  { metadata }: { readonly metadata?: ReadonlyMap<string, string> | undefined } = {},
+  tensors: ReadonlyMap<string, WrittenTensor>,
+  {
+    metadata,
+    order,
+  }: {
+    readonly metadata?: ReadonlyMap<string, string> | undefined;
+    readonly order?: readonly string[] | undefined;
+  } = {},
 ): Uint8Array {
   const header: Record<string, unknown> = {};
   if (metadata !== undefined) header.__metadata__ = Object.fromEntries(metadata);
-  const width = ({ element }: SafeTensor): number => Number(/\d+/.exec(element)?.[0] ?? 8);
-  const ordered = [...tensors].sort(([x, a], [y, b]) => width(b) - width(a) || (x < y ? -1 : 1));
+  const ordered =
+    order?.map((name) => [name, tensors.get(name)!] as const) ??
+    [...tensors].sort(([x, a], [y, b]) => typeOf(a) - typeOf(b) || (x < y ? -1 : 1));
   let at = 0;
   for (const [name, { element, shape, data }] of ordered) {
     header[name] = { dtype: element, shape, data_offsets: [at, at + data.length] };
@@ -64,13 +78,24 @@ export function readSafetensors(bytes: Uint8Array): {
   };
 }
 
+/** The bytes of numbers as elements of this type. */
+export function fromFloat32(values: Float32Array, element: "F32" | "F16" | "BF16"): Uint8Array {
+  const size = element === "F32" ? 4 : 2;
+  const data = new Uint8Array(size * values.length);
+  const view = new DataView(data.buffer);
+  for (const [i, value] of values.entries())
+    if (element === "F32") view.setFloat32(4 * i, value, true);
+    else view.setUint16(2 * i, element === "F16" ? numberToF16(value) : numberToBf16(value), true);
+  return data;
+}
+
 /** The values of an F32, F16 or BF16 tensor. */
 export function toFloat32({ element, data }: Pick<SafeTensor, "element" | "data">): Float32Array {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const read = {
     F32: (i: number) => view.getFloat32(4 * i, true),
     F16: (i: number) => f16ToNumber(view.getUint16(2 * i, true)),
-    BF16: (i: number) => new Float32Array(Uint32Array.of(view.getUint16(2 * i, true) << 16).buffer)[0]!,
+    BF16: (i: number) => bf16ToNumber(view.getUint16(2 * i, true)),
   }[element as "F32" | "F16" | "BF16"];
   return Float32Array.from({ length: data.length / (element === "F32" ? 4 : 2) }, (_, i) => read(i));
 }

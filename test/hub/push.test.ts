@@ -13,7 +13,6 @@ import { readAdapter } from "../../src/adapters/index.ts";
 import { open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { encodeFile, openPush, readLocation, readSourceFiles } from "../../src/node/index.ts";
-import { pushFetch } from "../../src/node/remote/push-fetch.ts";
 import { lqaApart } from "../helpers/cli.ts";
 import { type TestHub, TOKEN, useHub } from "../helpers/hub.ts";
 import { writePacked } from "../helpers/packed.ts";
@@ -277,24 +276,3 @@ test("a card has nothing of a base model that is no name on the hub", async () =
   expect(out).not.toContain("secret");
   expect(out).toContain("# a --- b\n");
 });
-
-test.each(["https://hub.example/api", "https://uploads.example/part/1"])(
-  "an answer of a push that does not end is given up: %s",
-  async (address) => {
-    let [sent, cancelled] = [0, false];
-    const endless = new ReadableStream<Uint8Array>({
-      pull(controller) {
-        sent += 2 ** 20;
-        controller.enqueue(new Uint8Array(2 ** 20));
-      },
-      cancel() {
-        cancelled = true;
-      },
-    });
-    const remote = { fetch: async () => new Response(endless) };
-    const send = pushFetch({ endpoint: "https://hub.example", token: undefined }, "a test", { remote });
-    await expect(send(address)).rejects.toMatchObject({ kind: "HTTP_RESPONSE" });
-    expect(cancelled).toBe(true);
-    expect(sent).toBeLessThan(32 * 2 ** 20);
-  },
-);

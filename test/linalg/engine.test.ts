@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type DenseEngine, type DenseMatrix, padded, stripIndex } from "../../src/encode/linalg/engine.ts";
 import { denseKernelEngine } from "../../src/encode/linalg/kernels/dense-kernel.ts";
 import { densePlainEngine } from "../../src/encode/linalg/plain-engine.ts";
-import { applyQ, type DenseEngine, type DenseMatrix, padded, qrOf, stripIndex, uniform } from "./matrices.ts";
+import { applyQ, qrOf } from "../../src/encode/linalg/qr.ts";
+import { uniform } from "./matrices.ts";
 
 const plain = densePlainEngine();
 /** Nothing here is so large that the kernel may pass it on. */

@@ -1,10 +1,5 @@
 /** Seeded matrices (column-major) and the few dense operations the tests of this folder need. */
 
-// What several tests of linear algebra test, from inside.
-export { type DenseEngine, type DenseMatrix, padded, stripIndex } from "../../src/encode/linalg/engine.ts";
-export { applyQ, householderQr, qrOf } from "../../src/encode/linalg/qr.ts";
-export { jacobiSvd, transposeColumns } from "../../src/encode/linalg/svd.ts";
-
 /** Uniform numbers in (0, 1): mulberry32. */
 export function uniform(seed: number): () => number {
   let state = seed >>> 0;

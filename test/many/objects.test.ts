@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { findAdapters, openObjects } from "../helpers/node-parts.ts";
+import { findAdapters } from "../../src/node/objects/find-adapters.ts";
+import { openObjects } from "../../src/node/objects/open-store.ts";
 import { findS3, startS3 } from "../helpers/servers.ts";
 
 const program = findS3();

@@ -157,7 +157,7 @@ async function suiteTests() {
           const { status, detail } = judge(run, answers.at(-1));
           if (status !== "passed") throw new Error(detail);
         }
-        // What test/conformance/places.test.ts compares.
+        // What test/conformance/suite.test.ts compares.
         if (places[id] === undefined) return;
         const { offset, where = "" } = answers[0].document.error;
         if (offset !== places[id][0] || where !== places[id][1]) throw new Error(`at ${offset}, ${where}`);

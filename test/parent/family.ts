@@ -1,9 +1,9 @@
 /** Parents and their children, and what a child decodes to by the rule of clause 8.9, one addition after the other. */
 
+import type { ModuleInput } from "../../src/core/format.ts";
 import { type Encoding, type LqaFile, type ModuleShape, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { AFFINE2, bands, fileBytes, packed, SIGN, shape } from "../container/fixtures.ts";
-import type { PackedModule } from "../helpers/parts.ts";
 import { SEED, trained } from "../start/trained.ts";
 
 export const RAW: Encoding = { codec: "raw", element: "f32" };
@@ -19,7 +19,7 @@ export const SHAPES: readonly ModuleShape[] = [
 ];
 
 /** A parent with a module of each shape, of half the rank. */
-export function parentModules(seed = 1): PackedModule[] {
+export function parentModules(seed = 1): ModuleInput[] {
   return SHAPES.map((own, i) => {
     const rank = own.rank / 2;
     const rule = { multiplier: Math.fround(1.5), alpha: 0, rule: "explicit" as const };
@@ -32,7 +32,7 @@ export function childModules(
   parentId: string,
   numbers: readonly (number | undefined)[] = SHAPES.map((_, i) => i),
   seed = 50,
-): PackedModule[] {
+): ModuleInput[] {
   return SHAPES.map((own, i) => {
     const plan = [
       { components: 1, b: AFFINE2, a: RAW },
@@ -49,7 +49,7 @@ export async function contentIdOf(bytes: Uint8Array): Promise<string> {
   return (await (await open(bytes)).verify()).contentId;
 }
 
-export function written(modules: readonly PackedModule[]): Promise<Uint8Array> {
+export function written(modules: readonly ModuleInput[]): Promise<Uint8Array> {
   return fileBytes({ modules, tensors: [], sections: [] });
 }
 
@@ -72,7 +72,7 @@ export function sum(rest: Float32Array, parent: Float32Array, experts: number, l
 /** A parent with a start; and a child of a rank above it, with its rests, its modules in the order of the parent's. */
 export async function startedFamily(): Promise<{
   readonly first: Uint8Array;
-  readonly modules: readonly PackedModule[];
+  readonly modules: readonly ModuleInput[];
   readonly bytes: Uint8Array;
 }> {
   const { bytes: first } = await encodeAdapter(trained(0.05), { maxError: 0.02, start: SEED });

@@ -1,88 +1,36 @@
-/** Children in memory, packed: applied by the kernel and by plain code, and pools that keep their parent once. */
+/** Children in memory, packed: applied, and pools that keep their parent once. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { materialize } from "../../src/core/codecs/start/materialize.ts";
-import { decodeModule, inputLength, open } from "../../src/core/index.ts";
-import { encodeAdapter } from "../../src/encode/index.ts";
+import { inputLength, open } from "../../src/core/index.ts";
 import { AdapterPool, applyPacked, memoryStore, residentModule } from "../../src/serve/index.ts";
-import { applied, waves } from "../serve/both-ways.ts";
-import { SEED, trained } from "../start/trained.ts";
-import { childModules, contentIdOf, parentModules, written } from "./family.ts";
-import { checkpoint } from "./run.ts";
+import { waves } from "../serve/modules.ts";
+import { trained } from "../start/trained.ts";
+import { eachKind, relatives, suite } from "./children.ts";
+import { contentIdOf } from "./family.ts";
 
-const oldest = await written(parentModules());
-const family = [oldest, await written(childModules(await contentIdOf(oldest)))];
-const parent = (await encodeAdapter(checkpoint(0), { maxError: 0.002 })).bytes;
-const parentFile = await open(parent);
-const parentId = (await parentFile.verify()).contentId;
-const children = await Promise.all(
-  [2, 6, 8].map(
-    async (step) => (await encodeAdapter(checkpoint(step), { maxError: 0.005, parent: parentFile })).bytes,
-  ),
-);
-const grandchild = (
-  await encodeAdapter(checkpoint(5), {
-    maxError: 0.004,
-    parent: await open(children[0]!, { parents: [parent] }),
-  })
-).bytes;
-const started = (await encodeAdapter(trained(0.02), { maxError: 0.02, start: SEED })).bytes;
-const startedChild = (
-  await encodeAdapter(trained(0.021), { maxError: 0.01, parent: await open(started), start: "none" })
-).bytes;
-
-const suite = (name: string): Uint8Array =>
-  new Uint8Array(readFileSync(new URL(`../../conformance/suite/valid/parent/${name}.lqa`, import.meta.url)));
+const files = await relatives();
+const { family, parent, children, grandchild, started, startedChild } = files;
+const parentId = await contentIdOf(parent);
 
 describe("a module with a parent, applied packed", () => {
-  it.each<[string, Uint8Array, Uint8Array[]]>([
-    ["a child of every codec", family[1]!, [family[0]!]],
-    ["a child as the encoder makes them", children[2]!, [parent]],
-    ["a child of a child", grandchild, [children[0]!, parent]],
-    ["a child of an adapter with a start", startedChild, [started]],
-  ])(
-    "gives the same bits by kernel and by plain code, and the product with its weights: %s",
-    async (_, bytes, parents) => {
-      const file = await open(bytes, { parents });
-      expect(file.parentId).toBeDefined();
-      for (const record of file.modules) {
-        if (record.role === "embedding") continue;
-        const module = residentModule(record, await file.packed(record));
-        for (const rows of [1, 2, 5, 70])
-          for (let expert = 0; expert < record.experts; expert++)
-            for (const invariant of [false, true]) {
-              const [fast, plain] = applied(module, rows, expert, invariant);
-              expect(fast).toEqual(plain);
-            }
-        const n = inputLength(record);
-        const { a, b } = await file.decode(record, { layout: "component" });
-        const [x, y] = [waves(n), new Float32Array(record.out)];
-        applyPacked(module, x, y, { expert: 0 });
-        const exact = new Float64Array(record.out);
-        for (let c = 0; c < record.rank; c++) {
-          const h = x.reduce((sum, value, i) => sum + value * a.data[c * n + i]!, 0);
-          for (let o = 0; o < record.out; o++)
-            exact[o]! += record.multiplier * h * b.data[c * record.out + o]!;
-        }
-        const size = Math.hypot(...exact);
-        expect(size).toBeGreaterThan(0);
-        expect(Math.hypot(...exact.map((value, o) => value - y[o]!)) / size).toBeLessThan(1e-5);
-      }
-    },
-  );
-
-  it.each<[string, Uint8Array, Uint8Array[]]>([
-    ["a child of every codec", family[1]!, [family[0]!]],
-    ["a child of a child", grandchild, [children[0]!, parent]],
-    ["a child of an adapter with a start", startedChild, [started]],
-    ["zeros of either sign", suite("zeros-of-either-sign"), [suite("root-zeros-of-either-sign")]],
-  ])("is the same without a parent, decoded, for what knows none: %s", async (_, bytes, parents) => {
+  it.each(eachKind(files))("gives the product with its weights: %s", async (_, bytes, parents) => {
     const file = await open(bytes, { parents });
+    expect(file.parentId).toBeDefined();
     for (const record of file.modules) {
-      const factors = await file.packed(record);
-      const whole = materialize(record, factors);
-      expect(whole.parent).toBeUndefined();
-      expect(decodeModule(record, whole)).toEqual(decodeModule(record, factors));
+      if (record.role === "embedding") continue;
+      const module = residentModule(record, await file.packed(record));
+      const n = inputLength(record);
+      const { a, b } = await file.decode(record, { layout: "component" });
+      const [x, y] = [waves(n), new Float32Array(record.out)];
+      applyPacked(module, x, y, { expert: 0 });
+      const exact = new Float64Array(record.out);
+      for (let c = 0; c < record.rank; c++) {
+        const h = x.reduce((sum, value, i) => sum + value * a.data[c * n + i]!, 0);
+        for (let o = 0; o < record.out; o++) exact[o]! += record.multiplier * h * b.data[c * record.out + o]!;
+      }
+      const size = Math.hypot(...exact);
+      expect(size).toBeGreaterThan(0);
+      expect(Math.hypot(...exact.map((value, o) => value - y[o]!)) / size).toBeLessThan(1e-5);
     }
   });
 
@@ -100,13 +48,13 @@ describe("a module with a parent, applied packed", () => {
 
 describe("a pool", () => {
   const budgetBytes = 2 ** 24;
-  const files = new Map([
+  const stored = new Map([
     ["base", parent],
     ["other", family[0]!],
     ...children.map((bytes, i): [string, Uint8Array] => [`user-${i}`, bytes]),
     ["grandchild", grandchild],
   ]);
-  const store = memoryStore(files);
+  const store = memoryStore(stored);
 
   it("keeps a parent once for all of its children, and lets it go with the last", async () => {
     const pool = new AdapterPool({ budgetBytes, store, parents: ["other", "base"] });
@@ -204,7 +152,7 @@ describe("a pool", () => {
     // The stored content id is in the trailer, and its own checksums do not cover what it is of.
     const broken = parent.slice();
     broken[Math.floor(broken.length / 2)]! ^= 1;
-    const lying = memoryStore(new Map([...files, ["base", broken]]));
+    const lying = memoryStore(new Map([...stored, ["base", broken]]));
     for (const verify of [true, false]) {
       const pool = new AdapterPool({ budgetBytes, store: lying, verify, parents: ["base"] });
       await expect(pool.acquire("user-0")).rejects.toMatchObject({ kind: "PARENT_MISSING" });

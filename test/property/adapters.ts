@@ -4,7 +4,7 @@
  */
 
 import fc from "fast-check";
-import type { SectionInput } from "../../src/core/format.ts";
+import type { ModuleInput, SectionInput } from "../../src/core/format.ts";
 import {
   type Adapter,
   type Band,
@@ -18,8 +18,13 @@ import {
   type PlainTensor,
 } from "../../src/core/index.ts";
 import type { EncodeOptions } from "../../src/encode/index.ts";
-import { packed } from "../container/fixtures.ts";
-import { type ContainerInput, ELEMENT_BYTES, multiplierByRule, type PackedModule } from "../helpers/parts.ts";
+import { type FileInput, packed } from "../container/fixtures.ts";
+
+/** Bytes of an element. */
+const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
+  ...{ F32: 4, F16: 2, BF16: 2, F64: 8, BOOL: 1 },
+  ...{ I8: 1, I16: 2, I32: 4, I64: 8, U8: 1, U16: 2, U32: 4, U64: 8 },
+};
 
 /** Names as they occur, and names as nobody expects them: anything of 1 to 512 bytes without control characters. */
 export const names: fc.Arbitrary<string> = fc.oneof(
@@ -91,7 +96,14 @@ const shapes: fc.Arbitrary<Omit<ModuleShape, "name">> = fc
   } as const)
   .map(({ role: [role, dimensions], sizes, alpha: given, ...shape }) => {
     const alpha = shape.rule === "none" ? 0 : Math.fround(given);
-    const multiplier = multiplierByRule(shape.rule, alpha, shape.rank) ?? Math.fround(0.3);
+    const multiplier = Math.fround(
+      {
+        none: 1,
+        "alpha/r": alpha / shape.rank,
+        "alpha/sqrt(r)": alpha / Math.sqrt(shape.rank),
+        explicit: 0.3,
+      }[shape.rule],
+    );
     const baseLayout = role === "linear" ? shape.baseLayout : role === "embedding" ? "in-out" : "out-in";
     return {
       ...shape,
@@ -245,7 +257,7 @@ export const encodings: fc.Arbitrary<Encoding> = fc.oneof(
 const same = (x: Band, y: Band | undefined): boolean =>
   y !== undefined && JSON.stringify([x.b, x.a]) === JSON.stringify([y.b, y.a]);
 
-const packedModules: fc.Arbitrary<Omit<PackedModule, "name">> = fc
+const packedModules: fc.Arbitrary<Omit<ModuleInput, "name">> = fc
   .tuple(
     shapes,
     fc.array(fc.record({ components: fc.integer({ min: 1, max: 3 }), b: encodings, a: encodings }), {
@@ -288,7 +300,7 @@ const sections: fc.Arbitrary<SectionInput> = fc.record({
 });
 
 /** Files of any content: packed modules of every encoding with any codes, tensors, private sections. */
-export const files: fc.Arbitrary<ContainerInput> = fc.record({
+export const files: fc.Arbitrary<FileInput> = fc.record({
   modules: fc.uniqueArray(
     fc.tuple(names, packedModules).map(([name, module]) => ({ ...module, name })),
     { maxLength: 4, selector: (module) => module.name },

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 // @ts-expect-error
 import { sealFile } from "../../fuzz/seal.mjs";
 import { memorySource, open, validate } from "../../src/core/index.ts";
-import { concat, loadZstdCodec, prepareFile } from "../helpers/parts.ts";
+import { fileBytes } from "../container/fixtures.ts";
 import {
   comparable,
   contentOf,
@@ -21,7 +21,7 @@ import {
 import { files } from "./adapters.ts";
 import { holds, TIMEOUT } from "./runs.ts";
 
-const written = files.map(async (input) => concat([...(await prepareFile(input)).pieces()]));
+const written = files.map(fileBytes);
 
 /** What the reader by ranges says of a file: every module, tensor and id, or its first error. */
 async function ranged(bytes: Uint8Array): Promise<string> {
@@ -50,15 +50,15 @@ describe("an arbitrary file", () => {
     await holds(
       40,
       fc.asyncProperty(files, async (input) => {
-        const bytes = concat([...(await prepareFile(input)).pieces()]);
+        const bytes = await fileBytes(input);
         const { error, ...result } = await validate(bytes, { level: "values" });
         expect(error, JSON.stringify(result)).toBeUndefined();
         const file = await open(bytes);
-        const again = await prepareFile({
+        const again = await fileBytes({
           ...input,
           ...(await contentOf(file)),
         });
-        expect(concat([...again.pieces()])).toEqual(bytes);
+        expect(again).toEqual(bytes);
       }),
     );
   });
@@ -155,7 +155,7 @@ describe("a file whose index was changed, with checksums that fit", () => {
           else if (size === 2) view.setUint16(position, next, true);
           else bytes[position] = next;
         }
-        const sealed: Uint8Array = sealFile(bytes, await loadZstdCodec());
+        const sealed: Uint8Array = sealFile(bytes);
         const [first, push, open, ranges] = [
           await validated(sealed),
           await pushed(

@@ -7,8 +7,8 @@ import { encodeAdapter } from "../../src/encode/index.ts";
 
 import { random, shape } from "../container/fixtures.ts";
 import { f32Bytes } from "../helpers/gguf.ts";
-import { reparameterize } from "../helpers/parts.ts";
 import { writeSafetensors } from "../helpers/safetensors.ts";
+import { componentsOf } from "./components.ts";
 
 function module(name: string, seed: number): LoraModule {
   const s = shape(name, { out: 320, in: 256, rank: 8, alpha: 16 });
@@ -30,7 +30,7 @@ const adapter: Adapter = {
 const [q, v, last] = adapter.modules as [LoraModule, LoraModule, LoraModule];
 
 const strengths = (m: LoraModule): number[] =>
-  [...reparameterize(m, 0).singularValues].map((value) => Math.abs(m.multiplier) * value);
+  componentsOf(m).map(({ strength }) => Math.abs(m.multiplier) * strength);
 
 /** Figures of all components of a module: noise in them costs `cost` nats for each part of their energy. */
 const figures = (m: LoraModule, cost: number): number[] =>
@@ -174,10 +174,6 @@ describe("directions", () => {
     [`${v.name}.directions_b`]: { shape: [COUNT, v.out], values: ofB },
     [`${v.name}.directions_a`]: { shape: [COUNT, v.in], values: ofA },
   };
-  const componentsOf = (m: LoraModule): Readonly<Record<"b" | "a", Float32Array>> => {
-    const { b, a } = reparameterize(m, 0);
-    return { b: Float32Array.from(b), a: Float32Array.from(a) };
-  };
   /** The error of a vector across it: without what makes it longer or shorter. */
   const across = (is: Float32Array, was: Float32Array): Float32Array => {
     const dot = (x: Float32Array): number => x.reduce((sum, value, j) => sum + value * was[j]!, 0);
@@ -187,15 +183,15 @@ describe("directions", () => {
   /** Energy along the directions of the noise of an encoding, in B and A in the form of components, and all of it. */
   const lost = async (bytes: Uint8Array): Promise<Record<"b" | "a" | "all", number>> => {
     const found = await (await open(bytes)).decode(v.name);
-    const { b, a } = componentsOf(v);
+    const own = componentsOf(v);
     const sums = { b: 0, a: 0, all: 0 };
     for (let c = 0; c < v.rank; c++) {
       const column = Float32Array.from({ length: v.out }, (_, o) => found.b.data[v.rank * o + c]!);
       const row = found.a.data.subarray(c * v.in, (c + 1) * v.in);
       if (row.every((x) => x === 0)) continue;
       for (const [is, was, directions, factor] of [
-        [column, b.subarray(c * v.out, (c + 1) * v.out), ofB, "b"] as const,
-        [row, a.subarray(c * v.in, (c + 1) * v.in), ofA, "a"] as const,
+        [column, Float32Array.from(own[c]!.b), ofB, "b"] as const,
+        [row, Float32Array.from(own[c]!.a), ofA, "a"] as const,
       ]) {
         const error = across(is, was);
         sums[factor] += along(error, directions);
@@ -239,7 +235,7 @@ describe("directions", () => {
     expect(encodings[0]).toMatch(/^trellis\dr /);
     const energy = async (bytes: Uint8Array): Promise<number> => {
       const { a } = await (await open(bytes)).decode(v.name);
-      return along(across(a.data.subarray(0, v.in), componentsOf(spiky).a.subarray(0, v.in)), ofA);
+      return along(across(a.data.subarray(0, v.in), Float32Array.from(componentsOf(spiky)[0]!.a)), ofA);
     };
     expect(await energy(after.bytes)).toBeLessThan((await energy(before.bytes)) / 2);
   });
@@ -263,7 +259,7 @@ describe("directions", () => {
       const calibration = readCalibration(file(given), own.modules);
       const { bytes } = await encodeAdapter(own, { bits: 2, calibration });
       const { b } = await (await open(bytes)).decode("long");
-      return along(across(b.data, componentsOf(m).b), wideB);
+      return along(across(b.data, Float32Array.from(componentsOf(m)[0]!.b)), wideB);
     };
     expect(await energy(both)).toBeLessThan((await energy(only)) / 10);
   });

@@ -1,13 +1,9 @@
-/** Modules for the tests of this folder, and what every quantized module must satisfy. */
+/** Modules for the tests of this folder, and what an adapter of one of them becomes. */
 
 import { expect } from "vitest";
-import { inputLength, type LoraModule, type PackedFactors } from "../../src/core/index.ts";
-import { checkPlanes } from "../codecs/planes.ts";
+import { inputLength, type LoraModule, open, type PackedFactors, validate } from "../../src/core/index.ts";
+import { type EncodeOptions, type EncodeReport, encodeAdapter } from "../../src/encode/index.ts";
 import { normal } from "../linalg/matrices.ts";
-
-// What several tests of this folder test, from inside.
-export { quantizeModule } from "../../src/encode/quantize/profile.ts";
-export { totalQuality } from "../../src/encode/quantize/quality.ts";
 
 /** A linear module with the given parts; factors are standard normal unless given. */
 export function makeModule(
@@ -38,21 +34,42 @@ export function makeModule(
   };
 }
 
-/** Throws unless the planes obey every value rule of the specification and the bands add up to the rank. */
-export function expectValid(module: LoraModule, { bands, planes }: PackedFactors): void {
-  expect(bands.reduce((sum, band) => sum + band.components, 0)).toBe(module.rank);
-  expect(planes.length).toBe(module.experts);
-  for (const expert of planes) {
-    expect(expert.length).toBe(bands.length);
-    for (const [i, band] of bands.entries()) {
-      const report = ({ kind }: { kind: string }, plane: string, at: number) => {
-        throw new Error(`${kind} in ${plane} at ${at}`);
-      };
-      checkPlanes(band.b, expert[i]!.b, module.out, report);
-      checkPlanes(band.a, expert[i]!.a, inputLength(module), report);
-    }
-  }
+/** The report on modules, encoded by measured moments of their inputs if there are any. */
+export async function reportOn(
+  modules: readonly LoraModule[],
+  options: EncodeOptions,
+  moments: ReadonlyMap<string, Float64Array> = new Map(),
+): Promise<EncodeReport> {
+  return (await encoded(modules, options, moments)).report;
 }
+
+/** A module encoded alone: what the file, which must be canonical, has of it, and what the report says. */
+export async function encodeModule(
+  module: LoraModule,
+  options: EncodeOptions,
+  moments?: Float64Array,
+): Promise<{ readonly factors: PackedFactors; readonly quality: ModuleFigures }> {
+  const given = new Map(moments === undefined ? [] : [[module.name, moments]]);
+  const { bytes, report } = await encoded([module], options, given);
+  const { error } = await validate(bytes, { level: "canonical" });
+  expect(error).toBeUndefined();
+  const { energy, errorEnergy } = report;
+  const factors = await (await open(bytes)).packed(module.name);
+  return { factors, quality: { ...report.modules[0]!, energy, errorEnergy } };
+}
+
+/** What the report says of a module, and the energies, which it says of the adapter. */
+export type ModuleFigures = EncodeReport["modules"][number] & Pick<EncodeReport, "energy" | "errorEnergy">;
+
+const encoded = (
+  modules: readonly LoraModule[],
+  options: EncodeOptions,
+  moments: ReadonlyMap<string, Float64Array>,
+) =>
+  encodeAdapter(
+    { modules, tensors: [], origin: undefined, meta: {} },
+    moments.size === 0 ? options : { ...options, calibration: { moments, source: new Uint8Array() } },
+  );
 
 /** ΔW without the multiplier, dense, row-major, of one expert. */
 export function dense(module: LoraModule, expert = 0): Float64Array {

@@ -1,18 +1,8 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Adapter, type LoraModule, open, parameterCount, validate } from "../../src/core/index.ts";
-import {
-  type EncodeOptions,
-  encodeAdapter,
-  type Fit,
-  QUALITY_BITS,
-  type QualityName,
-} from "../../src/encode/index.ts";
-import { boundComponents } from "../../src/encode/quantize/bound.ts";
-import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
-import { lossOf } from "../../src/encode/quantize/rd/gain.ts";
-import { RATES } from "../../src/encode/quantize/rd/rates.ts";
+import { type EncodeOptions, encodeAdapter, QUALITY_BITS, type QualityName } from "../../src/encode/index.ts";
 import { random, shape, tensor } from "../container/fixtures.ts";
+import { componentsOf } from "./components.ts";
 
 /** Factors of random weights whose components fall off: sums of four uniform numbers, scaled by column. */
 function module(name: string, over: Parameters<typeof shape>[1] = {}, seed = 1, decay = 0.6): LoraModule {
@@ -46,92 +36,6 @@ const several = adapter([
   module("layers.1.q", { multiplier: 4, alpha: 32 }, 3),
   module("layers.1.down", { in: 700 }, 4, 0.4),
 ]);
-
-describe("allocation", () => {
-  const points = fc
-    .array(fc.double({ min: 0.01, max: 0.9, noNaN: true }), { minLength: 3, maxLength: 6 })
-    .map((falls) => {
-      let distortion = 1;
-      return [
-        { bits: 0, distortion: 1 },
-        ...falls.map((f, i) => ({ bits: 10 * (i + 1), distortion: (distortion *= f) })),
-      ];
-    });
-  const candidate: fc.Arbitrary<Candidate> = fc.record({
-    energy: fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
-    weight: fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
-    b: points,
-    a: points,
-    floor: fc.nat(1),
-  });
-
-  const fits = fc.constantFrom<Fit>("unbiased", "least-squares");
-
-  test("a bit goal is never exceeded unless the floors alone exceed it, and more bits never lose more", () => {
-    fc.assert(
-      fc.property(
-        fc.array(candidate, { minLength: 1, maxLength: 8 }),
-        fc.nat(500),
-        fits,
-        (candidates, bits, fit) => {
-          const floors = candidates.reduce((sum, c) => sum + c.b[c.floor]!.bits + c.a[c.floor]!.bits, 0);
-          const less = allocate(candidates, { bits }, fit);
-          const more = allocate(candidates, { bits: bits + 50 }, fit);
-          expect(less.bits).toBeLessThanOrEqual(Math.max(bits, floors));
-          expect(more.loss).toBeLessThanOrEqual(less.loss * (1 + 1e-12));
-          for (const [i, { b, a }] of less.choices.entries()) {
-            expect(Math.min(b, a)).toBeGreaterThanOrEqual(candidates[i]!.floor);
-            expect(b === 0).toBe(a === 0);
-          }
-        },
-      ),
-    );
-  });
-
-  test("an error goal is reached with the steps that save most per bit", () => {
-    fc.assert(
-      fc.property(
-        fc.array(candidate, { minLength: 1, maxLength: 8 }),
-        fc.double({ min: 0, max: 1, noNaN: true }),
-        fits,
-        (candidates, share, fit) => {
-          const most = allocate(candidates, { bits: Number.POSITIVE_INFINITY }, fit).error;
-          const least = allocate(candidates, { bits: 0 }, fit).error;
-          const goal = most + share * (least - most);
-          const found = allocate(candidates, { error: goal }, fit);
-          expect(found.error).toBeLessThanOrEqual(goal + 1e-9 * least);
-          // Lagrangian: with the bits it took, nothing better is found
-          expect(allocate(candidates, { bits: found.bits }, fit).loss).toBeLessThanOrEqual(
-            found.loss * (1 + 1e-9) + 1e-12,
-          );
-        },
-      ),
-    );
-  });
-});
-
-describe("shrinkage and noise", () => {
-  test("least squares loses what is not kept", () => {
-    for (const kept of [0, 0.2, 0.5, 0.9, 1]) {
-      const { loss, error } = lossOf(kept, "least-squares");
-      expect(loss).toBeCloseTo(1 - kept, 12);
-      expect(error).toBeCloseTo(1 - kept, 12);
-    }
-  });
-
-  test("a component that is coded is never worse than one that is left out", () => {
-    expect(lossOf(0, "unbiased")).toEqual({ loss: 5, error: 1 });
-    let last = lossOf(0, "unbiased");
-    for (let kept = 0.01; kept < 1; kept += 0.01) {
-      const next = lossOf(kept, "unbiased");
-      expect(next.loss).toBeLessThan(last.loss);
-      expect(next.error).toBeLessThan(last.error);
-      last = next;
-    }
-    expect(lossOf(0.8, "unbiased").error).toBeCloseTo(1 / 0.8 - 1, 12);
-    expect(lossOf(1, "unbiased")).toEqual({ loss: 0, error: 0 });
-  });
-});
 
 describe("profile rd", () => {
   test.each([0.75, 1, 1.5, 2, 3, 5, 8, 11, 15])(
@@ -181,7 +85,7 @@ describe("profile rd", () => {
     const { bytes, report } = await encodeAdapter(adapter([uneven]), { bits: 0.35, floor: 0 });
     const { bands } = (await open(bytes)).modules[0]!;
     const coded = sum(bands.map(({ b, components }) => (b.codec === "zero" ? 0 : components)));
-    const energies = boundComponents(uneven).map(({ energy }) => energy);
+    const energies = componentsOf(uneven).map(({ strength }) => (uneven.multiplier * strength) ** 2);
     const share = sum(energies.slice(0, coded)) / sum(energies);
     expect(share).toBeLessThan(0.9);
     expect(report.gain).toBeGreaterThan(share + (1 - share) / 4);
@@ -368,13 +272,6 @@ describe("profile rd", () => {
     expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     expect((await open(bytes)).module("zero").bands.map((b) => b.b.codec)).toEqual(["zero"]);
     for (const { relativeError } of report.modules) expect(relativeError).toBeLessThan(1.01);
-  });
-
-  test("rates are in order: more bits, less distortion", () => {
-    for (let i = 1; i < RATES.length; i++) {
-      expect(RATES[i]!.nominal).toBeGreaterThan(RATES[i - 1]!.nominal);
-      expect(RATES[i]!.distortion).toBeLessThan(RATES[i - 1]!.distortion);
-    }
   });
 
   test.each([

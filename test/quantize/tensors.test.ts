@@ -4,10 +4,7 @@ import { describe, expect, it } from "vitest";
 import { writeAdapter } from "../../src/adapters/index.ts";
 import { type Adapter, type ElementType, open, type PlainTensor, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { narrowTensors } from "../../src/encode/quantize/tensors.ts";
-import { recordSourceElements, sourceElements } from "../../src/model/source-elements.ts";
-import { f16ToNumber, numberToF16 } from "../helpers/floats.ts";
-import { numberToBf16 } from "../helpers/parts.ts";
+import { f16ToNumber, numberToBf16, numberToF16 } from "../helpers/floats.ts";
 import { normal } from "../helpers/random.ts";
 import { makeModule } from "./modules.ts";
 
@@ -81,29 +78,32 @@ describe("rounding to F16", () => {
       expect(numberToF16(value)).toBe(numberToF16(value));
   });
 
-  it("names the tensor and the index of a value beyond F16, and what to do", () => {
+  const narrowed = async (...tensors: PlainTensor[]) =>
+    (await encodeAdapter(adapterOf(tensors), { profile: "sign", tensors: "f16" })).report.narrowed!;
+
+  it("names the tensor and the index of a value beyond F16, and what to do", async () => {
     const large = tensor("head.weight", "F32", [1, 2, -65520, 4]);
-    expect(() => narrowTensors(adapterOf([large]))).toThrow(
+    await expect(narrowed(large)).rejects.toThrow(
       /SOURCE_RANGE.*tensor "head\.weight", index 2.*found -65520/,
     );
-    expect(() => narrowTensors(adapterOf([tensor("x", "F64", [1e300])]))).toThrow(/"x", index 0/);
-    expect(narrowTensors(adapterOf([tensor("x", "F32", [65504, -65519])])).narrowed.tensors).toBe(1);
+    await expect(narrowed(tensor("x", "F64", [1e300]))).rejects.toThrow(/"x", index 0/);
+    expect((await narrowed(tensor("x", "F32", [65504, -65519]))).tensors).toBe(1);
   });
 
-  it("says how many were narrowed and what that lost", () => {
+  it("says how many were narrowed and what that lost", async () => {
     const exact = tensor("exact", "F32", [1, 0.5, -2]);
-    const { narrowed } = narrowTensors(adapterOf([exact, ...mixed]));
-    expect(narrowed.tensors).toBe(7);
-    expect(narrowed.relativeError).toBeGreaterThan(1e-9);
-    expect(narrowed.relativeError).toBeLessThan(2 ** -22);
-    expect(narrowed.worst!.relativeError).toBeGreaterThanOrEqual(narrowed.relativeError);
-    expect(narrowTensors(adapterOf([exact])).narrowed).toEqual({
+    const found = await narrowed(exact, ...mixed);
+    expect(found.tensors).toBe(7);
+    expect(found.relativeError).toBeGreaterThan(1e-9);
+    expect(found.relativeError).toBeLessThan(2 ** -22);
+    expect(found.worst!.relativeError).toBeGreaterThanOrEqual(found.relativeError);
+    expect(await narrowed(exact)).toEqual({
       tensors: 1,
       relativeError: 0,
       worst: undefined,
     });
     // Below 2^-24 nothing is left.
-    const tiny = narrowTensors(adapterOf([tensor("tiny", "F32", [1e-9, 1e-9]), exact])).narrowed;
+    const tiny = await narrowed(tensor("tiny", "F32", [1e-9, 1e-9]), exact);
     expect(tiny.worst).toEqual({ name: "tiny", relativeError: 1 });
   });
 });
@@ -156,10 +156,6 @@ describe("the policies", () => {
     });
     for (const name of ["c.weight", "f.steps", "g.mask"])
       expect(stored.tensors.find((t) => t.name === name)).toEqual(mixed.find((t) => t.name === name));
-    const source = sourceElements(stored.origin);
-    for (const t of stored.tensors)
-      if (t.element === "F16")
-        expect(source(t)).toBe(mixed.find((m) => m.name === t.name && m.role === t.role)!.element);
   });
 
   it("f16 gives the same bytes whatever the order of the tensors, and again from what was decoded", async () => {
@@ -221,19 +217,19 @@ describe("the policies", () => {
 });
 
 describe("the record of types", () => {
-  it("is absent where nothing was narrowed, and replaces an older one", () => {
-    const origin = { dialect: "x", tensor_element: "F32", note: 1 };
-    expect(recordSourceElements(origin, [])).toEqual({ dialect: "x", note: 1 });
-    const two = [
-      { role: "bias", name: "a", source: "F16" },
-      { role: "bias", name: "b", source: "BF16" },
-      { role: "bias", name: "c", source: "BF16" },
-    ] as const;
-    expect(recordSourceElements(origin, two)).toEqual({
+  it("is absent where nothing was narrowed, and otherwise keeps what an older one says", async () => {
+    const recorded = async (...tensors: PlainTensor[]) => {
+      const adapter = adapterOf(tensors, { origin: { dialect: "x", tensor_element: "F32", note: 1 } });
+      const { bytes } = await encodeAdapter(adapter, { profile: "sign", tensors: "f16" });
+      return (await open(bytes)).origin();
+    };
+    expect(await recorded()).toEqual({ dialect: "x", note: 1 });
+    const bias = (name: string, element: ElementType) => tensor(name, element, [1, 2], { role: "bias" });
+    expect(await recorded(bias("a", "F16"), bias("b", "BF16"), bias("c", "BF16"))).toEqual({
       dialect: "x",
       note: 1,
       tensor_element: "BF16",
-      tensor_elements: [["bias", "a", "F16"]],
+      tensor_elements: [["bias", "a", "F32"]],
     });
   });
 

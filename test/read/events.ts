@@ -8,12 +8,10 @@ import {
   type ModuleRecord,
   open,
   type PackedFactors,
-  type Pieces,
   type PlainTensor,
   type StreamOptions,
   validate,
 } from "../../src/core/index.ts";
-import { Engine, eventsOf } from "../../src/core/read/engine.ts";
 
 /** The facts of an error that do not depend on how the input was cut. */
 export interface Finding {
@@ -45,9 +43,18 @@ export function finding(error: unknown): Finding {
   return { kind: error.kind, offset: error.offset };
 }
 
-/** The events of a stream: what `decodeStream` takes its modules from. */
-export function streamed(source: Pieces, options: StreamOptions = {}): AsyncGenerator<LqaEvent, void> {
-  return eventsOf(new Engine(options), source, options.signal);
+/** The events of a file that arrives in pieces. */
+export async function* streamed(
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<LqaEvent, void> {
+  const ready: LqaEvent[] = [];
+  const decoder = new LqaDecoder((event) => void ready.push(event));
+  for await (const piece of pieces) {
+    await decoder.push(piece);
+    yield* ready.splice(0);
+  }
+  await decoder.end();
+  yield* ready;
 }
 
 /** What a decoder says about pieces. */

@@ -10,15 +10,15 @@ import {
   blobSource,
   httpSource,
   isLqaError,
+  type ModuleRecord,
   memorySource,
+  type OpenOptions,
   open,
 } from "../../src/core/index.ts";
-import { planRanges } from "../../src/core/read/ranges.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { openFileSource } from "../../src/node/index.ts";
-import { bands, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
+import { bands, concat, fileBytes, packed, shape, smallInput, tensor } from "../container/fixtures.ts";
 import { findNginx, startNginx } from "../helpers/nginx.ts";
-import { concat } from "../helpers/parts.ts";
 import { answerRange, good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { createModule } from "../workers/modules.ts";
@@ -252,24 +252,28 @@ describe("a source", () => {
 });
 
 describe("plan", () => {
-  const at = (offset: number, length: number) => ({ chunk: { offset, length } });
-
-  test("merges neighbours, over small gaps, up to a length", () => {
-    const chunks = [at(1000, 10), at(0, 100), at(140, 60), at(100, 20)];
-    expect(planRanges(chunks, { gapBytes: 20, rangeBytes: 300 })).toEqual([
-      { offset: 0, length: 200, chunks: [chunks[1], chunks[3], chunks[2]] },
-      { offset: 1000, length: 10, chunks: [chunks[0]] },
+  test("merges neighbours, over small gaps, up to a length", async () => {
+    const { modules } = await open(large);
+    const [zero, one, two] = modules as unknown as readonly ModuleRecord[];
+    const far = modules[20]!;
+    const end = ({ chunk }: ModuleRecord): number => chunk.offset + chunk.length;
+    // In any order. Between the first and the third there is the second, in which nobody is interested.
+    const wanted = [far, two!, zero!, two!];
+    const gap = two!.chunk.offset - end(zero!);
+    const plan = async (options: OpenOptions, names = wanted) => (await open(large, options)).plan(names);
+    expect(await plan({ gapBytes: gap, rangeBytes: 10 * gap })).toEqual([
+      { offset: zero!.chunk.offset, length: end(two!) - zero!.chunk.offset, chunks: [zero, two] },
+      { offset: far.chunk.offset, length: far.chunk.length, chunks: [far] },
     ]);
-    expect(planRanges(chunks, { gapBytes: 19, rangeBytes: 300 }).map(({ offset }) => offset)).toEqual([
-      0, 140, 1000,
-    ]);
-    expect(planRanges(chunks, { gapBytes: 5000, rangeBytes: 150 }).map(({ length }) => length)).toEqual([
-      120, 60, 10,
-    ]);
+    const offsets = [zero!, two!, far].map(({ chunk }) => chunk.offset);
+    expect((await plan({ gapBytes: gap - 1 })).map(({ offset }) => offset)).toEqual(offsets);
+    // Up to two of them are in one range.
+    const most = end(one!) - zero!.chunk.offset;
+    const all = await plan({ gapBytes: large.length, rangeBytes: most }, [zero!, one!, two!]);
+    expect(all.map(({ chunks }) => chunks.length)).toEqual([2, 1]);
     // A chunk above the length is still one.
-    expect(planRanges(chunks, { gapBytes: 0, rangeBytes: 1 })).toHaveLength(4);
-    expect(planRanges([chunks[0]!, chunks[0]!])).toHaveLength(1);
-    expect(planRanges([])).toEqual([]);
+    expect(await plan({ gapBytes: 0, rangeBytes: 1 })).toHaveLength(3);
+    expect(await plan({}, [])).toEqual([]);
   });
 
   test("is what is read", async () => {

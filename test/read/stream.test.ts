@@ -5,21 +5,30 @@ import { spawnSync } from "node:child_process";
 import { createReadStream, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { decodeStream, isLqaError, type LqaEvent, open } from "../../src/core/index.ts";
+import {
+  type DecodedModule,
+  decodeStream,
+  isLqaError,
+  open,
+  type Pieces,
+  type StreamOptions,
+} from "../../src/core/index.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
-import { inPieces, plain, pushed, streamed } from "./events.ts";
+import { inPieces, text } from "./events.ts";
 
 let bytes: Uint8Array;
 let whole: string[];
 beforeAll(async () => {
   bytes = await fileBytes(smallInput());
-  whole = (await pushed([bytes])).events;
+  const file = await open(bytes);
+  whole = await Promise.all(file.modules.map(async (module) => text(await file.decode(module))));
 });
 
-async function collect(events: AsyncIterable<LqaEvent>): Promise<string[]> {
+/** The modules of a stream, each as a text that has everything in it. */
+async function collect(source: Pieces, options?: StreamOptions): Promise<string[]> {
   const told: string[] = [];
-  for await (const event of events) told.push(plain(event));
+  for await (const module of decodeStream(source, options)) told.push(text(module));
   return told;
 }
 
@@ -61,7 +70,7 @@ describe("a source", () => {
       })(),
       pieces,
     ];
-    for (const source of sources) expect(await collect(streamed(source))).toEqual(whole);
+    for (const source of sources) expect(await collect(source)).toEqual(whole);
   });
 
   test("may be standard input", () => {
@@ -76,8 +85,8 @@ describe("a source", () => {
 
   test("of something else than bytes is a mistake of the program", async () => {
     for (const bad of [["text"], [[1, 2]], [new Uint16Array(4)]])
-      await expect(collect(streamed(bad as never))).rejects.toThrow(TypeError);
-    await expect(collect(streamed(new Response("text") as never))).rejects.toThrow("give its body");
+      await expect(collect(bad as never)).rejects.toThrow(TypeError);
+    await expect(collect(new Response("text") as never)).rejects.toThrow("give its body");
   });
 
   test("that fails is an IO error with its cause", async () => {
@@ -86,34 +95,33 @@ describe("a source", () => {
       yield bytes.subarray(0, 500);
       throw cause;
     })();
-    const error = await collect(streamed(broken)).catch((e: unknown) => e);
+    const error = await collect(broken).catch((e: unknown) => e);
     expect(isLqaError(error, "IO")).toBe(true);
     expect((error as Error).cause).toBe(cause);
   });
 
-  test("is asked to send a piece when the events of the last one have been taken", async () => {
+  test("is asked to send a piece when the modules of the last one have been taken", async () => {
     const { stream, taken } = counted(inPieces(bytes, 64));
-    const events = streamed(stream);
+    const modules = decodeStream(stream);
     expect(taken()).toBe(0);
     const file = await open(bytes);
-    await events.next();
-    for (const { chunk } of file.modules) {
-      const { value } = await events.next();
-      expect(value!.type).toBe("module");
+    for (const { name, chunk } of file.modules) {
+      const { value } = await modules.next();
+      expect((value as DecodedModule<"f32">).name).toBe(name);
       await new Promise((resolve) => setTimeout(resolve, 2));
       expect(taken()).toBe(Math.ceil((chunk.offset + chunk.length) / 64));
     }
-    await events.return();
+    await modules.return(undefined as never);
   });
 
   test("is cancelled when the reader leaves, and when the file is bad", async () => {
     const left = counted(inPieces(bytes, 64));
-    for await (const event of streamed(left.stream)) if (event.type === "module") break;
+    for await (const _ of decodeStream(left.stream)) break;
     await left.cancelled;
     const damaged = bytes.slice();
     damaged[100]! ^= 1;
     const bad = counted(inPieces(damaged, 64));
-    const error = await collect(streamed(bad.stream)).catch((e: unknown) => e);
+    const error = await collect(bad.stream).catch((e: unknown) => e);
     expect(isLqaError(error, "INDEX_CRC")).toBe(true);
     await bad.cancelled;
     expect(bad.taken()).toBeLessThan(bytes.length / 64);
@@ -122,7 +130,7 @@ describe("a source", () => {
     writeFileSync(path, damaged);
     const file = createReadStream(path, { highWaterMark: 64 });
     const closed = new Promise((resolve) => file.once("close", () => resolve(undefined)));
-    await expect(collect(streamed(file))).rejects.toThrow(/INDEX_CRC/);
+    await expect(collect(file)).rejects.toThrow(/INDEX_CRC/);
     await closed;
     expect(file.destroyed).toBe(true);
   });
@@ -132,14 +140,12 @@ describe("a source", () => {
     const hanging = new ReadableStream<Uint8Array>({
       start: (controller) => controller.enqueue(bytes.slice(0, 700)),
     });
-    const reading = collect(streamed(hanging, { signal: control.signal }));
+    const reading = collect(hanging, { signal: control.signal });
     setTimeout(() => control.abort(new Error("enough")), 5);
     const error = await reading.catch((e: unknown) => e);
     expect(isLqaError(error, "ABORTED")).toBe(true);
     expect((error as Error).cause).toMatchObject({ message: "enough" });
-    await expect(collect(streamed(inPieces(bytes, 9), { signal: control.signal }))).rejects.toThrow(
-      /ABORTED/,
-    );
+    await expect(collect(inPieces(bytes, 9), { signal: control.signal })).rejects.toThrow(/ABORTED/);
   });
 });
 

@@ -5,7 +5,6 @@ import { describe, expect, it } from "vitest";
 import { type Adapter, type MetaMap, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { drawReport, inspectLqa } from "../../src/report/index.ts";
-import { heatMap } from "../../src/report/page/heat-map.ts";
 import { normal } from "../helpers/random.ts";
 
 const HOSTILE = [
@@ -147,24 +146,6 @@ describe("a report", () => {
     expect(cards(whole).length).toBeGreaterThan(3);
     expect(cards(page)).toEqual(["Size"]);
     expect(page).toContain("This file is damaged");
-  });
-
-  it("says what the colours of a map mean", () => {
-    const module = (layer: number, value: number) => ({ layer: `layers.${layer}`, projection: "q", value });
-    const draw = (values: number[], logarithmic: boolean) =>
-      heatMap(
-        values.map((value, i) => module(i, value)),
-        {
-          caption: "x",
-          value: (one) => one.value,
-          text: (value) => `<${value}>`,
-          logarithmic,
-        },
-      ).markup.replace(/<table[\s\S]*$/, "");
-    // Zero has no logarithm: the colours do not begin at it.
-    expect(draw([0, 1, 100], true)).toMatch(/&lt;1&gt;.*&lt;100&gt;.*steps of equal ratio, 0 as the lowest/s);
-    expect(draw([0, 1, 100], false)).toMatch(/&lt;0&gt;.*&lt;100&gt;.*steps of equal size</s);
-    expect(draw([3, 3], false)).toContain("all &lt;3&gt;");
   });
 
   it("is the same page for the same inspection", async () => {

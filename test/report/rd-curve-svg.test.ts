@@ -3,7 +3,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { drawRdCurve, type RdCurve } from "../../src/report/index.ts";
-import { labelPlaces } from "../../src/report/label-places.ts";
 
 const curve: RdCurve = {
   title: "an adapter",
@@ -113,40 +112,5 @@ describe("the rate-distortion curve as SVG", () => {
       ),
       { numRuns: 50 },
     );
-  });
-});
-
-describe("places of labels", () => {
-  const plot = { left: 0, right: 600, top: 0, bottom: 400 };
-  it("cover neither each other nor a mark while there is room", () => {
-    const points = Array.from({ length: 8 }, (_, i) => ({
-      x: 200 + 3 * i,
-      y: 200 + 2 * i,
-      label: `label ${i}`,
-    }));
-    const places = labelPlaces(points, { plot, occupied: points });
-    const boxes = places.map(({ x, y, anchor }, i) => {
-      const width = 6.5 * points[i]!.label.length;
-      return { left: anchor === "start" ? x : x - width, top: y - 11, width, height: 13 };
-    });
-    for (const [i, p] of boxes.entries()) {
-      for (const q of boxes.slice(i + 1))
-        expect(
-          p.left < q.left + q.width &&
-            q.left < p.left + p.width &&
-            p.top < q.top + q.height &&
-            q.top < p.top + p.height,
-        ).toBe(false);
-      for (const { x, y } of points)
-        expect(x > p.left && x < p.left + p.width && y > p.top && y < p.top + p.height).toBe(false);
-    }
-    expect(places.some(({ leader }) => leader !== undefined)).toBe(true);
-  });
-
-  it("stay inside the plot, and exist without room", () => {
-    const [right] = labelPlaces([{ x: 590, y: 10, label: "a long label" }], { plot, occupied: [] });
-    expect(right).toMatchObject({ anchor: "end", leader: undefined });
-    const crowded = Array.from({ length: 400 }, () => ({ x: 300, y: 200, label: "same" }));
-    expect(labelPlaces(crowded, { plot, occupied: [] })).toHaveLength(400);
   });
 });

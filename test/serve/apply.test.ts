@@ -1,10 +1,21 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { decodeModule, type ErrorName, encodingLabel, isLqaError } from "../../src/core/index.ts";
+import { materialize } from "../../src/core/codecs/start/materialize.ts";
+import {
+  decodeModule,
+  type ErrorName,
+  encodingLabel,
+  inputLength,
+  isLqaError,
+  open,
+} from "../../src/core/index.ts";
+import { rowsOf } from "../../src/serve/activations.ts";
+import { applyRowsPlainly } from "../../src/serve/apply.ts";
 import { type Activations, applyPacked, type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { ApplyKernel } from "../../src/serve/kernels/apply-kernel.ts";
 import { f16ToNumber, numberToF16 } from "../helpers/floats.ts";
-import { applyRowsPlainly, rowsOf } from "./both-ways.ts";
-import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "./modules.ts";
+import { eachKind, relatives, suite } from "../parent/children.ts";
+import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule, waves } from "./modules.ts";
 
 const kernel = ApplyKernel.make()!;
 const CASES = Number(process.env.LQA_APPLY_CASES ?? 400);
@@ -236,5 +247,48 @@ describe("applyPacked", () => {
     const module = anyModule(new Random(11), 8, 6);
     const cut = { ...module, payload: module.payload.subarray(1) };
     expect(() => applyPacked(cut, new Float32Array(6), new Float32Array(8))).toThrow(RangeError);
+  });
+});
+
+describe("a module of a file", async () => {
+  const starts = new URL("../../conformance/suite/valid/start/", import.meta.url);
+  const started = readdirSync(starts)
+    .filter((name) => name.endsWith(".lqa"))
+    .map(
+      (name) => [`with a start: ${name}`, new Uint8Array(readFileSync(new URL(name, starts))), []] as const,
+    );
+  const children = eachKind(await relatives());
+
+  it.each<readonly [string, Uint8Array, readonly Uint8Array[]]>([...started, ...children])(
+    "is applied to the same bits by kernel and by plain code: %s",
+    async (_, bytes, parents) => {
+      const file = await open(bytes, { parents: [...parents] });
+      for (const record of file.modules) {
+        if (record.role === "embedding") continue;
+        const module = residentModule(record, await file.packed(record));
+        for (const rows of [1, 2, 5, 70])
+          for (let expert = 0; expert < record.experts; expert++)
+            for (const invariant of [false, true]) {
+              const x = waves(rows * inputLength(record));
+              const [fast, plain] = [waves(rows * record.out), waves(rows * record.out)];
+              applyPacked(module, x, fast, { expert, batchInvariant: invariant });
+              applyRowsPlainly(module, expert, rowsOf(module.shape, x, plain, undefined, invariant), 0);
+              expect(fast).toEqual(plain);
+            }
+      }
+    },
+  );
+
+  it.each<readonly [string, Uint8Array, readonly Uint8Array[]]>([
+    ...children,
+    ["zeros of either sign", suite("zeros-of-either-sign"), [suite("root-zeros-of-either-sign")]],
+  ])("is the same without a parent, decoded, for what knows none: %s", async (_, bytes, parents) => {
+    const file = await open(bytes, { parents: [...parents] });
+    for (const record of file.modules) {
+      const factors = await file.packed(record);
+      const whole = materialize(record, factors);
+      expect(whole.parent).toBeUndefined();
+      expect(decodeModule(record, whole)).toEqual(decodeModule(record, factors));
+    }
   });
 });

@@ -16,7 +16,7 @@ import {
 } from "../../src/core/index.ts";
 import { type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { partOf } from "../codecs/decode-jobs.ts";
-import { concat, prepareFile } from "../helpers/parts.ts";
+import { fileBytes } from "../container/fixtures.ts";
 
 /** Arbitrary but always the same. */
 export class Random {
@@ -54,6 +54,11 @@ export class Random {
   floats(length: number): Float32Array {
     return Float32Array.from({ length }, () => this.value());
   }
+}
+
+/** Activations that are always the same. */
+export function waves(length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => Math.sin(i * i));
 }
 
 const SCALES: readonly ScaleType[] = ["f16", "bf16"];
@@ -148,8 +153,7 @@ export async function fileOf(
     ...shape,
     ...splitPayload(shape, bands, payload),
   }));
-  const { pieces } = await prepareFile({ modules: packed, tensors, sections: [] });
-  return concat([...pieces()]);
+  return fileBytes({ modules: packed, tensors, sections: [] });
 }
 
 /** A small adapter: some layers of encodings that any seed gives. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isLqaError, memorySource } from "../../src/core/index.ts";
-import { Slots } from "../../src/core/io/slots.ts";
+import { memorySource } from "../../src/core/index.ts";
 import { AdapterPool, type AdapterStore } from "../../src/serve/index.ts";
 import { anyAdapter, fileOf } from "./modules.ts";
 
@@ -8,37 +7,6 @@ const adapter = anyAdapter(40);
 const file = await fileOf(adapter);
 const LAYERS = adapter.map(({ shape }) => shape.name);
 const pause = () => new Promise((resolve) => setTimeout(resolve, 0));
-
-describe("slots", () => {
-  it("are given in the order of asking, and given back once", async () => {
-    const slots = new Slots(2);
-    const first = await slots.take();
-    await slots.take();
-    const order: number[] = [];
-    const waiting = [1, 2, 3].map((n) => slots.take().then(() => order.push(n)));
-    first();
-    first();
-    await waiting[0];
-    await pause();
-    expect(order).toEqual([1]);
-  });
-
-  it("are not lost with those who give up, before their turn or at it", async () => {
-    const slots = new Slots(1);
-    const give = await slots.take();
-    const [early, late] = [new AbortController(), new AbortController()];
-    const waiting = [slots.take(early.signal), slots.take(late.signal), slots.take()] as const;
-    early.abort();
-    await expect(waiting[0]).rejects.toThrow("ABORTED");
-    give();
-    late.abort();
-    const outcome = await waiting[1].catch((error) => error);
-    // Either way the third one has its turn.
-    if (!isLqaError(outcome)) outcome();
-    (await waiting[2])();
-    await slots.take();
-  });
-});
 
 /** A store of one adapter by any name; what it has open. Names with "broken" fail at their last module. */
 function counting(): AdapterStore & { open_: number; most: number } {

@@ -13,7 +13,6 @@ import {
   type ResidentModule,
   residentModule,
 } from "../../src/serve/index.ts";
-import { SpareBuffers } from "../../src/serve/spare-buffers.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { factorsOf, fileOf, Random, shapeOfModule } from "./modules.ts";
 
@@ -209,34 +208,5 @@ describe("memory of adapters that have left", () => {
     const pool = new AdapterPool({ ...room, store: own, shared: true });
     for (const [k, name] of names.entries()) expect(await outcome(pool, name)).toEqual(expected[k]);
     expect(own.given).toEqual([]);
-  });
-});
-
-describe("spare buffers", () => {
-  it("serve for what fills eight ninths of them, and are new memory otherwise", () => {
-    const spare = new SpareBuffers(2 ** 30);
-    const buffer = spare.take(900_000);
-    spare.give(buffer);
-    expect(spare.take(900_001)).not.toBe(buffer);
-    expect(spare.take(799_999)).not.toBe(buffer);
-    expect(spare.take(800_000)).toBe(buffer);
-    expect(spare.bytes).toBe(0);
-  });
-
-  it("take a sixteenth of the budget, and 64 MiB at most; the oldest go", () => {
-    const spare = new SpareBuffers(16 * 1_000_000);
-    const [one, two, three] = [400_000, 500_000, 450_000].map((bytes) => spare.take(bytes));
-    for (const buffer of [one!, two!, three!]) spare.give(buffer);
-    expect(spare.bytes).toBe(950_000);
-    expect(spare.take(400_000)).not.toBe(one);
-    spare.give(spare.take(1_000_001));
-    expect(spare.bytes).toBe(0);
-    spare.give(new ArrayBuffer(400_000));
-    expect(spare.bytes).toBe(0);
-    const large = new SpareBuffers(2 ** 40);
-    for (const buffer of [0, 1, 2].map(() => large.take(2 ** 25))) large.give(buffer);
-    expect(large.bytes).toBe(2 ** 26);
-    spare.give(spare.take(65_536));
-    expect(spare.bytes).toBe(0);
   });
 });

@@ -8,7 +8,6 @@ import { encodeAdapter } from "../../src/encode/index.ts";
 import { residentModule } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
 import { lqa } from "../helpers/cli.ts";
-import { gpuProgramOf } from "../helpers/parts.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
 import { factorsIn } from "../webgpu/packed.ts";
 import { SEED, trained } from "./trained.ts";
@@ -39,15 +38,17 @@ it("are uploaded to a device with the numbers of their decoded weights, and neve
     const module = await uploadModule(device, { shape, factors });
     const resident = residentModule(shape, factors);
     const bands = resident.bands.map(({ components, b }) => ({ components, b, a: RAW }));
-    expect(module.program.words).toEqual(gpuProgramOf(shape, bands).words);
     const place = module.bindings[1].offset!;
     const payload = new Uint8Array(ranges[0]!, place, payloadLength(shape, bands));
     const planes = factorsIn({ shape, bands, payload }).planes[0]!;
     const stored = planes.map(({ a }) => new Float32Array(a.codes.slice().buffer));
     expect(Float32Array.from(stored.flatMap((values) => [...values]))).toEqual(decoded.modules[i]!.a);
+    // Its program is that of a file which has them as they are.
+    const same = await uploadModule(device, { shape, bands, payload });
+    expect(module.program.words).toEqual(same.program.words);
     // As it is kept in a pool, the same.
     await uploadModule(device, resident);
-    expect(ranges[1]).toEqual(ranges[0]);
+    expect(ranges[2]).toEqual(ranges[0]);
     await expect(uploadModule(device, { ...resident, start: undefined })).rejects.toMatchObject({
       kind: "UNSUPPORTED_FEATURE",
     });

@@ -1,32 +1,16 @@
-/** Files with a start in memory, packed: applied by the kernel and by plain code, and the random numbers that they share. */
-import { readdirSync, readFileSync } from "node:fs";
+/** Files with a start in memory, packed: applied, and the random numbers that they share. */
 import { describe, expect, it } from "vitest";
 import { isLqaError, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { AdapterPool, applyPacked, residentModule } from "../../src/serve/index.ts";
-import { applied, waves } from "../serve/both-ways.ts";
+import { waves } from "../serve/modules.ts";
 import { SEED, trained } from "./trained.ts";
 
-const suite = new URL("../../conformance/suite/valid/start/", import.meta.url);
 const goal = { maxError: 0.02, start: SEED } as const;
 const [young, older] = [await encodeAdapter(trained(0.02), goal), await encodeAdapter(trained(0.05), goal)];
 const bytesOfDraws = trained(0).modules.reduce((sum, { a }) => sum + 2 * a.length, 0);
 
 describe("a module with a start, applied packed", () => {
-  for (const name of readdirSync(suite).filter((file) => file.endsWith(".lqa")))
-    it(`gives the same bits by kernel and by plain code: ${name}`, async () => {
-      const file = await open(new Uint8Array(readFileSync(new URL(name, suite))));
-      for (const record of file.modules) {
-        const module = residentModule(record, await file.packed(record));
-        for (const rows of [1, 2, 5, 70])
-          for (let expert = 0; expert < record.experts; expert++)
-            for (const invariant of [false, true]) {
-              const [fast, plain] = applied(module, rows, expert, invariant);
-              expect(fast).toEqual(plain);
-            }
-      }
-    });
-
   it("gives the product with its decoded weights", async () => {
     const file = await open(older.bytes);
     for (const record of file.modules) {

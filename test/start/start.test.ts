@@ -3,17 +3,9 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
-import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
 import { decodeModule, type LqaFile, open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
-import { random } from "../container/fixtures.ts";
-import { crc32, readIndex, seedWords, writeIndex } from "../helpers/parts.ts";
-import { outputs, RANK, SEED, trained, untouched } from "./trained.ts";
-
-/** Draws, by another way than the reader's. */
-function drawsAfter(seed: number, from: number, count: number): number[] {
-  return Array.from(outputs(seed, from, count), (z) => ((z >>> 8) & 0xffff) - 2 ** 15);
-}
+import { RANK, SEED, trained, untouched } from "./trained.ts";
 
 /** All factors of a file. */
 async function factors(file: LqaFile, type: "f32" | "f16" = "f32"): Promise<unknown[]> {
@@ -24,55 +16,6 @@ async function factors(file: LqaFile, type: "f32" | "f16" = "f32"): Promise<unkn
 
 const goal = { maxError: 0.02, start: "auto" } as const;
 const encoded = await encodeAdapter(trained(0.05), goal);
-
-describe("the generator", () => {
-  it("gives the outputs that its authors publish, and the numbers of torch.rand", () => {
-    expect([...outputs(5489, 0, 3)]).toEqual([3499211612, 581869302, 3890346734]);
-    // torch.manual_seed(42); torch.rand(4), in 16 bits
-    const torch = [0.8822692633, 0.915003955364, 0.382863759995, 0.95930564403];
-    const draws = drawsOf({ start: { state: 42 }, position: 0 }, new Int16Array(4));
-    expect([...draws]).toEqual(torch.map((u) => Math.floor(u * 2 ** 16) - 2 ** 15));
-  });
-
-  it("has the same draws from a seed, from a state, and from the block of the module alone", () => {
-    for (const position of [0, 1, 623, 624, 625, 79_871, 79_872, 100_000, 2 ** 22 - 1]) {
-      const start = { state: SEED };
-      const expected = drawsAfter(SEED, position, 700);
-      expect([...drawsOf({ start, position }, new Int16Array(700))]).toEqual(expected);
-      expect([...drawsOf({ start: { state: seedWords(SEED) }, position }, new Int16Array(700))]).toEqual(
-        expected,
-      );
-      expect([...drawsOf(structuredClone(localStart({ start, position })), new Int16Array(700))]).toEqual(
-        expected,
-      );
-    }
-  });
-
-  it("counts positions from the state that they are in", () => {
-    const state = new Uint32Array([...seedWords(1), ...seedWords(2)]);
-    const draws = drawsOf({ start: { state }, position: 2 ** 22 + 5 }, new Int16Array(10));
-    expect([...draws]).toEqual(drawsAfter(2, 5, 10));
-  });
-
-  it("has the same draws where it knows all positions, in any order, near and far, equal, in several states", () => {
-    const r = random(5);
-    const seeds = [SEED, 2, 3];
-    const state = new Uint32Array(seeds.flatMap((seed) => [...seedWords(seed)]));
-    const positions = Array.from({ length: 120 }, () => {
-      const draw = r.below(3) === 0 ? r.below(3000) : r.below(60_000);
-      return r.below(seeds.length) * 2 ** 22 + draw;
-    });
-    const start = { state, positions: [...positions, positions[0]!] };
-    for (const position of positions) {
-      const own = { start, position };
-      const expected = drawsAfter(seeds[position >>> 22]!, position % 2 ** 22, 30);
-      expect([...drawsOf(own, new Int16Array(30))]).toEqual(expected);
-      expect([...drawsOf(structuredClone(localStart(own)), new Int16Array(30))]).toEqual(expected);
-    }
-    // A module alone takes one block along, not those of all modules.
-    expect(structuredClone(localStart({ start, position: positions[0]! }).start.state)).toHaveLength(624);
-  });
-});
 
 describe("an adapter whose start is found", () => {
   it("takes fewer bytes at the same error, and says the error that a decoder makes", async () => {
@@ -219,56 +162,5 @@ describe("an adapter whose start is found", () => {
       const expected = await other.decode(other.modules[0]!, { type: "f16" });
       expect([...half.a.data]).toEqual([...expected.a.data]);
     }
-  });
-});
-
-type IndexVectors = Parameters<typeof writeIndex>[0];
-
-/** The file with other vectors in its index, and required bits changed. */
-function altered(change: (vectors: IndexVectors) => void, flip = 0): Uint8Array {
-  const { bytes } = encoded;
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const length = view.getUint32(32, true);
-  const read = readIndex(bytes.subarray(64, 64 + length), 64, ["start", "positions"]).vectors;
-  const vectors = structuredClone(
-    Object.fromEntries(Object.keys(read).map((name) => [name, read[name as keyof IndexVectors]])),
-  ) as unknown as IndexVectors;
-  change(vectors);
-  const index = writeIndex(vectors);
-  const file = new Uint8Array(64 + index.length + bytes.length);
-  file.set(bytes.subarray(0, 64));
-  file.set(index, 64);
-  const head = new DataView(file.buffer);
-  head.setUint32(12, view.getUint32(12, true) ^ flip, true);
-  head.setUint32(32, index.length, true);
-  head.setUint32(56, crc32(index), true);
-  head.setUint32(60, crc32(file.subarray(0, 60)), true);
-  return file;
-}
-
-describe("a file that lies about its start", () => {
-  const started = (vectors: IndexVectors): IndexVectors["encodings"][number] =>
-    vectors.encodings.find(({ mixture }) => mixture > 0)!;
-  it.each<[string, (vectors: IndexVectors) => void, string, number?]>([
-    ["lacks the feature bit", () => {}, "ENCODING_PARAMETER", 32],
-    [
-      "has the bit and no mixture",
-      (v) => {
-        for (const encoding of v.encodings) encoding.mixture = 0;
-      },
-      "RECORD_REFERENCE",
-    ],
-    ["has a mixture of nine bits", (v) => void (started(v).mixture = 9), "ENCODING_PARAMETER"],
-    ["lacks the start", (v) => void delete v.start, "INDEX_FIELD_MISSING"],
-    ["has an empty start", (v) => void (v.start = []), "UNSUPPORTED_CODEC"],
-    ["has another generator", (v) => void (v.start![0] = 2), "UNSUPPORTED_CODEC"],
-    ["has a state that is too short", (v) => void v.start!.push(1), "ENCODING_PARAMETER"],
-    ["lacks a position", (v) => void v.positions!.pop(), "RECORD_REFERENCE"],
-    ["has a position too many", (v) => void v.positions!.push(0), "RECORD_REFERENCE"],
-    ["names a state that it has not", (v) => void (v.positions![1] = 2 ** 22), "RECORD_REFERENCE"],
-    ["has many states", (v) => void (v.start = [1, ...Array(624 * 65).fill(1)]), "CORE_LIMIT"],
-    ["has a mixture of B'", (v) => void (v.bands[0]!.b = v.bands[0]!.a), "RECORD_REFERENCE"],
-  ])("%s", async (_, change, kind, flip) => {
-    await expect(open(altered(change, flip))).rejects.toThrow(kind);
   });
 });

@@ -6,18 +6,11 @@
 
 import type { Adapter, LoraModule } from "../../src/core/index.ts";
 import { random, shape } from "../container/fixtures.ts";
-import { seedWords, takeOutputs, twisterAt } from "../helpers/parts.ts";
+import { outputs } from "../helpers/mt19937.ts";
 
 export const SEED = 42;
 export const RANK = 4;
 const FIRST = 100_003;
-
-/** Outputs of the generator. */
-export function outputs(seed: number, from: number, count: number): Uint32Array {
-  const taken = new Uint32Array(from + count);
-  takeOutputs(twisterAt(seedWords(seed)), taken);
-  return taken.subarray(from);
-}
 
 /** Numbers of torch from −1 to 1. */
 function uniforms(seed: number, from: number, count: number): Float64Array {

@@ -4,8 +4,8 @@ import { readCalibration } from "../../src/adapters/index.ts";
 import { open, validate } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { f32Bytes } from "../helpers/gguf.ts";
-import { reparameterize } from "../helpers/parts.ts";
 import { writeSafetensors } from "../helpers/safetensors.ts";
+import { componentsOf } from "../quantize/components.ts";
 import { RANK, SEED, trained } from "./trained.ts";
 
 const adapter = trained(0.05);
@@ -29,13 +29,13 @@ function calibration(tensors: Tensors, contentId?: string) {
 function tensorsOf(gain: number): { components: Tensors; tuned: Tensors } {
   const [components, tuned]: [Tensors, Tensors] = [{}, {}];
   for (const module of adapter.modules) {
-    const { b, a, singularValues } = reparameterize(module, 0);
+    const own = componentsOf(module);
     const { name, out, in: n, multiplier } = module;
-    const values = [...singularValues].flatMap((s) => [s * Math.abs(multiplier), 1, 1, 1]);
+    const values = own.flatMap(({ strength }) => [strength * Math.abs(multiplier), 1, 1, 1]);
     components[`${name}.components`] = { shape: [RANK, 4], values };
     tuned[`${name}.gains`] = { shape: [RANK], values: Array(RANK).fill(gain) };
-    tuned[`${name}.tuned_b`] = { shape: [RANK, out], values: b };
-    tuned[`${name}.tuned_a`] = { shape: [RANK, n], values: a };
+    tuned[`${name}.tuned_b`] = { shape: [RANK, out], values: own.flatMap(({ b }) => b) };
+    tuned[`${name}.tuned_a`] = { shape: [RANK, n], values: own.flatMap(({ a }) => a) };
   }
   return { components, tuned };
 }

@@ -11,7 +11,7 @@
 import { decodeModule, type Encoding, inputLength } from "../../src/core/index.ts";
 import { type ResidentModule, residentModule } from "../../src/serve/index.ts";
 import { type GpuModule, uploadModule } from "../../src/webgpu/index.ts";
-import { f16ToNumber, numberToF16 } from "../helpers/parts.ts";
+import { f16ToNumber, numberToF16 } from "../helpers/floats.ts";
 import { anyModule, everyEncoding, factorsOf, Random, shapeOfModule } from "../serve/modules.ts";
 import { factorsIn } from "./packed.ts";
 import { bufferOf, bytesOf, check, contentsOf, type World } from "./world.ts";

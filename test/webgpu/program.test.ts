@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { planeExtents, planeSizes, TRELLIS_TABLES } from "../../src/core/format.ts";
 import { AdapterPool } from "../../src/serve/index.ts";
 import { uploadModule } from "../../src/webgpu/index.ts";
+import { allTables, gpuProgramOf } from "../../src/webgpu/program.ts";
 import { DECODE_ROTATED_SHADER, DECODE_SHADER } from "../../src/webgpu/shaders/decode.ts";
-import { allTables, gpuProgramOf } from "../helpers/parts.ts";
 import { anyAdapter, anyModule, fileOf, Random } from "../serve/modules.ts";
 
 const HEADER = 20;

@@ -1,9 +1,13 @@
-/** What a pool lets go of: the class `Budget`, whose public face is the pool. */
+/** What a pool is made of, whose public face it is: what it lets go of, how many loads go on, and memory that it uses again. */
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isLqaError } from "../../src/core/index.ts";
+import { Slots } from "../../src/core/io/slots.ts";
 import { Budget, type Holding } from "../../src/serve/budget.ts";
+import { SpareBuffers } from "../../src/serve/spare-buffers.ts";
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 interface Thing extends Holding {
   held: boolean;
@@ -112,5 +116,65 @@ describe("a budget", () => {
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe("slots", () => {
+  it("are given in the order of asking, and given back once", async () => {
+    const slots = new Slots(2);
+    const first = await slots.take();
+    await slots.take();
+    const order: number[] = [];
+    const waiting = [1, 2, 3].map((n) => slots.take().then(() => order.push(n)));
+    first();
+    first();
+    await waiting[0];
+    await pause();
+    expect(order).toEqual([1]);
+  });
+
+  it("are not lost with those who give up, before their turn or at it", async () => {
+    const slots = new Slots(1);
+    const give = await slots.take();
+    const [early, late] = [new AbortController(), new AbortController()];
+    const waiting = [slots.take(early.signal), slots.take(late.signal), slots.take()] as const;
+    early.abort();
+    await expect(waiting[0]).rejects.toThrow("ABORTED");
+    give();
+    late.abort();
+    const outcome = await waiting[1].catch((error) => error);
+    // Either way the third one has its turn.
+    if (!isLqaError(outcome)) outcome();
+    (await waiting[2])();
+    await slots.take();
+  });
+});
+
+describe("spare buffers", () => {
+  it("serve for what fills eight ninths of them, and are new memory otherwise", () => {
+    const spare = new SpareBuffers(2 ** 30);
+    const buffer = spare.take(900_000);
+    spare.give(buffer);
+    expect(spare.take(900_001)).not.toBe(buffer);
+    expect(spare.take(799_999)).not.toBe(buffer);
+    expect(spare.take(800_000)).toBe(buffer);
+    expect(spare.bytes).toBe(0);
+  });
+
+  it("take a sixteenth of the budget, and 64 MiB at most; the oldest go", () => {
+    const spare = new SpareBuffers(16 * 1_000_000);
+    const [one, two, three] = [400_000, 500_000, 450_000].map((bytes) => spare.take(bytes));
+    for (const buffer of [one!, two!, three!]) spare.give(buffer);
+    expect(spare.bytes).toBe(950_000);
+    expect(spare.take(400_000)).not.toBe(one);
+    spare.give(spare.take(1_000_001));
+    expect(spare.bytes).toBe(0);
+    spare.give(new ArrayBuffer(400_000));
+    expect(spare.bytes).toBe(0);
+    const large = new SpareBuffers(2 ** 40);
+    for (const buffer of [0, 1, 2].map(() => large.take(2 ** 25))) large.give(buffer);
+    expect(large.bytes).toBe(2 ** 26);
+    spare.give(spare.take(65_536));
+    expect(spare.bytes).toBe(0);
   });
 });

@@ -1,8 +1,17 @@
+/**
+ * What the encoder chooses, from inside: scale and zero point of a group, the bits of each component, and the bound that no choice can
+ * go below.
+ */
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
+import type { Fit } from "../../src/encode/index.ts";
 import { affineSearch } from "../../src/encode/quantize/affine-search.ts";
+import { gaussianBound } from "../../src/encode/quantize/bound.ts";
 import { minMaxFit, RANGE_FLOOR, searchFit, signFit } from "../../src/encode/quantize/fit.ts";
 import { roundEven } from "../../src/encode/quantize/groups.ts";
+import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
+import { lossOf } from "../../src/encode/quantize/rd/gain.ts";
+import { RATES } from "../../src/encode/quantize/rd/rates.ts";
 import { normal } from "../linalg/matrices.ts";
 
 function squaredError(values: Float64Array, scale: number, zeroPoint: number, largest: number): number {
@@ -186,5 +195,131 @@ describe("the rules of the authors' program, with 0 in every range", () => {
 
   it("round ties to even", () => {
     expect([0.5, 1.5, 2.5, -0.5, -1.5, 0.4999].map(roundEven)).toEqual([0, 2, 2, 0, -2, 0]);
+  });
+});
+
+describe("allocation", () => {
+  const points = fc
+    .array(fc.double({ min: 0.01, max: 0.9, noNaN: true }), { minLength: 3, maxLength: 6 })
+    .map((falls) => {
+      let distortion = 1;
+      return [
+        { bits: 0, distortion: 1 },
+        ...falls.map((f, i) => ({ bits: 10 * (i + 1), distortion: (distortion *= f) })),
+      ];
+    });
+  const candidate: fc.Arbitrary<Candidate> = fc.record({
+    energy: fc.double({ min: 1e-6, max: 1e6, noNaN: true }),
+    weight: fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
+    b: points,
+    a: points,
+    floor: fc.nat(1),
+  });
+
+  const fits = fc.constantFrom<Fit>("unbiased", "least-squares");
+
+  test("a bit goal is never exceeded unless the floors alone exceed it, and more bits never lose more", () => {
+    fc.assert(
+      fc.property(
+        fc.array(candidate, { minLength: 1, maxLength: 8 }),
+        fc.nat(500),
+        fits,
+        (candidates, bits, fit) => {
+          const floors = candidates.reduce((sum, c) => sum + c.b[c.floor]!.bits + c.a[c.floor]!.bits, 0);
+          const less = allocate(candidates, { bits }, fit);
+          const more = allocate(candidates, { bits: bits + 50 }, fit);
+          expect(less.bits).toBeLessThanOrEqual(Math.max(bits, floors));
+          expect(more.loss).toBeLessThanOrEqual(less.loss * (1 + 1e-12));
+          for (const [i, { b, a }] of less.choices.entries()) {
+            expect(Math.min(b, a)).toBeGreaterThanOrEqual(candidates[i]!.floor);
+            expect(b === 0).toBe(a === 0);
+          }
+        },
+      ),
+    );
+  });
+
+  test("an error goal is reached with the steps that save most per bit", () => {
+    fc.assert(
+      fc.property(
+        fc.array(candidate, { minLength: 1, maxLength: 8 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fits,
+        (candidates, share, fit) => {
+          const most = allocate(candidates, { bits: Number.POSITIVE_INFINITY }, fit).error;
+          const least = allocate(candidates, { bits: 0 }, fit).error;
+          const goal = most + share * (least - most);
+          const found = allocate(candidates, { error: goal }, fit);
+          expect(found.error).toBeLessThanOrEqual(goal + 1e-9 * least);
+          // Lagrangian: with the bits it took, nothing better is found
+          expect(allocate(candidates, { bits: found.bits }, fit).loss).toBeLessThanOrEqual(
+            found.loss * (1 + 1e-9) + 1e-12,
+          );
+        },
+      ),
+    );
+  });
+});
+
+describe("shrinkage and noise", () => {
+  test("least squares loses what is not kept", () => {
+    for (const kept of [0, 0.2, 0.5, 0.9, 1]) {
+      const { loss, error } = lossOf(kept, "least-squares");
+      expect(loss).toBeCloseTo(1 - kept, 12);
+      expect(error).toBeCloseTo(1 - kept, 12);
+    }
+  });
+
+  test("a component that is coded is never worse than one that is left out", () => {
+    expect(lossOf(0, "unbiased")).toEqual({ loss: 5, error: 1 });
+    let last = lossOf(0, "unbiased");
+    for (let kept = 0.01; kept < 1; kept += 0.01) {
+      const next = lossOf(kept, "unbiased");
+      expect(next.loss).toBeLessThan(last.loss);
+      expect(next.error).toBeLessThan(last.error);
+      last = next;
+    }
+    expect(lossOf(0.8, "unbiased").error).toBeCloseTo(1 / 0.8 - 1, 12);
+    expect(lossOf(1, "unbiased")).toEqual({ loss: 0, error: 0 });
+  });
+});
+
+test("rates are in order: more bits, less distortion", () => {
+  for (let i = 1; i < RATES.length; i++) {
+    expect(RATES[i]!.nominal).toBeGreaterThan(RATES[i - 1]!.nominal);
+    expect(RATES[i]!.distortion).toBeLessThan(RATES[i - 1]!.distortion);
+  }
+});
+
+describe("the rate-distortion bound", () => {
+  test("of one component with equal vectors is 1 − (1 − 4^−R)²", () => {
+    for (const rate of [1, 2, 4, 8]) {
+      const d = 4 ** -rate;
+      expect(gaussianBound([{ energy: 3, out: 500, n: 500 }], rate * 1000)).toBeCloseTo(
+        3 * (1 - (1 - d) ** 2),
+        9,
+      );
+    }
+  });
+  test("gives a longer vector fewer bits per weight: never above an even split", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 5000 }),
+        fc.integer({ min: 1, max: 5000 }),
+        fc.double({ min: 1.5, max: 6, noNaN: true }),
+        (out, n, rate) => {
+          const d = 4 ** -rate;
+          expect(gaussianBound([{ energy: 1, out, n }], rate * (out + n))).toBeLessThanOrEqual(
+            1 - (1 - d) ** 2 + 1e-9,
+          );
+        },
+      ),
+    );
+  });
+  test("spends nothing on what is too weak, and everything is lost without bits", () => {
+    const strong = { energy: 1, out: 100, n: 100 };
+    const weak = { energy: 1e-9, out: 100, n: 100 };
+    expect(gaussianBound([strong, weak], 400)).toBeCloseTo(gaussianBound([strong], 400) + 1e-9, 12);
+    expect(gaussianBound([strong, weak], 0)).toBeCloseTo(1 + 1e-9, 12);
   });
 });
