@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 import { encodingLabel } from "../dist/core/codecs/registry.js";
 import { concat } from "../dist/core/container/bytes.js";
 import { DecodeMemory, open } from "../dist/core/index.js";
-import { prepareFile } from "../dist/core/write/write.js";
+import { createWriter } from "../dist/core/write/write.js";
 import { MIXES } from "./decode.mjs";
 import { linear, sevenB } from "./seven-b.mjs";
 
@@ -46,7 +46,7 @@ async function* files() {
   for (const encoding of ENCODINGS) {
     const bands = [{ components: 16, b: encoding, a: encoding }];
     const modules = Array.from({ length: 8 }, (_, i) => linear(`layers.${i}`, 4096, 4096, bands));
-    const bytes = concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+    const bytes = concat([...(await createWriter({ tensors: [], sections: [] })).prepare(modules).pieces()]);
     yield [encodingLabel(encoding), bytes, Number(values.rounds)];
   }
   for (const [name, mix] of Object.entries(MIXES))

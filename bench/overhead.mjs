@@ -3,7 +3,7 @@
 import { concat } from "../dist/core/container/bytes.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { open } from "../dist/core/index.js";
-import { prepareFile } from "../dist/core/write/write.js";
+import { createWriter } from "../dist/core/write/write.js";
 import { adapterSections } from "../dist/encode/sections.js";
 import { linear, PROJECTIONS, RANK } from "./seven-b.mjs";
 
@@ -112,9 +112,9 @@ for (const [name, modules] of cases)
   for (const alignment of [undefined, 4, 8, 16, 64, 256]) {
     const counted = modules.reduce((sum, m) => sum + countedBits(m), 0) / 8;
     const options = alignment === undefined ? {} : { alignment };
-    const whole = await prepareFile({ modules, tensors: [], sections, ...options });
+    const whole = (await createWriter({ tensors: [], sections, ...options })).prepare(modules);
     const all = whole.fileLength;
-    const bare = (await prepareFile({ modules, tensors: [], sections: [], ...options })).fileLength;
+    const bare = (await createWriter({ tensors: [], sections: [], ...options })).fileLength(modules);
     results.push({
       name,
       alignment: alignment ?? "default",

@@ -5,7 +5,7 @@
 
 import { planeSizes } from "../dist/core/codecs/registry.js";
 import { concat } from "../dist/core/container/bytes.js";
-import { prepareFile } from "../dist/core/write/write.js";
+import { createWriter } from "../dist/core/write/write.js";
 
 export const RANK = 16;
 
@@ -82,5 +82,5 @@ export async function sevenB(mix) {
   for (let layer = 0; layer < 32; layer++)
     for (const [name, out, input] of PROJECTIONS)
       modules.push(linear(`model.layers.${layer}.${name}`, out, input, bands));
-  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+  return concat([...(await createWriter({ tensors: [], sections: [] })).prepare(modules).pieces()]);
 }

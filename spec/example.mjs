@@ -7,7 +7,7 @@ import { readIndex } from "../dist/core/container/index-read.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { encodeMeta } from "../dist/core/container/meta-write.js";
 import { open } from "../dist/core/index.js";
-import { prepareFile } from "../dist/core/write/write.js";
+import { createWriter } from "../dist/core/write/write.js";
 import { vectors } from "./vectors.mjs";
 
 const check = process.argv.includes("--check");
@@ -67,7 +67,7 @@ const input = {
     },
   ],
 };
-const bytes = concat([...(await prepareFile(input)).pieces()]);
+const bytes = concat([...(await createWriter(input)).prepare(input.modules).pieces()]);
 const file = await open(bytes);
 const ids = await file.verify();
 

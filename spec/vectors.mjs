@@ -7,7 +7,7 @@ import { concat } from "../dist/core/container/bytes.js";
 import { readIndex } from "../dist/core/container/index-read.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { open } from "../dist/core/index.js";
-import { prepareFile } from "../dist/core/write/write.js";
+import { createWriter } from "../dist/core/write/write.js";
 import { encodeTrellis } from "../dist/encode/quantize/viterbi/viterbi.js";
 import { bf16ToNumber, numberToBf16, numberToF16 } from "../dist/floats.js";
 
@@ -29,12 +29,8 @@ const grid = (values, wide) =>
 async function fileOf(modules, tensors = []) {
   const shape = { role: "linear", kernel: [], experts: 1, baseLayout: "out-in" };
   const input = { multiplier: 1, alpha: 0, rule: "none", rank: 1, ...shape };
-  const prepared = await prepareFile({
-    modules: modules.map((m) => ({ ...input, ...m })),
-    tensors: tensors.map((t) => ({ axis: 0, ...t })),
-    sections: [],
-  });
-  const bytes = concat([...prepared.pieces()]);
+  const writer = await createWriter({ tensors: tensors.map((t) => ({ axis: 0, ...t })), sections: [] });
+  const bytes = concat([...writer.prepare(modules.map((m) => ({ ...input, ...m }))).pieces()]);
   const file = await open(bytes);
   await file.verify();
   return { bytes, file };

@@ -4,7 +4,7 @@
  * difference to time or memory.
  */
 import { concat } from "../../dist/core/container/bytes.js";
-import { prepareFile } from "../../dist/core/write/write.js";
+import { createWriter } from "../../dist/core/write/write.js";
 import { linear, PROJECTIONS } from "../seven-b.mjs";
 
 const LAYERS = 32;
@@ -86,5 +86,5 @@ export async function adapterFile({ rank, projections }) {
   for (let layer = 0; layer < LAYERS; layer++)
     for (const [name, out, input] of projections)
       modules.push(linear(`model.layers.${layer}.${name}`, out, input, bandsOf(rank)));
-  return concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+  return concat([...(await createWriter({ tensors: [], sections: [] })).prepare(modules).pieces()]);
 }

@@ -6,7 +6,7 @@ import { frame, rawBlock, rleBlock } from "../../conformance/generate/frames.mjs
 import { crc32 } from "../../dist/core/container/bytes.js";
 import { encodeMeta } from "../../dist/core/container/meta-write.js";
 import { PROLOGUE_BYTES } from "../../dist/core/container/prologue.js";
-import { prepareFile } from "../../dist/core/write/write.js";
+import { createWriter } from "../../dist/core/write/write.js";
 
 export const MIB = 2 ** 20;
 export const F32 = { codec: "raw", element: "f32" };
@@ -60,7 +60,8 @@ export function started(name, start, position, over = {}, rank = 1) {
 
 /** The pieces of a sound file. */
 export async function piecesOf({ modules = [], tensors = [], sections = [], ...how }) {
-  return (await prepareFile({ modules, tensors, sections, compressTensors: false, ...how })).pieces();
+  const writer = await createWriter({ tensors, sections, compressTensors: false, ...how });
+  return writer.prepare(modules).pieces();
 }
 
 export const bytesOf = async (input) => Buffer.concat([...(await piecesOf(input))]);

@@ -128,9 +128,6 @@ const RISKY_FIELDS: ReadonlyMap<string, RiskyField> = new Map<string, RiskyField
   ],
 ]);
 
-/** The names of all fields that can be a risk: SECURITY.md has a row for each. @internal */
-export const RISKY_FIELD_NAMES: readonly string[] = [...RISKY_FIELDS.keys()];
-
 /** The fields that follow from the modules, and are written together. */
 export const DERIVED_FIELDS: readonly string[] = [
   ...["r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora"],

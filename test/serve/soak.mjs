@@ -19,7 +19,7 @@ import v8 from "node:v8";
 import vm from "node:vm";
 import { linear } from "../../bench/seven-b.mjs";
 import { isLqaError, memorySource } from "../../dist/core/index.js";
-import { prepareFile } from "../../dist/core/write/write.js";
+import { createWriter } from "../../dist/core/write/write.js";
 import { AdapterPool, applyBatch } from "../../dist/serve/index.js";
 import { faultyStore, pause } from "./soak-stores.mjs";
 
@@ -67,7 +67,7 @@ const collect = vm.runInNewContext("gc");
 
 async function fileOf(bands, length) {
   const modules = LAYERS.map((name) => linear(name, length, length, bands));
-  return Buffer.concat([...(await prepareFile({ modules, tensors: [], sections: [] })).pieces()]);
+  return Buffer.concat([...(await createWriter({ tensors: [], sections: [] })).prepare(modules).pieces()]);
 }
 
 /**

@@ -46,9 +46,8 @@ export interface SectionInput {
   readonly compress: boolean;
 }
 
-/** The content of a file. */
+/** What is in a file beside its modules, and how it is stored. */
 export interface ContainerInput {
-  readonly modules: readonly ModuleInput[];
   readonly tensors: readonly PlainTensor[];
   readonly sections: readonly SectionInput[];
   /** Whether the writer may compress plain tensors. Default true. */
@@ -91,7 +90,7 @@ export interface Writer {
  *
  * It never compresses module chunks: packed codes gain little by it and lose direct access (spec/rationale.md).
  */
-export async function createWriter(input: Omit<ContainerInput, "modules">): Promise<Writer> {
+export async function createWriter(input: ContainerInput): Promise<Writer> {
   const { alignment, compressTensors = true } = input;
   const tensors = sortByName(
     input.tensors,
@@ -188,11 +187,6 @@ function chunksOfTensors(tensors: readonly PlainTensor[], store: Store | undefin
       content: tensorContent(tensor),
     };
   });
-}
-
-/** Sorts, compresses and lays out a file in one step. @throws as {@link Writer.prepare} */
-export async function prepareFile(input: ContainerInput): Promise<PreparedFile> {
-  return (await createWriter(input)).prepare(input.modules);
 }
 
 function chunkFields({ raw, stored }: Chunk): {
