@@ -2,11 +2,8 @@
 // servers or processes, and replace no globals. Left out are generated files, the kernels, which are compiled from
 // AssemblyScript, and the encoder's search, whose tests take more than an hour for all mutants.
 const container = [
-  "container/checksums",
   "container/chunk",
   "container/compression",
-  "container/content-id",
-  "container/enumerations",
   "container/index",
   "container/meta",
   "container/names",
@@ -44,7 +41,6 @@ export const groups = {
   codecs: {
     files: ["src/core/codecs/*.ts", "src/floats.ts", "!src/core/codecs/trellis-tables.ts"],
     tests: [
-      "codecs/bits",
       "codecs/check",
       "codecs/decode",
       "codecs/decode-factor",
