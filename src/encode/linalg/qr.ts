@@ -33,13 +33,8 @@ export interface QrFactors {
  * Factors a rows × columns matrix. The input is not changed. Entries should be 0 or between 1e-140 and 1e+140 in
  * magnitude, where squares stay inside binary64; float32 data is.
  */
-export function householderQr(
-  matrix: Float64Array,
-  rows: number,
-  columns: number,
-  engine?: DenseEngine,
-): QrFactors {
-  return qrOf({ values: matrix, rows, columns, order: "columns" }, engine);
+export function householderQr(matrix: Float64Array, rows: number, columns: number): QrFactors {
+  return qrOf({ values: matrix, rows, columns, order: "columns" });
 }
 
 /** Factors a matrix of any layout. */

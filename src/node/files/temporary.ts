@@ -67,18 +67,16 @@ export interface TemporaryDirectory {
 }
 
 /**
- * Runs a function with a temporary directory, and removes the directory afterwards.
+ * Runs a function with a directory in that of the system for temporary files, and removes the directory afterwards.
  *
  * @param prefix beginning of its name
- * @param parent directory in which to make it. Default: the system's directory for temporary files
  * @throws LqaError IO if it cannot be made; what `run` throws
  */
 export async function withTemporaryDirectory<T>(
   prefix: string,
   run: (directory: TemporaryDirectory) => Promise<T>,
-  parent: string = tmpdir(),
 ): Promise<T> {
-  const path = made(() => mkdtempSync(join(parent, prefix)), parent);
+  const path = made(() => mkdtempSync(join(tmpdir(), prefix)), tmpdir());
   const file = (name: string): string => join(path, plainName(name));
   try {
     return await run({

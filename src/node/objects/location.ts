@@ -6,7 +6,7 @@
  * @module
  */
 import * as KIND from "../../error-catalogue.ts";
-import { type ErrorDetails, fail } from "../../errors.ts";
+import { fail } from "../../errors.ts";
 
 /** A bucket and a prefix in it. */
 export interface Location {
@@ -23,10 +23,9 @@ const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 /**
  * Parses `s3://bucket/prefix`, with or without a slash at the end.
  *
- * @param details details that replace those of the default error
  * @throws LqaError USAGE for anything else
  */
-export function parseLocation(text: string, details: ErrorDetails = {}): Location {
+export function parseLocation(text: string): Location {
   const location = parseObjectLocation(text);
   if (location !== undefined) return location;
   return fail(KIND.USAGE, {
@@ -34,7 +33,6 @@ export function parseLocation(text: string, details: ErrorDetails = {}): Locatio
     expected: "s3://bucket/prefix, whose parts are plain names",
     actual: JSON.stringify(text.slice(0, 200)),
     advice: "Give a bucket of object storage, and a prefix without empty parts, . and .. if there is one.",
-    ...details,
   });
 }
 
@@ -44,7 +42,7 @@ export function isStored(location: string): boolean {
 }
 
 /** The location, or undefined if the text is not one. */
-export function parseObjectLocation(text: string): Location | undefined {
+function parseObjectLocation(text: string): Location | undefined {
   if (Buffer.byteLength(text) > MOST_LOCATION) return undefined;
   const [, bucket, rest] = /^s3:\/\/([^/]+)(?:\/(.*))?$/s.exec(text) ?? [];
   if (bucket === undefined || !BUCKET.test(bucket)) return undefined;

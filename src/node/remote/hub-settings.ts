@@ -34,7 +34,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws LqaError USAGE for an endpoint that is not an address, and for a token that no request can carry; IO for a token file
  * that cannot be read
  */
-export async function hubSettings(env: Environment = process.env): Promise<HubSettings> {
+export async function hubSettings(): Promise<HubSettings> {
+  const { env } = process;
   const cacheHome = env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const home = env.HF_HOME || join(cacheHome, "huggingface");
   return {
