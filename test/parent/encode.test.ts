@@ -113,6 +113,38 @@ describe("a child of a parent", () => {
     expect(await errorOf(bytes, child)).toBeCloseTo(report.relativeError, 6);
   });
 
+  it("may have vectors that are linearly dependent", async () => {
+    const modules = checkpoint(4, { rank: 5 }).modules.map((own) => ({
+      ...own,
+      b: own.b.map((value, i) => (i % 5 === 4 ? own.b[i - 2]! : value)),
+    }));
+    const child = { ...checkpoint(4), modules };
+    const { bytes, report } = await encodeAdapter(child, { maxError: 0.005, parent });
+    expect(report.modules.map(({ fromParent }) => fromParent)).toEqual([true, true, true]);
+    expect(await errorOf(bytes, child)).toBeCloseTo(report.relativeError, 6);
+  });
+
+  it("is exact to single precision in its parent's basis", async () => {
+    const child = checkpoint(4, { turned: true });
+    const { report } = await encodeAdapter(child, { maxError: 1.2e-7, parent });
+    expect(report.parent?.modules).toBe(3);
+    expect(report.relativeError).toBeLessThanOrEqual(1.2e-7);
+  });
+
+  it("measures a module again only if its rates have changed", async () => {
+    const measured: number[] = [];
+    await encodeAdapter(checkpoint(4), {
+      maxError: 0.0005,
+      parent,
+      onProgress: (done, total, name) => {
+        if (name.startsWith("measuring") && done === 1) measured.push(total);
+      },
+    });
+    expect(measured.length).toBeGreaterThan(2);
+    expect(measured[0]).toBe(3);
+    expect(measured.at(-1)).toBeLessThan(3);
+  });
+
   it("may be a child of a child", async () => {
     const [second, third] = [checkpoint(2), checkpoint(4)];
     const middle = (await encodeAdapter(second, { maxError: 0.003, parent })).bytes;

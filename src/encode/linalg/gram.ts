@@ -10,7 +10,7 @@
 import { denseEngine } from "./dense.ts";
 import type { DenseMatrix } from "./engine.ts";
 import { type QrFactors, qrOf } from "./qr.ts";
-import { dot, dot4 } from "./vectors.ts";
+import { dot } from "./vectors.ts";
 
 /** Factors of a product B · Aᵀ: column i of both belongs to component i. */
 export interface LowRank {
@@ -20,26 +20,7 @@ export interface LowRank {
   readonly a: DenseMatrix;
 }
 
-/** `XᵀY`, `[xCount][yCount]` row-major, of vectors of `length` entries that follow each other. */
-export function gram(
-  x: Float64Array,
-  xCount: number,
-  y: Float64Array,
-  yCount: number,
-  length: number,
-): Float64Array {
-  const out = new Float64Array(xCount * yCount);
-  for (let i = 0; i < xCount; i++) {
-    let j = 0;
-    for (; j + 4 <= yCount; j += 4) {
-      out.set(dot4(x, i * length, y, j * length, length, length), i * yCount + j);
-    }
-    for (; j < yCount; j++) out[i * yCount + j] = dot(x, i * length, y, j * length, length);
-  }
-  return out;
-}
-
-/** `[X Y]ᵀ[X Y]`, for {@link pairEnergies}. */
+/** `[X Y]ᵀ[X Y]`, symmetric. */
 export function pairGram(x: DenseMatrix, y: DenseMatrix): Float64Array {
   return denseEngine().gram([x, y]);
 }

@@ -22,6 +22,7 @@ export interface TaskInput {
     readonly rotations: Rotations;
     readonly wanted: readonly Wanted[];
     readonly cores: Survey["cores"];
+    readonly aligned: Survey["aligned"];
   };
   readonly measure: TaskWork & { readonly factors: PackedFactors };
 }
@@ -59,7 +60,8 @@ const PERFORM: { readonly [K in TaskKind]: (input: TaskInput[K]) => TaskOutput[K
     checkSourceModule(work.module);
     return surveyModule(work);
   },
-  code: ({ rotations, wanted, cores, ...work }) => codeModule(work, rotations, wanted, cores),
+  code: ({ rotations, wanted, cores, aligned, ...work }) =>
+    codeModule(work, rotations, wanted, cores, aligned),
   measure: ({ factors, ...work }) => moduleQuality(work.module, factors, work.moments, work),
 };
 

@@ -69,31 +69,23 @@ export type Goal = { readonly bits: number } | { readonly error: number };
  * still fit, best first. With a goal in error, buying stops when it is reached.
  */
 export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit): Allocation {
-  const hulls = candidates.map((candidate) => convexHull(pointsOf(candidate, fit)));
-  const position = new Int32Array(hulls.length);
-  let bits = hulls.reduce((sum, hull) => sum + hull[0]!.bits, 0);
-  let error = hulls.reduce((sum, hull) => sum + hull[0]!.error, 0);
-  const steps: { component: number; step: number; slope: number }[] = [];
-  hulls.forEach((hull, component) => {
-    for (let step = 1; step < hull.length; step++) {
-      const from = hull[step - 1]!;
-      const to = hull[step]!;
-      steps.push({ component, step, slope: (from.loss - to.loss) / (to.bits - from.bits) });
-    }
-  });
-  steps.sort((x, y) => y.slope - x.slope || x.component - y.component || x.step - y.step);
-  for (const { component, step } of steps) {
-    if ("error" in goal && error <= goal.error) break;
+  const chosen = candidates.map((candidate) => firstPoint(candidate, fit));
+  let bits = chosen.reduce((sum, point) => sum + point.bits, 0);
+  let error = chosen.reduce((sum, point) => sum + point.error, 0);
+  const position = new Int32Array(candidates.length);
+  const isReached = (): boolean => "error" in goal && error <= goal.error;
+  for (const { component, step, point } of upgrades(candidates, fit, "error" in goal)) {
+    if (isReached()) break;
     // A step must follow the one before it: if one did not fit, those above it are unreachable.
     if (position[component] !== step - 1) continue;
-    const hull = hulls[component]!;
-    const more = hull[step]!.bits - hull[step - 1]!.bits;
+    const before = chosen[component]!;
+    const more = point.bits - before.bits;
     if ("bits" in goal && bits + more > goal.bits) continue;
     position[component] = step;
+    chosen[component] = point;
     bits += more;
-    error += hull[step]!.error - hull[step - 1]!.error;
+    error += point.error - before.error;
   }
-  const chosen = hulls.map((hull, i) => hull[position[i]!]!);
   if ("bits" in goal) {
     for (let round = 0; round < FILLING; round++) {
       const better = bestUpgrade(candidates, chosen, goal.bits - bits, fit);
@@ -133,6 +125,85 @@ function bestUpgrade(
   return best;
 }
 
+/** One step along the hull of a component, to a point. */
+interface Upgrade {
+  readonly component: number;
+  readonly step: number;
+  readonly slope: number;
+  readonly point: Point;
+}
+
+/** Each part of the upgrades has slopes down to this share of those before. */
+const PART = 0.25;
+
+/**
+ * All steps of all hulls, those that save most per bit first. In parts, if most are not needed: a hull is computed when one of its steps
+ * may be next.
+ */
+function* upgrades(candidates: readonly Candidate[], fit: Fit, inParts: boolean): Generator<Upgrade> {
+  const bounds = candidates.map((candidate) =>
+    inParts ? mostSlope(candidate, fit) : Number.POSITIVE_INFINITY,
+  );
+  const highest = bounds.reduce(
+    (most, bound) => (bound < Number.POSITIVE_INFINITY ? Math.max(most, bound) : most),
+    0,
+  );
+  let below = Number.POSITIVE_INFINITY;
+  let from = inParts ? PART * highest : 0;
+  for (;;) {
+    const part: Upgrade[] = [];
+    for (const [component, candidate] of candidates.entries()) {
+      if (bounds[component]! < from) continue;
+      const hull = hullOf(candidate, fit);
+      for (let step = 1; step < hull.length; step++) {
+        const [before, point] = [hull[step - 1]!, hull[step]!];
+        const slope = (before.loss - point.loss) / (point.bits - before.bits);
+        if (slope >= from && slope < below) part.push({ component, step, slope, point });
+      }
+    }
+    yield* part.sort((x, y) => y.slope - x.slope || x.component - y.component || x.step - y.step);
+    if (from === 0) return;
+    below = from;
+    from = from > PART ** PARTS * highest ? PART * from : 0;
+  }
+}
+
+/** Most parts but one. */
+const PARTS = 16;
+
+/** What a component costs and loses before any upgrade. */
+function firstPoint(candidate: Candidate, fit: Fit): Point {
+  const { b, a, floor } = candidate;
+  return floor === 0
+    ? { b: 0, a: 0, bits: b[0]!.bits + a[0]!.bits, ...lossAt(candidate, b[0]!, a[0]!, fit) }
+    : hullOf(candidate, fit)[0]!;
+}
+
+/** No step of the hull of a component saves more per bit: as if the cheapest rates lost nothing. */
+function mostSlope(candidate: Candidate, fit: Fit): number {
+  const { b, a, floor } = candidate;
+  if (floor > 0 || b[0]!.bits + a[0]!.bits > 0) return Number.POSITIVE_INFINITY;
+  const bitsOf = (points: readonly RatePoint[]): number =>
+    points.reduce((least, { bits }) => (bits > 0 ? Math.min(least, bits) : least), Number.POSITIVE_INFINITY);
+  // One vector alone is coded only if the other one loses nothing.
+  return lossAt(candidate, b[0]!, a[0]!, fit).loss / Math.min(bitsOf(b), bitsOf(a));
+}
+
+/**
+ * The hulls that are known. An error goal takes several rounds, in each of which most components are the candidates that they were
+ * before.
+ */
+const known: Readonly<Record<Fit, WeakMap<Candidate, readonly Point[]>>> = {
+  unbiased: new WeakMap(),
+  "least-squares": new WeakMap(),
+};
+
+function hullOf(candidate: Candidate, fit: Fit): readonly Point[] {
+  let hull = known[fit].get(candidate);
+  if (hull === undefined) known[fit].set(candidate, (hull = convexHull(pointsOf(candidate, fit))));
+  return hull;
+}
+
 /** Pairs of rates from the floor up. */
 function pointsOf(candidate: Candidate, fit: Fit): Point[] {
   const { b, a, floor } = candidate;
@@ -141,7 +212,8 @@ function pointsOf(candidate: Candidate, fit: Fit): Point[] {
     for (let j = floor; j < a.length; j++) {
       // If one vector is zero, so is the product: coding the other one is useless.
       if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
-      points.push({ b: i, a: j, bits: b[i]!.bits + a[j]!.bits, ...lossAt(candidate, b[i]!, a[j]!, fit) });
+      const { loss, error } = lossAt(candidate, b[i]!, a[j]!, fit);
+      points.push({ b: i, a: j, bits: b[i]!.bits + a[j]!.bits, loss, error });
     }
   return points;
 }

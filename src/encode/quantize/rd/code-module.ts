@@ -6,7 +6,7 @@
 import type { Planes } from "../../../core/index.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { CODERS, type Coded } from "../coders.ts";
-import { restVectors } from "../parent/rest-vectors.ts";
+import { type AlignedExpert, restVectors } from "../parent/rest-vectors.ts";
 import type { Lost } from "./allocate.ts";
 import type { Manner } from "./code-trellis.ts";
 import { MOST_STRETCH, timesScales } from "./gain.ts";
@@ -36,8 +36,7 @@ export interface Wanted {
 /**
  * Codes the wanted vectors, in their order.
  *
- * @param work has a parent only if the survey used it
- * @param cores the cores from the survey
+ * @param cores and `aligned`: from the survey
  * @throws LqaError SOURCE_RANGE
  */
 export function codeModule(
@@ -45,8 +44,9 @@ export function codeModule(
   rotations: Rotations,
   wanted: readonly Wanted[],
   cores: readonly Svd[],
+  aligned?: readonly AlignedExpert[],
 ): CodedSide[] {
-  const { components, weights } = vectorsOf(work, cores);
+  const { components, weights } = vectorsOf(work, cores, aligned);
   const metrics = metricsOf(work);
   return wanted.map(({ component, factor, rate }) => {
     const where = `module "${work.module.name}", factor ${factor.toUpperCase()}`;
@@ -59,6 +59,7 @@ export function codeModule(
         rotation: rotations[kind],
         weights: factor === "a" ? weights?.[expert] : undefined,
         metric: metrics?.(kind, rotations[kind]),
+        once: aligned !== undefined,
       }),
     );
     const coded = number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, manners, where);
@@ -88,8 +89,12 @@ function atFullLength({ encoding, planes }: Coded, distortion: number): Planes[]
   return planes.map((own) => ({ ...own, scales: timesScales(encoding, own, [factor]) }));
 }
 
-function vectorsOf(work: TaskWork, cores: readonly Svd[]): Pick<ModuleVectors, "components" | "weights"> {
+function vectorsOf(
+  work: TaskWork,
+  cores: readonly Svd[],
+  aligned: readonly AlignedExpert[] | undefined,
+): Pick<ModuleVectors, "components" | "weights"> {
   if (work.tuned !== undefined)
     return { components: tunedComponents(work.module, work.tuned, work.start), weights: undefined };
-  return (work.parent && restVectors(work, work.parent, cores)) ?? moduleVectors(work, { cores });
+  return aligned === undefined ? moduleVectors(work, { cores }) : restVectors(work, work.parent!, aligned);
 }

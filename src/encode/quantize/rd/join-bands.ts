@@ -67,7 +67,7 @@ function runs(subject: Subject, choices: readonly Choice[]): Run[] {
 }
 
 export function sameEncoding(x: Encoding, y: Encoding): boolean {
-  return JSON.stringify(x) === JSON.stringify(y);
+  return x === y || JSON.stringify(x) === JSON.stringify(y);
 }
 
 function concat(pieces: readonly Uint8Array[]): Uint8Array {

@@ -115,10 +115,12 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
   };
 }
 
-/** Bits of the planes of a vector at a rate. */
-export function rateBits(rate: Rate, length: number): number {
-  const { scales, zeroPoints, codes } = planeSizes(rate.encoding("none"), 1, length);
-  return 8 * (scales + zeroPoints + codes);
+/** Bits of the planes of a vector, by rate number. */
+export function bitsOfRates(length: number): readonly number[] {
+  return RATES.map((rate) => {
+    const { scales, zeroPoints, codes } = planeSizes(rate.encoding("none"), 1, length);
+    return 8 * (scales + zeroPoints + codes);
+  });
 }
 
 /** Shared memory for all measurements: separate arrays would be garbage of several times the adapter. */

@@ -25,7 +25,7 @@ import { type LoraModule, parameterCount } from "../../../model/adapter.ts";
 import type { Calibration, TunedVectors, Tuning } from "../../../model/calibration.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
-import { type ModuleQuality, totalQuality } from "../quality.ts";
+import { totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, type Goal, lossAt } from "./allocate.ts";
 import { approachBytes, type Choose, type FileLength } from "./approach-bytes.ts";
@@ -74,6 +74,9 @@ export interface RdSurroundings {
   /** Called after each task; may throw to stop. */
   progress(done: number, total: number, name: string): Promise<void>;
 }
+
+/** A module at chosen rates. */
+type Measured = Pick<QuantizedModule, "factors" | "quality">;
 
 /** Most rounds that give the bits of dropped modules to others. */
 const DROPPING_ROUNDS = 4;
@@ -139,14 +142,14 @@ export async function quantizeRd(
     const busy = [...subjects.keys()].filter((i) => wanted[i]!.length > 0);
     const inputs = busy.map((i) => {
       const { module, survey } = subjects[i]!;
-      const { b, a, rest, cores } = survey;
+      const { b, a, rest, cores, aligned } = survey;
       const rotations = { b: b.rotation, a: a.rotation, rest: rest.rotation };
       const known = {
         tuned: tuned?.get(module.name),
         // Shaped noise has more energy; the least squared error of the weights is without it.
         directions: fit === "least-squares" ? undefined : directions?.get(module.name),
       };
-      return { ...work(module), ...known, rotations, wanted: wanted[i]!, cores };
+      return { ...work(module), ...known, rotations, wanted: wanted[i]!, cores, aligned };
     });
     const coded = await executor.run("code", inputs, phase(doing, inputs.length));
     const sides: CodedSide[][] = subjects.map(() => []);
@@ -167,46 +170,63 @@ export async function quantizeRd(
     const coded = await codeSides(wanted, "coding what was tuned", vectors);
     return subjects.map((subject, i) => withSides(subject, wanted[i]!, coded[i]!));
   };
+  const pack = (
+    own: Subject,
+    i: number,
+    choices: readonly Choice[],
+    gains?: Tuning["gains"],
+  ): PackedFactors =>
+    stretchComponents(subjects[i]!, choices, joinBands(own, choices), gains?.get(own.module.name));
+  const measure = async (
+    which: readonly number[],
+    factors: readonly PackedFactors[],
+  ): Promise<Measured[]> => {
+    const inputs = which.map((i, k) => ({
+      module: modules[i]!,
+      moments: moments.get(modules[i]!.name),
+      start: startOf(modules[i]!),
+      parent: parents.get(modules[i]!.name),
+      factors: factors[k]!,
+    }));
+    const qualities = await executor.run("measure", inputs, phase("measuring", inputs.length));
+    return qualities.map((quality, k) => ({ quality, factors: factors[k]! }));
+  };
+  // By the choices of a module: a further round changes those of few modules.
+  const known = modules.map(() => new Map<string, Measured>());
+  const measureNew = async (choices: readonly Choice[][]): Promise<Measured[]> => {
+    const keys = choices.map((own) => JSON.stringify(own));
+    const missing = [...keys.keys()].filter((i) => !known[i]!.has(keys[i]!));
+    const found = await measure(
+      missing,
+      missing.map((i) => pack(subjects[i]!, i, choices[i]!)),
+    );
+    for (const [k, i] of missing.entries()) known[i]!.set(keys[i]!, found[k]!);
+    return keys.map((key, i) => known[i]!.get(key)!);
+  };
   const finish = async (chosen: readonly Choice[][]): Promise<QuantizedModule[]> => {
     let choices = chosen;
-    const packed = (own: readonly Subject[], gains?: Tuning["gains"]): PackedFactors[] =>
-      own.map((subject, i) => {
-        const joined = joinBands(subject, choices[i]!);
-        return stretchComponents(subjects[i]!, choices[i]!, joined, gains?.get(subject.module.name));
-      });
-    let untuned = packed(subjects);
-    let factors = untuned;
-    const measure = (which: readonly number[]): Promise<ModuleQuality[]> => {
-      const inputs = which.map((i) => ({
-        module: modules[i]!,
-        moments: moments.get(modules[i]!.name),
-        start: startOf(modules[i]!),
-        parent: parents.get(modules[i]!.name),
-        factors: factors[i]!,
-      }));
-      return executor.run("measure", inputs, phase("measuring", inputs.length));
-    };
-    let qualities = await measure([...modules.keys()]);
-    const worse = qualities.flatMap(({ relativeError }, i) => (relativeError > mostError ? [i] : []));
+    let untuned = await measureNew(choices);
+    const worse = untuned.flatMap(({ quality }, i) => (quality.relativeError > mostError ? [i] : []));
     if (worse.length > 0) {
       choices = choices.map((own, i) => (worse.includes(i) ? own.map(() => ({ b: 0, a: 0 })) : own));
-      untuned = packed(subjects);
-      factors = untuned;
-      for (const [k, quality] of (await measure(worse)).entries()) qualities[worse[k]!] = quality;
+      untuned = await measureNew(choices);
       for (const i of worse) subjects[i] = { ...subjects[i]!, dropped: true };
     }
+    let found = untuned;
     // Last: which modules are zero does not depend on what was trained.
     if (tuning !== undefined) {
-      factors = packed(await codeTuned(choices, tuning), tuning.gains);
-      qualities = await measure([...modules.keys()]);
+      const tuned = await codeTuned(choices, tuning);
+      const factors = tuned.map((subject, i) => pack(subject, i, choices[i]!, tuning.gains));
+      found = await measure([...modules.keys()], factors);
     }
-    return factors.map((own, i) => {
+    const scale = sensitivityScale(subjects, fit);
+    return found.map(({ factors, quality: plain }, i) => {
       // The estimate does not cover trained factors.
       const divergence = tuning === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
-      const quality = { ...qualities[i]!, ...(divergence !== undefined && { divergence }) };
+      const quality = { ...plain, ...(divergence !== undefined && { divergence }) };
       const fromParent = subjects[i]!.survey.left !== undefined;
-      const loss = lossOfSubject(subjects[i]!, choices[i]!, fit, sensitivityScale(subjects, fit));
-      return { factors: own, fromParent, quality, loss, ...(tuning && { untuned: untuned[i]! }) };
+      const loss = lossOfSubject(subjects[i]!, choices[i]!, fit, scale);
+      return { factors, fromParent, quality, loss, ...(tuning && { untuned: untuned[i]!.factors }) };
     });
   };
 

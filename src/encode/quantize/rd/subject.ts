@@ -21,14 +21,14 @@ import { CODERS } from "../coders.ts";
 import { type Candidate, type Choice, lossAt, type RatePoint } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
 import { type ComponentFit, divergenceLoss, type Fit, stretchedError } from "./gain.ts";
-import { RATES, rateBits, splitRate } from "./rates.ts";
+import { bitsOfRates, RATES, splitRate } from "./rates.ts";
 import { countedRest } from "./rests.ts";
 import type { FactorSurvey, Survey } from "./survey.ts";
 
 /** One factor of one component: a vector per expert, all with one encoding. */
 export interface Side {
-  /** Number of weights of one vector. */
-  readonly length: number;
+  /** Bits of the planes of one vector, by rate number. */
+  readonly bits: readonly number[];
   readonly survey: FactorSurvey;
   /** The survey of the rest that a start leaves; `shares`: its share for each number of bits of a mixture. */
   readonly rest: FactorSurvey;
@@ -72,6 +72,7 @@ export function subjectOf(
   // Sensitivities apply to a module's own components, not to differences from a parent.
   const own = survey.left === undefined ? sensitivities : undefined;
   checkStrengths(module, survey, own);
+  const bits = { b: bitsOfRates(module.out), a: bitsOfRates(inputLength(module)) };
   return {
     module,
     survey,
@@ -79,14 +80,14 @@ export function subjectOf(
     components: survey.energies.map((energy, c) => {
       const { rest } = survey;
       const left = survey.left?.[c] ?? { b: 1, a: 1 };
-      const side = (factor: "b" | "a", length: number, shares: readonly number[]): Side => ({
-        ...{ length, survey: survey[factor], rest, shares, left: left[factor] },
+      const side = (factor: "b" | "a", shares: readonly number[]): Side => ({
+        ...{ bits: bits[factor], survey: survey[factor], rest, shares, left: left[factor] },
         coded: new Map([[0, nothing(module.experts, left[factor])]]),
       });
       return {
         energy,
-        b: side("b", module.out, []),
-        a: side("a", inputLength(module), survey.shares[c]!),
+        b: side("b", []),
+        a: side("a", survey.shares[c]!),
         fit: left.b === 1 && left.a === 1 ? fit : "rest",
       };
     }),
@@ -150,15 +151,27 @@ export function candidatesOf(
   scale: number,
 ): Candidate[] {
   const points = (side: Side): RatePoint[] => pointsOf(side, module).slice(0, dropped ? 1 : undefined);
-  return components.map(({ energy, b, a, fit: own }, i) => ({
-    energy,
-    weight: sensitivities?.[i] ?? scale * weightOf(module, survey, fit),
-    b: points(b),
-    a: points(a),
-    floor: b.left < 1 || a.left < 1 ? 0 : floor,
-    fit: own,
-  }));
+  const weight = scale * weightOf(module, survey, fit);
+  return components.map((component, i) => {
+    const { energy, b, a, fit: own } = component;
+    const key = `${b.coded.size} ${a.coded.size} ${dropped} ${floor}`;
+    const before = priced.get(component);
+    if (before?.key === key) return before.candidate;
+    const candidate = {
+      energy,
+      weight: sensitivities?.[i] ?? weight,
+      b: points(b),
+      a: points(a),
+      floor: b.left < 1 || a.left < 1 ? 0 : floor,
+      fit: own,
+    };
+    priced.set(component, { key, candidate });
+    return candidate;
+  });
 }
+
+/** The last candidate of each component, and what it depends on: it stays the same while none of its vectors is coded. */
+const priced = new WeakMap<Component, { readonly key: string; readonly candidate: Candidate }>();
 
 /**
  * The loss of a module that is coded, weighted as in the allocation.
@@ -222,18 +235,18 @@ function weightOf({ out }: LoraModule, { energies }: Survey, fit: Fit): number {
 }
 
 function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
-  const plain = RATES.map((rate, number) => ({
-    bits: experts * rateBits(rate, side.length),
+  const plain = RATES.map((_, number) => ({
+    bits: experts * side.bits[number]!,
     distortion: expectedDistortion(side, number),
     ...(number === 0 && side.left !== 1 && { counted: countedRest(side.left) }),
   }));
   const started = side.shares.flatMap((_, mixing) => {
     const sizes = planeSizes(mixEncoding({ mix: MIX_BITS[mixing]! }), 1, rank);
     const bits = 8 * (sizes.codes + sizes.zeroPoints + sizes.scales);
-    return RATES.map((rate, number) => {
+    return side.bits.map((own, number) => {
       const distortion = expectedDistortion(side, (1 + mixing) * RATES.length + number);
       const counted = countedRest(distortion);
-      return { bits: bits + rateBits(rate, side.length), distortion, counted };
+      return { bits: bits + own, distortion, counted };
     });
   });
   return [...plain, ...started];

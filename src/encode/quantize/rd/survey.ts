@@ -11,8 +11,9 @@
 import { trellisTable } from "../../../core/format.ts";
 import type { Rotation } from "../../../core/index.ts";
 
+import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
-import { restVectors } from "../parent/rest-vectors.ts";
+import { type AlignedExpert, alignModule, restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
 import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
 
@@ -41,8 +42,10 @@ export interface Survey {
    * is not stored as a difference.
    */
   readonly left?: readonly ComponentVectors["left"][];
-  /** The SVD of each expert's core: 16 · rank² bytes, so that coding needs no second one. */
+  /** The SVD of each expert's core: 16 · rank² bytes, so that coding needs no second one. None if the module is a difference. */
   readonly cores: readonly Svd[];
+  /** How each expert is aligned with the parent, in as much memory; absent if the module is not stored as a difference. */
+  readonly aligned?: readonly AlignedExpert[];
 }
 
 /** Number of components in the trial: fewer with a parent, as most differences get no bits, and the trial would cost more than the coding. */
@@ -58,9 +61,14 @@ const WORTHWHILE = 0.9;
 
 /** Surveys a module. */
 export function surveyModule(work: TaskWork): Survey {
-  const rests = work.parent && restVectors(work, work.parent);
-  if (rests !== undefined && costOf(rests, true) <= WORTHWHILE * costOf(rests, false))
-    return { ...surveyVectors(rests, TRIED_WITH_PARENT), left: rests.components.map(({ left }) => left) };
+  const aligned = work.parent && alignModule(work, work.parent);
+  if (aligned !== undefined) {
+    const rests = restVectors(work, work.parent!, aligned);
+    if (costOf(work.module, rests, true) <= WORTHWHILE * costOf(work.module, rests, false)) {
+      const left = rests.components.map((component) => component.left);
+      return { ...surveyVectors(rests, TRIED_WITH_PARENT), left, aligned };
+    }
+  }
   // With a start, the trial covers all components, to measure the share that it leaves of each.
   const count = work.start === undefined ? TRIED : work.module.rank;
   return surveyVectors(moduleVectors(work, { count }));
@@ -70,11 +78,16 @@ export function surveyModule(work: TaskWork): Survey {
  * Approximate size of vectors in a file, in any unit. Bits grow as the logarithm of the energy per weight; its fourth root
  * follows the logarithm over the relevant range, and every engine computes it alike.
  */
-function costOf({ energies, components }: ModuleVectors, withParent: boolean): number {
+function costOf(
+  { out, ...shape }: LoraModule,
+  { energies, components }: ModuleVectors,
+  withParent: boolean,
+): number {
+  const lengths = { b: out, a: inputLength(shape) };
   let cost = 0;
   for (const [c, own] of components.entries())
     for (const factor of ["b", "a"] as const) {
-      const length = own[factor][0]!.length;
+      const length = lengths[factor];
       const energy = energies[c]! * (withParent ? own.left[factor] : 1);
       cost += length * Math.sqrt(Math.sqrt(energy / length));
     }
