@@ -25,8 +25,10 @@ function calibration(tensors: Tensors, contentId?: string) {
   return readCalibration(file, adapter.modules);
 }
 
-/** Components and trained tensors of all modules: gains of `gain`, and the modules' own vectors. */
-function tensorsOf(gain: number): { components: Tensors; tuned: Tensors } {
+/** Components and trained tensors of all modules: gains of `gain`, and the modules' own vectors, each entry by up to `change` of it elsewhere. */
+function tensorsOf(gain: number, change = 0): { components: Tensors; tuned: Tensors } {
+  let at = 0;
+  const trained = (x: number): number => x * (1 + change * Math.sin(at++));
   const [components, tuned]: [Tensors, Tensors] = [{}, {}];
   for (const module of adapter.modules) {
     const own = componentsOf(module);
@@ -34,8 +36,8 @@ function tensorsOf(gain: number): { components: Tensors; tuned: Tensors } {
     const values = own.flatMap(({ strength }) => [strength * Math.abs(multiplier), 1, 1, 1]);
     components[`${name}.components`] = { shape: [RANK, 4], values };
     tuned[`${name}.gains`] = { shape: [RANK], values: Array(RANK).fill(gain) };
-    tuned[`${name}.tuned_b`] = { shape: [RANK, out], values: own.flatMap(({ b }) => b) };
-    tuned[`${name}.tuned_a`] = { shape: [RANK, n], values: own.flatMap(({ a }) => a) };
+    tuned[`${name}.tuned_b`] = { shape: [RANK, out], values: own.flatMap(({ b }) => b.map(trained)) };
+    tuned[`${name}.tuned_a`] = { shape: [RANK, n], values: own.flatMap(({ a }) => a.map(trained)) };
   }
   return { components, tuned };
 }
@@ -65,6 +67,19 @@ describe.each([
       await expect(encodeAdapter(adapter, { ...options, calibration: other })).rejects.toThrow(
         /trained for this encoding/,
       );
+    },
+  );
+
+  it.each([{ bits: 1 }, { maxError: 0.3 }, { maxError: 0.05 }, { maxBytes: 3000 }])(
+    "is the encoding that was tuned, however far training moved its vectors, for %o",
+    async (goal) => {
+      const options = { ...goal, start };
+      const plain = await encodeAdapter(adapter, { ...options, calibration: calibration(components) });
+      const { contentId } = await (await open(plain.bytes)).verify();
+      const far = calibration({ ...components, ...tensorsOf(0.97, 0.2).tuned }, contentId);
+      const { bytes, report } = await encodeAdapter(adapter, { ...options, calibration: far });
+      expect(bytes.length).toBe(plain.bytes.length);
+      expect(report.relativeError).not.toBe(plain.report.relativeError);
     },
   );
 });

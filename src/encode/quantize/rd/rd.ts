@@ -203,37 +203,37 @@ export async function quantizeRd(
     for (const [k, i] of missing.entries()) known[i]!.set(keys[i]!, found[k]!);
     return keys.map((key, i) => known[i]!.get(key)!);
   };
-  const finish = async (chosen: readonly Choice[][]): Promise<QuantizedModule[]> => {
+  const finish = async (chosen: readonly Choice[][]): Promise<Finished> => {
     let choices = chosen;
-    let untuned = await measureNew(choices);
-    const worse = untuned.flatMap(({ quality }, i) => (quality.relativeError > mostError ? [i] : []));
+    let found = await measureNew(choices);
+    const worse = found.flatMap(({ quality }, i) => (quality.relativeError > mostError ? [i] : []));
     if (worse.length > 0) {
       choices = choices.map((own, i) => (worse.includes(i) ? own.map(() => ({ b: 0, a: 0 })) : own));
-      untuned = await measureNew(choices);
+      found = await measureNew(choices);
       for (const i of worse) subjects[i] = { ...subjects[i]!, dropped: true };
     }
-    let found = untuned;
-    // Last: which modules are zero does not depend on what was trained.
-    if (tuning !== undefined) {
-      const tuned = await codeTuned(choices, tuning);
-      const factors = tuned.map((subject, i) => pack(subject, i, choices[i]!, tuning.gains));
-      found = await measure([...modules.keys()], factors);
-    }
     const scale = sensitivityScale(subjects, fit);
-    return found.map(({ factors, quality: plain }, i) => {
-      // The estimate does not cover trained factors.
-      const divergence = tuning === undefined ? divergenceOf(subjects[i]!, choices[i]!, fit) : undefined;
+    const encoded = found.map(({ factors, quality: plain }, i): QuantizedModule => {
+      const divergence = divergenceOf(subjects[i]!, choices[i]!, fit);
       const quality = { ...plain, ...(divergence !== undefined && { divergence }) };
       const fromParent = subjects[i]!.survey.left !== undefined;
-      const loss = lossOfSubject(subjects[i]!, choices[i]!, fit, scale);
-      return { factors, fromParent, quality, loss, ...(tuning && { untuned: untuned[i]!.factors }) };
+      return { factors, fromParent, quality, loss: lossOfSubject(subjects[i]!, choices[i]!, fit, scale) };
     });
+    return { choices, encoded };
+  };
+  // Last: the rates, and which modules are zero, do not depend on what was trained. The estimate of divergence does not cover it.
+  const tune = async ({ choices, encoded }: Finished): Promise<QuantizedModule[]> => {
+    if (tuning === undefined) return encoded;
+    const tuned = await codeTuned(choices, tuning);
+    const factors = tuned.map((subject, i) => pack(subject, i, choices[i]!, tuning.gains));
+    const found = await measure([...modules.keys()], factors);
+    return encoded.map((one, i) => ({ ...one, ...found[i]!, untuned: one.factors }));
   };
 
-  if ("maxError" in goal) return approachError(subjects, goal.maxError, choose, code, finish);
+  if ("maxError" in goal) return tune(await approachError(subjects, goal.maxError, choose, code, finish));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const used = startBits(options.starts) + (parents.size > 0 ? 32 * (2 + 8 + modules.length) : 0);
-  const encode = async (): Promise<QuantizedModule[]> => {
+  const encode = async (): Promise<Finished> => {
     if ("maxBytes" in goal)
       return finish(await approachBytes(subjects, goal.maxBytes, surroundings.fileLength, choose, code));
     const { choices } = choose({ bits: goal.moduleBits * parameters - used });
@@ -243,12 +243,18 @@ export async function quantizeRd(
   const dropped = (): number => subjects.filter((subject) => subject.dropped).length;
   // The others get the bits of modules that are zero now. With these, still others may be dropped.
   let before = 0;
-  let encoded = await encode();
+  let finished = await encode();
   for (let round = 0; round < DROPPING_ROUNDS && dropped() > before; round++) {
     before = dropped();
-    encoded = await encode();
+    finished = await encode();
   }
-  return encoded;
+  return tune(finished);
+}
+
+/** Modules as they are coded, before anything that was trained; `choices`: their rates. */
+interface Finished {
+  readonly choices: readonly Choice[][];
+  readonly encoded: QuantizedModule[];
 }
 
 /** Bits of starts in the index, for any rates. */
@@ -323,11 +329,11 @@ async function approachError(
   maxError: number,
   choose: Choose,
   code: (choices: readonly Choice[][]) => Promise<void>,
-  finish: (choices: readonly Choice[][]) => Promise<QuantizedModule[]>,
-): Promise<QuantizedModule[]> {
+  finish: (choices: readonly Choice[][]) => Promise<Finished>,
+): Promise<Finished> {
   const energy = subjects.reduce((sum, { survey }) => sum + survey.energies.reduce((s, e) => s + e, 0), 0);
   let correction = 1;
-  let best: { encoded: QuantizedModule[]; error: number } | undefined;
+  let best: { finished: Finished; error: number } | undefined;
   let least = Number.POSITIVE_INFINITY;
   let tried = "";
   for (let round = 0; round < ERROR_ROUNDS; round++) {
@@ -336,17 +342,17 @@ async function approachError(
     if (key === tried) break;
     tried = key;
     await code(choices);
-    const encoded = await finish(choices);
+    const finished = await finish(choices);
     const { plain, counted } = errorsOf(subjects, choices);
-    const measured = totalQuality(encoded.map(({ quality }) => quality)).relativeError;
+    const measured = totalQuality(finished.encoded.map(({ quality }) => quality)).relativeError;
     const error = energy === 0 ? measured : measured + (counted - plain) / energy;
     least = Math.min(least, error);
-    if (error <= maxError && (best === undefined || error > best.error)) best = { encoded, error };
+    if (error <= maxError && (best === undefined || error > best.error)) best = { finished, error };
     if (error === 0 || (error <= maxError && error >= (1 - ERROR_SLACK) * maxError)) break;
     if (counted > 0) correction = (error * energy) / counted;
   }
   return (
-    best?.encoded ??
+    best?.finished ??
     fail(KIND.USAGE, {
       where: "maxError",
       expected: `at least ${least.toExponential(2)}`,
