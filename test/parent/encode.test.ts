@@ -124,6 +124,14 @@ describe("a child of a parent", () => {
     expect(await errorOf(bytes, child)).toBeCloseTo(report.relativeError, 6);
   });
 
+  it("may have directions that its parent left out, which count like others", async () => {
+    const file = await open((await encodeAdapter(checkpoint(0, { rank: 8 }), { maxError: 0.1 })).bytes);
+    const child = checkpoint(1, { rank: 8 });
+    const whole = await encodeAdapter(child, { maxError: 0.02 });
+    const own = await encodeAdapter(child, { maxError: 0.02, parent: file });
+    expect(own.bytes.length).toBeLessThan(0.85 * whole.bytes.length);
+  });
+
   it("is exact to single precision in its parent's basis", async () => {
     const child = checkpoint(4, { turned: true });
     const { report } = await encodeAdapter(child, { maxError: 1.2e-7, parent });

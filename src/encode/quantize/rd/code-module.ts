@@ -67,7 +67,7 @@ export function codeModule(
     const spread = metrics?.(kind, rotations[kind]).spread(components[component]![factor][0]!);
     const left = components[component]!.left[factor];
     // Rate 0 is never wanted: it is coded from the beginning.
-    if (started === undefined && left !== 1)
+    if (aligned !== undefined)
       return {
         ...coded,
         planes: atFullLength(coded, distortion),

@@ -33,8 +33,8 @@ export interface Side {
   /** The survey of the rest that a start leaves; `shares`: its share for each number of bits of a mixture. */
   readonly rest: FactorSurvey;
   readonly shares: readonly number[];
-  /** The share of its energy that remains after subtracting a parent; 1 without one. */
-  readonly left: number;
+  /** The share of its energy that remains after subtracting a parent; undefined without one. */
+  readonly left: number | undefined;
   /** By rate number. */
   readonly coded: Map<number, CodedSide>;
 }
@@ -79,16 +79,17 @@ export function subjectOf(
     sensitivities: own,
     components: survey.energies.map((energy, c) => {
       const { rest } = survey;
-      const left = survey.left?.[c] ?? { b: 1, a: 1 };
+      // Also where the parent has nothing: what is new counts as what changed.
+      const left = survey.left?.[c];
       const side = (factor: "b" | "a", shares: readonly number[]): Side => ({
-        ...{ bits: bits[factor], survey: survey[factor], rest, shares, left: left[factor] },
-        coded: new Map([[0, nothing(module.experts, left[factor])]]),
+        ...{ bits: bits[factor], survey: survey[factor], rest, shares, left: left?.[factor] },
+        coded: new Map([[0, nothing(module.experts, left?.[factor])]]),
       });
       return {
         energy,
         b: side("b", []),
         a: side("a", survey.shares[c]!),
-        fit: left.b === 1 && left.a === 1 ? fit : "rest",
+        fit: left === undefined ? fit : "rest",
       };
     }),
   };
@@ -126,8 +127,11 @@ export function restError(left: number, distortion: number): number {
 }
 
 /** The coded side at rate 0. */
-function nothing(experts: number, left: number): CodedSide {
-  return { ...CODERS.zero(experts), distortion: left, ...(left !== 1 && { counted: countedRest(left) }) };
+function nothing(experts: number, left: number | undefined): CodedSide {
+  const zero = CODERS.zero(experts);
+  return left === undefined
+    ? { ...zero, distortion: 1 }
+    : { ...zero, distortion: left, counted: countedRest(left) };
 }
 
 /** The encoding of a side at a rate: the actual one if it is coded, else the usual one. */
@@ -162,7 +166,7 @@ export function candidatesOf(
       weight: sensitivities?.[i] ?? weight,
       b: points(b),
       a: points(a),
-      floor: b.left < 1 || a.left < 1 ? 0 : floor,
+      floor: own === "rest" ? 0 : floor,
       fit: own,
     };
     priced.set(component, { key, candidate });
@@ -238,7 +242,7 @@ function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
   const plain = RATES.map((_, number) => ({
     bits: experts * side.bits[number]!,
     distortion: expectedDistortion(side, number),
-    ...(number === 0 && side.left !== 1 && { counted: countedRest(side.left) }),
+    ...(number === 0 && side.left !== undefined && { counted: countedRest(side.left) }),
   }));
   const started = side.shares.flatMap((_, mixing) => {
     const sizes = planeSizes(mixEncoding({ mix: MIX_BITS[mixing]! }), 1, rank);
@@ -266,7 +270,7 @@ function expectedDistortion({ coded, survey, rest, shares, left }: Side, rate: n
   for (const other of coded.keys())
     if (other > 0 && other < RATES.length)
       if (nearest === 0 || Math.abs(other - number) < Math.abs(nearest - number)) nearest = other;
-  if (left !== 1) return restError(left, Math.min(RATES[number]!.distortion * survey.ratio, 1));
+  if (left !== undefined) return restError(left, Math.min(RATES[number]!.distortion * survey.ratio, 1));
   if (nearest === 0) return Math.min(RATES[number]!.distortion * survey.ratio, 1);
   const ratio = coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
   return Math.min(RATES[number]!.distortion * ratio, 1);
