@@ -311,6 +311,15 @@ class Calibration(unittest.TestCase):
         again = lqa.encode("my-adapter", "again.lqa", bits=1, calibration="kept.safetensors")
         self.assertEqual(again.path.read_bytes(), tuned)
 
+    def test_a_goal_of_error_is_that_before_the_training(self) -> None:
+        self.write_base(self.model.unload())
+        words = ("my-adapter", "--model", "my-base", "--texts", "task.jsonl", "-o", "tuned.lqa", "--max-error", "0.4", "--epochs", "3")
+        code, report, _ = self.command("tune", *words, "--keep", "kept.safetensors")
+        self.assertEqual(code, 0)
+        self.assertLess(report["after"], report["before"])
+        self.assertTrue(any("tuned" in name for name in load_file("kept.safetensors")))
+        self.assertTrue(lqa.validate("tuned.lqa").valid)
+
     def test_texts_of_the_commands(self) -> None:
         self.write_base(self.model.unload())
         # Without the digit 1, which the tokenizer takes for the end.
