@@ -73,7 +73,7 @@ class WithoutNode(unittest.TestCase):
         os.close(read)
         with os.fdopen(write, "wb") as closed:
             ended = subprocess.run([sys.executable, "-c", PROGRAM, "inspect", EXAMPLE, "--modules"], stdout=closed, stderr=subprocess.PIPE, check=False,
-                                   env={**os.environ, "PATH": "/nowhere"})
+                                   env={**os.environ, "PATH": "/nowhere", "PYTHONUNBUFFERED": ""})
         self.assertEqual((ended.returncode, ended.stderr), (0, b""))
 
     def test_a_command_of_node(self) -> None:

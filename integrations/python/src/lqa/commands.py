@@ -42,7 +42,9 @@ def main(words: Sequence[str]) -> int:
     options.add_argument("--json", action="store_true", help="print the report, and errors, as JSON")
     describe(options)
     try:
-        return run(options.parse_args(words[1:]))
+        code = run(options.parse_args(words[1:]))
+        sys.stdout.flush()
+        return code
     except LqaError as error:
         print(json.dumps({"error": error_json(error)}, indent=2)) if "--json" in words else print(f"lqa: {error}", file=sys.stderr)
         return error.exit_code
