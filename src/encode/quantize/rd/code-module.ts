@@ -52,7 +52,8 @@ export function codeModule(
     const where = `module "${work.module.name}", factor ${factor.toUpperCase()}`;
     const [number, mixing] = splitRate(rate);
     const started = mixing === undefined ? undefined : components[component]!.started[mixing]!;
-    const vectors = started === undefined ? components[component]![factor] : [started.rest];
+    const own = components[component]![factor];
+    const vectors = started === undefined ? own : [started.rest];
     const kind = started === undefined ? factor : "rest";
     const manners = vectors.map(
       (_, expert): Manner => ({
@@ -64,7 +65,7 @@ export function codeModule(
     );
     const coded = number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, manners, where);
     const distortion = number === 0 ? 1 : lostShare(vectors, coded, manners);
-    const spread = metrics?.(kind, rotations[kind]).spread(components[component]![factor][0]!);
+    const spread = metrics?.(kind, rotations[kind]).spread(own[0]!);
     const left = components[component]!.left[factor];
     // Rate 0 is never wanted: it is coded from the beginning.
     if (aligned !== undefined)
