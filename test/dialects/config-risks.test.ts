@@ -120,6 +120,11 @@ describe("a configuration that is a risk for who loads it", () => {
       [...cell!.matchAll(/`(\w+)`/g)].map(([, field]) => field!),
     );
     expect([...tested].sort()).toEqual(named.sort());
+    // No door has the list, and a new field must not be forgotten here.
+    const source = readFileSync(new URL("../../src/adapters/config-risks.ts", import.meta.url), "utf8");
+    const [, listed = ""] = /RISKY_FIELDS: [\s\S]*?\(\[\n([\s\S]*?)\n\]\);/.exec(source) ?? [];
+    const known = [...listed.matchAll(/^ {2}\[\s*"(\w+)",/gm)].map(([, field]) => field!);
+    expect(known.sort()).toEqual([...tested].sort());
   });
 
   it("is found in the metadata of diffusers, component by component", () => {
