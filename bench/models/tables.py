@@ -1,7 +1,7 @@
 """Makes the tables and the picture of the raw results: python tables.py [--check]
 
-`tables.md` has every figure; the first table of `docs/results.md` and the one of the goals, and the picture `docs/images/answers.svg`
-are made of the same lines. With LQA_MODELS_OUTPUT only `tables.md` is made, in that folder.
+`tables.md` has every figure; the first table of `docs/results.md` and the one of the goals, the first table of `docs/comparison.md` and the
+picture `docs/images/answers.svg` are made of the same lines. With LQA_MODELS_OUTPUT only `tables.md` is made, in that folder.
 """
 
 import argparse
@@ -17,10 +17,28 @@ from summary import Answers, Summary
 from lqa.scores import Estimate
 
 HEAD = "| encoding | bytes | bits per weight | KL(adapter ‖ it) | KL(it ‖ adapter) | top 1 | top 5 | gain kept | right answers | of them kept |"
-PAGE, PICTURE = place.ROOT / "docs" / "results.md", place.ROOT / "docs" / "images" / "answers.svg"
+PAGE, COMPARISON = place.ROOT / "docs" / "results.md", place.ROOT / "docs" / "comparison.md"
+PICTURE = place.ROOT / "docs" / "images" / "answers.svg"
 # Of the first table: what people would choose between.
 SHOWN = ("lqa 0.5", "lqa 0.5 calibrated", "lqa 0.5 tuned", "lqa 1.0", "lqa 1.0 calibrated", "lqa 1.5", "lqa 2.5", "lqa 4.0", "loraquant 2@0.9", "loraquant 3@0.9",
          "rtn 2", "rtn 3", "nf4", "q4_0", "fp8", "int8", "q8_0")  # fmt: skip
+
+# The table of docs/comparison.md: encoding, how a user writes it, what loads it.
+FORMATS_OF = "gemma3-270m-people-r8-qv-s0"
+FORMATS = (
+    ("lqa 0.5", "**`.lqa`, `--bits 0.5`**", "this library; PEFT, transformers, diffusers, vLLM with our Python package; ComfyUI with our nodes"),
+    ("lqa 0.5 calibrated", "**`.lqa`, `--bits 0.5` calibrated**", "the same"),
+    ("lqa 1.0", "**`.lqa`, `--bits 1`**", "the same"),
+    ("loraquant 3@0.9", "LoRAQuant 3@0.9", "its authors' code"),
+    ("lqa 1.5", "**`.lqa`, default**", "as above"),
+    ("lqa 2.5", "**`.lqa`, `--quality high`**", "as above"),
+    ("lqa 4.0", "**`.lqa`, `--quality near-lossless`**", "as above"),
+    ("nf4", "NF4", "code of your own with bitsandbytes, which quantizes base models"),
+    ("fp8", "FP8 (E4M3) safetensors", "vLLM, TensorRT-LLM"),
+    ("int8", "int8 safetensors", "none known: ExecuTorch reads floats and rounds them when it exports"),
+    ("q4_0", "Q4_0 GGUF", "llama.cpp. B stays F16: its rows are shorter than a block"),
+    ("q8_0", "Q8_0 GGUF", "llama.cpp"),
+)
 
 
 def nats(one: Estimate | None) -> str:
@@ -77,6 +95,25 @@ def loading() -> list[str]:
     return ["## Loading", "", f"{said} {note}", "", "| encoding | bytes | ms |", "|---|--:|--:|", *rows, ""]
 
 
+def plain(value: float) -> str:
+    """Two digits, without an exponent."""
+    return f"{float(f'{value:.2g}'):.10f}".rstrip("0")
+
+
+def formats(found: list[Summary]) -> list[str]:
+    """The table of the comparison: the adapter of FORMATS_OF, and how long the formats take to load."""
+    one = next(each for each in found if each.name == FORMATS_OF)
+    loads = json.loads((place.RESULTS / "load.json").read_text(encoding="utf-8"))["encodings"]
+    rows = ["| format | bytes | bits per weight | right answers kept | KL to the adapter in bfloat16 | ms to load | loads it as it is |",
+            f"|---|{'--:|' * 5}---|"]  # fmt: skip
+    for encoding, label, by in FORMATS:
+        row = one.row(encoding)
+        ms = loads.get(encoding.removesuffix(" calibrated"))
+        cells = [f"{row.size:,}", f"{row.bits:.2f}", f"{100 * row.answers.kept.value:.0f} %", plain(row.figures["kl"].value), f"{ms['ms']:.0f}" if ms else "–"]
+        rows.append(f"| {' | '.join([label, *cells, by])} |")
+    return rows
+
+
 def made(found: list[Summary]) -> str:
     """All tables, as Markdown."""
     parts = [
@@ -88,9 +125,9 @@ def made(found: list[Summary]) -> str:
     return "\n".join([*parts, *(line for one in found for line in table(one)), *loading()])
 
 
-def page(text: str, found: list[Summary]) -> str:
+def page(text: str, tables: dict[str, list[str]]) -> str:
     """A page with its tables replaced, each between its two marks."""
-    for name, rows in (("first", first(found)), ("goals", goals.table(found))):
+    for name, rows in tables.items():
         before, rest = text.split(f"<!-- {name} -->\n")
         _, after = rest.split(f"\n<!-- /{name} -->")
         text = "\n".join([f"{before}<!-- {name} -->", "", *rows, "", f"<!-- /{name} -->{after}"])
@@ -104,7 +141,9 @@ def main() -> None:
     found = [summary.load(name) for name in summary.names()]
     files = {place.TABLES: made(found)}
     if place.OUTPUT == place.HERE:
-        files |= {PAGE: page(PAGE.read_text(encoding="utf-8"), found), PICTURE: picture.svg(found)}
+        pages = {PAGE: {"first": first(found), "goals": goals.table(found)}, COMPARISON: {"formats": formats(found)}}
+        files |= {path: page(path.read_text(encoding="utf-8"), tables) for path, tables in pages.items()}
+        files[PICTURE] = picture.svg(found)
     wrong = [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if args.check:
         print("".join(f"{path} is not that of results/; run tables.py\n" for path in wrong), end="")

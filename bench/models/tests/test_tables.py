@@ -91,9 +91,13 @@ class Tables(unittest.TestCase):
         adapter = plan.ADAPTERS[plan.QUICK]
         for path, found in ((f"{adapter.name}.jsonl", lines()), (f"answers/{adapter.base}.{adapter.task}.jsonl", answers())):
             (folder / "results" / path).write_text("".join(json.dumps(line) + "\n" for line in found))
+        load = {"adapter": "x", "weights": 8, "date": "2026-12-01", "machine": "m", "torch": "t", "encodings": {"lqa 1.0": {"bytes": 1, "ms": 20.4}}}
+        (folder / "results" / "load.json").write_text(json.dumps(load))
         (folder / "page.md").write_text(MARKS)
+        (folder / "comparison.md").write_text("<!-- formats -->\n\n<!-- /formats -->\n")
         for module, name, value in ((place, "RESULTS", folder / "results"), (place, "TABLES", folder / "tables.md"),
-                                    (tables, "PAGE", folder / "page.md"), (tables, "PICTURE", folder / "x.svg")):  # fmt: skip
+                                    (tables, "PAGE", folder / "page.md"), (tables, "PICTURE", folder / "x.svg"), (tables, "FORMATS_OF", adapter.name),
+                                    (tables, "COMPARISON", folder / "comparison.md"), (tables, "FORMATS", (("lqa 1.0", "one bit", "us"),))):  # fmt: skip
             self.enterContext(mock.patch.object(module, name, value))
 
         def run(*words: str) -> int | None:
@@ -108,6 +112,8 @@ class Tables(unittest.TestCase):
         self.assertIsNone(run())
         self.assertEqual(run("--check"), 0)
         self.assertIn("| lqa 1.0 | 1.01 | 100.0 % | 0.1 |\n", (folder / "page.md").read_text())
+        self.assertIn("| one bit | 1,234 | 1.01 | 100 % | 0.1 | 20 | us |\n", (folder / "comparison.md").read_text())
+        self.assertIn("| lqa 1.0 | 1 | 20 |\n", (folder / "tables.md").read_text())
         (folder / "x.svg").write_text("other")
         self.assertEqual(run("--check"), 1)
 
