@@ -1,6 +1,6 @@
 /**
- * `lqa inspect` of several files: a line for each, with its size, its error, and which of the others it is a child of. For the files
- * of a training run, whose names have the steps.
+ * `lqa inspect` of several files: a line for each, with its step, its size, its error, and which of the others it is a child of. For
+ * the files of a training run.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import type { Terminal } from "./terminal.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "file", narrow: "cut" },
+  { title: "step", right: true },
   { title: "bytes", right: true },
   { title: "bits", right: true },
   { title: "error", right: true },
@@ -25,6 +26,8 @@ const DIGITS = 12;
 /** One file, as `--json` shows it. */
 interface Line {
   readonly file: string;
+  /** Of training, as META states it. */
+  readonly step: number | null;
   readonly bytes: number;
   /** 8 · bytes / weights. */
   readonly bitsPerWeight: number;
@@ -54,8 +57,9 @@ export async function inspectMany(
     terminal.out(jsonText({ files: lines }));
     return;
   }
-  const rows = lines.map(({ file, bytes, bitsPerWeight, relativeError, parent }) => [
+  const rows = lines.map(({ file, step, bytes, bitsPerWeight, relativeError, parent }) => [
     printable(file),
+    step === null ? "" : count(step),
     count(bytes),
     bitsPerWeight.toFixed(3),
     relativeError === null ? "" : percent(relativeError),
@@ -68,9 +72,10 @@ export async function inspectMany(
 /** The line of a file, which does not know the others yet. */
 function lineOf(file: string, { prologue, modules, meta, ids, parentId }: OpenedFile): Line {
   const weights = modules.reduce((sum, module) => sum + parameterCount(module), 0);
-  const { relative_error: error } = meta;
+  const { relative_error: error, step } = meta;
   return {
     file,
+    step: typeof step === "number" ? step : null,
     bytes: prologue.fileLength,
     bitsPerWeight: weights === 0 ? 0 : (8 * prologue.fileLength) / weights,
     relativeError: typeof error === "number" ? error : null,

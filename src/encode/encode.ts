@@ -49,6 +49,8 @@ export interface EncodeControls {
   readonly parent?: LqaFile | undefined;
   /** ‖ΔW − ΔŴ‖² / ‖ΔW‖² of an earlier encoding of this adapter: META then states the sum. Default 0. */
   readonly sourceError?: number | undefined;
+  /** The step of training that the adapter is of: META states it, so that readers of updates know their order. */
+  readonly step?: number | undefined;
   /**
    * Measurements of the modules, made by running the base model: see `readCalibration`. With moments the report has
    * `outputError`; with sensitivities its `divergence` is more exact, for the modules that have them. `rd` follows the
@@ -144,7 +146,7 @@ async function encodableOf(
   };
   // META states the error. Most errors take as many bytes as 1/3 does; 0 and 1 take fewer.
   const sections = (error: number): SectionInput[] =>
-    adapterSections(adapter, settings, error + (options.sourceError ?? 0));
+    adapterSections(adapter, settings, error + (options.sourceError ?? 0), options.step);
   const writer = await createWriter({
     tensors: adapter.tensors,
     compressTensors: policy !== "keep",

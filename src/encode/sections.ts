@@ -24,15 +24,18 @@ function told(value: unknown): string {
  * The META and ORIG sections of an adapter (spec 10.2, 10.3). META is never compressed, so a reader without zstd can show it.
  *
  * @param settings the encoder's settings, by name
+ * @param step of training
  */
 export function adapterSections(
   adapter: Pick<Adapter, "meta" | "origin">,
   settings: object,
   relativeError: number,
+  step?: number,
 ): SectionInput[] {
   const words = Object.entries(settings).filter(([, value]) => value !== undefined);
   const encoder = [`lqa/${VERSION}`, ...words.map(([key, value]) => `${key}=${told(value)}`)].join(" ");
-  const meta = encodeMeta({ ...adapter.meta, encoder, relative_error: relativeError }, "META");
+  const stated = { ...adapter.meta, encoder, relative_error: relativeError };
+  const meta = encodeMeta(step === undefined ? stated : { ...stated, step }, "META");
   const sections: SectionInput[] = [
     { type: "META", critical: false, safeToCopy: true, data: meta, compress: false },
   ];

@@ -36,7 +36,7 @@ export type EncodeFileOptions = QuantizeOptions & EncodeFileControls;
 
 /** The options that do not depend on the profile. */
 export interface EncodeFileControls
-  extends Omit<EncodeControls, "calibration" | "parent" | "sourceError">,
+  extends Omit<EncodeControls, "calibration" | "parent">,
     OutputOptions,
     Omit<LocationOptions, "signal">,
     Omit<ReadSettings, "onNote"> {

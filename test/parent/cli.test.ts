@@ -37,7 +37,7 @@ beforeAll(async () => {
     lqa("encode", path(`step-${step}`), "-o", path(`${step}.lqa`), "--json", ...words).json<Encoded>();
   parent = encode(0, "--max-error", "0.2%");
   child = encode(4, "--max-error", "0.5%", "--parent", path("0.lqa"));
-  encode(5, "--max-error", "0.5%", "--parent", path("4.lqa"), "--parent", path("0.lqa"));
+  encode(5, "--max-error", "0.5%", "--parent", path("4.lqa"), "--parent", path("0.lqa"), "--step", "5");
   encode(3, "--max-error", "0.2%");
 }, 60_000);
 
@@ -69,12 +69,31 @@ describe("lqa encode --parent", () => {
       files[1],
     ]);
     expect(lines[1]).toMatchObject({ contentId: child.contentId, relativeError: child.relativeError });
+    expect(lines.map(({ step }) => step)).toEqual([null, null, 5]);
     expect(lines[0]!.bitsPerWeight).toBeGreaterThan(lines[1]!.bitsPerWeight as number);
     const { out } = lqa("inspect", ...files);
     expect(out).toMatch(/4\.lqa +[\d,]+ +\d\.\d{3} +0\.\d+ % +.*0\.lqa\n/);
+    expect(out).toMatch(/5\.lqa +5 +[\d,]+ /);
     expect(lqa("inspect", files[1]!, files[2]!).out).toContain(`${parent.contentId.slice(0, 12)}, not here`);
     const refused = lqa("inspect", files[0]!, files[1]!, "--modules");
     expect([refused.code, refused.err]).toEqual([2, expect.stringContaining("one file with --modules")]);
+  });
+
+  it("states the step, and adds the error that the adapter had before", () => {
+    const words = [
+      path("step-4"),
+      "-o",
+      path("stated.lqa"),
+      "--max-error",
+      "0.5%",
+      "--parent",
+      path("0.lqa"),
+    ];
+    lqa("encode", ...words, "--step", "600", "--source-error", "1%");
+    const { meta } = lqa("inspect", path("stated.lqa"), "--json").json<{ meta: Record<string, number> }>();
+    expect(meta.step).toBe(600);
+    expect(meta.relative_error).toBeCloseTo(child.relativeError + 0.01, 6);
+    expect(lqa("encode", ...words, "--force", "--step", "-1").code).toBe(2);
   });
 
   it("says when the parent does not help", () => {

@@ -22,7 +22,7 @@ from .file import open_whole as open_file
 from .hub import is_hub
 from .node import Running, run, shared
 from .source import Source, is_address
-from .updates import parents_of
+from .updates import GENERATIONS, parents_of
 
 IN_MEMORY = "/dev/shm"
 PATHS = ("calibration", "base")
@@ -68,7 +68,7 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
            code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
            tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | None = None,
            layout: Literal["file", "peft"] | None = None, base: str | PathLike[str] | None = None, unweighted: bool = False, start: int | Literal["none", "auto"] | None = None,
-           parent: LqaFile | Source | None = None, workers: int | None = None, align: int | None = None,
+           parent: LqaFile | Source | None = None, step: int | None = None, source_error: float | None = None, workers: int | None = None, align: int | None = None,
            config: Any = None, adapter_name: str = "default", force: bool = False, timeout: float | None = None) -> Encoded | bytes:
     """Encodes an adapter. A file appears whole or not at all.
 
@@ -78,7 +78,9 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
         target: the .lqa file to write, or with `layout="peft"` the directory. Without it, the bytes of the file are returned, and a process of Node stays for the next call.
         bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
         parent: the file of which the adapter is the next version; the result then stores what differs from it, if that is smaller. If
-            it has a parent itself, give it open: `lqa.open(child, parents=[...])`.
+            it has a parent itself, give it open: `lqa.open(child, parents=[...])`. If it has four, one behind the other, its own
+            parent takes its place.
+        step: of training. Readers of updates refuse a child that is not newer than what they have.
         config: of a state dict, which does not say how B · A is scaled: the LoraConfig, or its fields.
         adapter_name: of a PeftModel: which of its adapters.
         force: replace an existing file.
@@ -135,7 +137,7 @@ def _parents(parent: LqaFile | Source | None, folder: Path) -> Iterator[str]:
     if parent is None:
         return
     file = parent if isinstance(parent, LqaFile) else open_file(parent)
-    for number, core in enumerate((file._core, *parents_of(file))):
+    for number, core in enumerate([file._core, *parents_of(file)][-GENERATIONS:]):
         core.load()
         path = folder / f"parent-{number}.lqa"
         path.write_bytes(core.data)
