@@ -22,6 +22,7 @@ if not REASON:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
+    import lqa.chain
     import lqa.training
     from lqa.training import LqaCallback, open_run
 
@@ -93,12 +94,16 @@ class InMemory(WithModel):
     def test_errors_of_children_do_not_add_up(self) -> None:
         model = self.model()
         self.step(model, 1)
-        most, before = 0.05, None
+        most, before, chain = 0.05, None, []
         sizes = []
-        for _ in range(5):
-            data = lqa.encode(model, max_error=most, parent=before)
+        for step in range(6):
+            data = lqa.encode(model, max_error=most, parent=before, step=step)
             file = lqa.open(data, parents=[] if before is None else [before])
-            self.assertEqual(file.parent_id, before and before.content_id)
+            # A reader takes no more than four parents: then the parent of the file takes its place.
+            chain = chain[:4]
+            self.assertEqual(file.parent_id, chain[-1].content_id if chain else None)
+            self.assertEqual(file.meta["step"], step)
+            chain.append(file)
             lost = energy = 0.0
             for module in file.modules:
                 layer = model.get_base_model().get_submodule(module.name)
@@ -110,8 +115,6 @@ class InMemory(WithModel):
             before = file
             self.step(model, 0.05)
         self.assertLess(max(sizes[1:]), 0.75 * sizes[0])
-        # A reader takes no more generations.
-        self.assert_kind("CORE_LIMIT", lqa.encode, model, max_error=most, parent=before)
         # Without the parents it is no file.
         self.assert_kind("PARENT_MISSING", lqa.open(data).decode, file.modules[0])
         self.assert_kind("PARENT_MISMATCH", lqa.open, data, parents=[lqa.encode(self.model(8), max_error=0.05)])
@@ -144,7 +147,7 @@ class Updates(WithModel):
             self.assertIn(f"{changed} of 4 modules changed", logged.output[0])
             self.assertTrue(torch.equal(self.said(served), self.said(lqa.peft.load(self.base(), file))))
         self.assertTrue(all(x is y for x, y in zip(weights, (w for n, w in served.named_parameters() if "lora_" in n), strict=True)))
-        # A file without a parent follows every other.
+        # A file without a parent follows every other, so that a reader can begin again.
         lqa.peft.update(served, self.data[0])
         self.assertTrue(torch.equal(self.said(served), self.said(lqa.peft.load(self.base(), self.data[0]))))
 
@@ -177,6 +180,82 @@ class Updates(WithModel):
         lqa.peft.update(served, self.data[2])  # the one that follows still does
         self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, self.data[1])  # out of order
         self.assert_kind("PARENT_MISSING", lqa.peft.update, peft.PeftModel(self.base(), child.peft_config["default"]), self.data[2])
+
+
+class Siblings(WithModel):
+    """A run of files, of which many are children of an earlier one than the last."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.trained, self.chain = self.model(), lqa.chain.Chain()
+        self.step(self.trained, 1)
+        self.config = self.trained.peft_config["default"].to_dict()
+        self.data = [self.saved(step, self.chain) for step in range(1, 13)]
+
+    def saved(self, step: int | None, chain: "lqa.chain.Chain") -> bytes:
+        found = chain.encode(self.factors(self.trained), self.config, {"max_error": 0.02, "step": step})
+        chain.add(found)
+        self.step(self.trained, 0.05)
+        return found.data
+
+    def said(self, model: "peft.PeftModel") -> "torch.Tensor":
+        return torch.cat([tensor.flatten() for tensor in self.factors(model).values()])
+
+    def test_only_the_first_is_whole(self) -> None:
+        files = [lqa.open(data) for data in self.data]
+        ids = [file.content_id for file in files]
+        parents = [ids.index(file.parent_id) + 1 if file.parent_id else 0 for file in files]
+        # Of the files 2, 3 and 4 each gets two children before the one that it follows does.
+        self.assertEqual(parents, [0, 1, 2, 3, 4, 4, 3, 7, 7, 2, 10, 11])
+        self.assertLess(max(map(len, self.data[1:])), 0.75 * len(self.data[0]))
+        self.assertEqual([file.content_id for file in self.chain.files], [ids[number - 1] for number in (1, 2, 10, 11, 12)])
+        self.assertEqual(len(lqa.updates.parents_of(lqa.open(self.data[9], parents=self.data[:2]))), 2)
+
+    def test_a_reader_takes_each_in_its_order(self) -> None:
+        served = lqa.peft.load(self.base(), self.data[0])
+        for step, data in enumerate(self.data[1:], 2):
+            lqa.peft.update(served, data)
+            now = lqa.peft._loaded[served]["default"]
+            self.assertLessEqual(len(lqa.updates.parents_of(now)), 4)  # what nothing follows any more is freed
+            said = self.said(served)
+            for old in self.data[1:step]:  # twice, or one that the reader had before
+                self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, old)
+            self.assertTrue(torch.equal(self.said(served), said))
+        exact = lqa.peft.load(self.base(), self.chain.files[-1])
+        self.assertTrue(torch.equal(said, self.said(exact)))
+
+    def test_a_reader_that_missed_some(self) -> None:
+        served = lqa.peft.load(self.base(), self.data[0])
+        for number in (2, 3, 6, 7):  # 7 is a child of 3, so 4 to 6 are not needed
+            self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, self.data[10])
+            if number == 6:
+                self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, self.data[5])
+            else:
+                lqa.peft.update(served, self.data[number - 1])
+        for late in (4, 5, 6):  # now they are old
+            said = self.said(served)
+            self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, self.data[late - 1])
+            self.assertTrue(torch.equal(self.said(served), said))
+        lqa.peft.update(served, self.data[7])
+
+    def test_a_file_of_a_folder_is_opened_with_those_that_it_follows(self) -> None:
+        for step, data in enumerate(self.data, 1):
+            (self.folder / f"step-{step:06d}.lqa").write_bytes(data[:-1] if step in (6, 9) else data)
+        file = open_run(self.folder)  # 12 needs neither 6 nor 9, which are broken
+        self.assertEqual([core.verified_ids()[1] for core in lqa.updates.parents_of(file)],
+                         [lqa.open(self.data[number - 1]).content_id for number in (11, 10, 2, 1)])
+        # A run that goes on from 11 counts the children that are there.
+        chain = lqa.training._chain(self.folder, open_run(self.folder, 11))
+        self.assertEqual((len(chain.files), chain._children), (4, [1, 2, 1, 1]))
+
+    def test_without_a_step_only_the_last_has_children(self) -> None:
+        self.chain, made = lqa.chain.Chain(), []
+        for _ in range(6):
+            made.append(self.saved(None, self.chain))
+        served = lqa.peft.load(self.base(), made[0])
+        for data in made[1:5]:
+            lqa.peft.update(served, data)
+        self.assert_kind("PARENT_MISMATCH", lqa.peft.update, served, made[5])
 
 
 class Training(WithModel):
@@ -276,7 +355,7 @@ class Training(WithModel):
 
     def test_the_newest_waits(self) -> None:
         begun, go = threading.Event(), threading.Event()
-        encode, seen = lqa.training.encode_adapter, []
+        encode, seen = lqa.chain.encode_adapter, []
 
         def slow(*words, **options):
             seen.append(words[0])
@@ -291,7 +370,7 @@ class Training(WithModel):
                     go.set()
 
         callback = LqaCallback()
-        with mock.patch.object(lqa.training, "encode_adapter", slow):
+        with mock.patch.object(lqa.chain, "encode_adapter", slow):
             self.trainer([callback, Freed()]).train()
         self.assertEqual((callback.skipped, len(seen), callback.errors), ([4], 2, {}))
         self.assertEqual(self.names(self.folder / "out" / "lqa"), ["step-000002.lqa", "step-000006.lqa"])
@@ -325,9 +404,8 @@ class Training(WithModel):
         self.assertRegex(printed[2], r"^\d+ bytes, (a child|whole)\n$")
         found = run("inspect", *(Path("run/lqa", name).resolve() for name in files))["files"]
         parents = {Path(each["file"]).name: each["parent"] and Path(each["parent"]["file"]).name for each in found}
-        for before, name in zip([None, *files], files):
-            self.assertIn(parents[name], (None, before))
-        self.assertTrue(any(parents.values()))
+        self.assertEqual([(name, parents[name]) for name in files], list(zip(files, [None, *files[:4], files[3]])))
+        self.assertEqual([each["step"] for each in found], [*range(5, 31, 5)])
 
     def test_models_without_such_an_adapter(self) -> None:
         trainer = self.trainer([LqaCallback(adapter_name="other")])

@@ -34,11 +34,17 @@ class Updated(Served):
         state = load_file(self.folder / "policy-made" / "adapter_model.safetensors")
         config = json.loads((self.folder / "policy-made" / "adapter_config.json").read_text())
         self.data, before = [path.read_bytes()], lqa.open(path)
-        for _ in range(2):
+        for step in range(1, 3):
             state = {key: tensor + 0.02 * tensor.std() * torch.randn_like(tensor) for key, tensor in state.items()}
-            self.data.append(lqa.encode(state, config=config, max_error=0.01, parent=before))
+            self.data.append(lqa.encode(state, config=config, max_error=0.01, parent=before, step=step))
             before = lqa.open(self.data[-1], parents=[before])
         self.last = before
+
+    def sibling(self, step: int | None) -> bytes:
+        """A child of the second file."""
+        state = {key: 1.01 * tensor for key, tensor in load_file(self.folder / "policy-made" / "adapter_model.safetensors").items()}
+        config = json.loads((self.folder / "policy-made" / "adapter_config.json").read_text())
+        return lqa.encode(state, config=config, max_error=0.01, parent=lqa.open(self.data[1], parents=self.data[:1]), step=step)
 
     def slot(self) -> dict:
         return {name: (a.clone(), b.clone()) for name, (a, b) in self.manager_._adapter_manager.slots[1].items()}
@@ -63,6 +69,40 @@ class Updated(Served):
         self.manager_._adapter_manager.remove_adapter(1)
         self.manager_._apply_adapters({requests[-1]})
         self.assertTrue(self.same(self.slot(), slots[-1]))
+
+    def test_a_child_of_an_earlier_file_follows_if_it_is_newer(self) -> None:
+        for data in self.data:
+            vllm_update.update(self.engine, "policy", 1, data)
+        before = self.slot()
+        for step in (None, 1, 2):
+            with self.subTest(step), self.assertRaises(lqa.LqaError) as caught:
+                vllm_update.update(self.engine, "policy", 1, self.sibling(step))
+            self.assertEqual(caught.exception.kind, "PARENT_MISMATCH")
+            self.assertTrue(self.same(self.slot(), before))
+        newer = self.sibling(3)
+        vllm_update.update(self.engine, "policy", 1, newer)
+        for decoded in lqa.open(newer, parents=self.data).decode_all(torch.float32, multiplier=True):
+            a, b = self.slot()[decoded.name]
+            self.assertTrue(torch.equal(a, decoded.a) and torch.equal(b, decoded.b), decoded.name)
+        # What nothing follows any more is freed.
+        self.assertEqual(self.manager_.packed_bytes, len(newer) + sum(map(len, self.data[:2])))
+        with self.assertRaises(lqa.LqaError):
+            vllm_update.update(self.engine, "policy", 1, self.data[2])
+
+    def test_the_server_loads_a_child_of_an_earlier_file(self) -> None:
+        made = self.requests()
+        for step in (3, 1):
+            path = self.folder / f"sibling-{step}.lqa"
+            path.write_bytes(self.sibling(step))
+            made.append(vllm_standin.LoRARequest("policy", 1, str(path), load_inplace=True))
+        *ordered, old = made
+        for request in ordered:
+            self.manager_.add_adapter(request)
+        before = self.slot()
+        with self.assertRaises(lqa.LqaError) as caught:
+            self.manager_.add_adapter(old)
+        self.assertEqual(caught.exception.kind, "PARENT_MISMATCH")
+        self.assertTrue(self.same(self.slot(), before))
 
     def requests(self) -> list:
         """What vLLM's HTTP server makes of `load_lora_adapter`, the later ones with `load_inplace`."""

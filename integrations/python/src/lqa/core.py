@@ -153,12 +153,14 @@ class Core:
         return self.ids or self.verify()
 
     def find_parents(self, given: Sequence[Core | Invalid]) -> None:
-        """Takes the parents of this file, one behind the other, from the files given, as far as they are among them. Verifies them.
+        """Takes the parents of this file, one behind the other, from the files given and their own parents, as far as they are among
+        them. Verifies them.
 
         Raises:
             LqaError: PARENT_MISMATCH if none of them is the parent, or the parent has not the modules; HARD_LIMIT, CORE_LIMIT.
         """
-        chain_: list[Core] = [self]
+        behind = (each for core in given if isinstance(core, Core) for each in core.parents())
+        given, chain_ = list(dict.fromkeys([*given, *behind])), [self]
         while given and chain_[-1].parent is None and (wanted := chain_[-1].parent_id) is not None:
             found, others = _with_content_id(wanted, given)
             if found is not None:
@@ -169,6 +171,13 @@ class Core:
                 raise LqaError("PARENT_MISMATCH", where="parent", expected=f"a valid file with content id {wanted}", found=", ".join(others))
         for child, parent in reversed(list(zip(chain_, chain_[1:]))):
             child._set_parent(parent)
+
+    def parents(self) -> Iterator[Core]:
+        """The parents that this file was opened with, the nearest first."""
+        core = self.parent
+        while core is not None:
+            yield core
+            core = core.parent
 
     def _set_parent(self, parent: Core) -> None:
         places, ids = _room(lib.lqa_places_size(parent._file)), ffi.new("lqa_ids *")

@@ -1,8 +1,8 @@
 """Training that ends in `.lqa` files: a callback of `transformers.Trainer`, and of the trainers of TRL, which take the same callbacks.
 
-At each save of the trainer the callback writes `step-NNNNNN.lqa`. The first file is whole; each later one holds what differs from the
-one before it, or is whole again where that is smaller or the chain has as many generations as readers take. What differs is the
-adapter as it is minus what a reader of the chain has, so errors of the files do not add up.
+At each save of the trainer the callback writes `step-NNNNNN.lqa`. The first file is whole; each later one holds what differs from an
+earlier one (`lqa.chain` says which), or is whole again where that is smaller. What differs is the adapter as it is minus what a
+reader of the chain has, so errors of the files do not add up.
 
 A step is encoded while training goes on: the callback copies the adapter and returns. If a save comes before the encoder is free, the
 newest copy waits, and the one that waited is not encoded.
@@ -14,18 +14,20 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
-from .encoder import encode_adapter, peft_adapter
+from .chain import Chain
+from .encoder import peft_adapter
 from .errors import LqaError
 from .file import LqaFile
 from .file import open_whole as open_file
 from .node import Running
-from .updates import GENERATIONS, generations
+from .updates import parents_of
 
 logger = logging.getLogger("lqa")
 NAME = re.compile(r"step-(\d{6,})\.lqa")
@@ -80,7 +82,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         folder = self._folder or Path(args.output_dir) / "lqa"
         file, path = _resume(folder, state.global_step)
         self.newest = path
-        self._writer = _Writer(self, folder, Path(args.output_dir) if self._instead else None, file)
+        self._writer = _Writer(self, folder, Path(args.output_dir) if self._instead else None, Chain() if file is None else _chain(folder, file))
         if state.global_step > 0 and path != folder / _name(state.global_step):
             self._submit(state.global_step, model)  # the trainer saved this step and ended before it was encoded
 
@@ -113,8 +115,8 @@ class _Saved(NamedTuple):
 class _Writer:
     """The thread that encodes: one step at a time, and the newest that waits."""
 
-    def __init__(self, callback: LqaCallback, folder: Path, checkpoints: Path | None, file: LqaFile | None) -> None:
-        self._callback, self._folder, self._checkpoints, self._file = callback, folder, checkpoints, file
+    def __init__(self, callback: LqaCallback, folder: Path, checkpoints: Path | None, chain: Chain) -> None:
+        self._callback, self._folder, self._checkpoints, self._chain = callback, folder, checkpoints, chain
         self._waiting: _Saved | None = None
         self._closed = False
         self._changed = threading.Condition()
@@ -160,17 +162,14 @@ class _Writer:
                 running.__exit__()
 
     def _encode(self, saved: _Saved, running: Running) -> None:
-        now = self._file
-        parent = now if now is not None and generations(now) < GENERATIONS else None
-        data, encoded = encode_adapter(saved.tensors, None, parent, saved.config, "", None, self._callback._options, running)
-        # Opened as a reader opens it, before it is a file.
-        file = open_file(data, parents=[] if parent is None else [parent])
-        file.verify()
+        found = self._chain.encode(saved.tensors, saved.config, {**self._callback._options, "step": saved.step}, running)
         path = self._folder / _name(saved.step)
-        _write(path, data)
-        self._file, self._callback.newest = file, path
-        logger.info("%s: %d bytes, %s, error %.2g", path, len(data), "whole" if file.parent_id is None else "what differs from the last",
-                    encoded.relative_error or 0)
+        _write(path, found.data)
+        self._chain.add(found)
+        self._callback.newest = path
+        parent = found.file.parent_id
+        logger.info("%s: %d bytes, %s, error %.2g", path, len(found.data), "whole" if parent is None else f"a child of {parent[:12]}",
+                    found.file.meta["relative_error"])
         if self._checkpoints is not None:
             _thin(self._checkpoints, self._folder, saved.step)
         if self._callback._on_file is not None:
@@ -203,10 +202,10 @@ def open_run(folder: str | PathLike[str], step: int | None = None) -> LqaFile:
         raise LqaError("NOT_FOUND", where=f'"{folder}"', expected="files of a run" if step is None else _name(step))
     file = open_file(files[steps.pop()])
     chain = [file]
-    # The parent of a file is the one before it, unless that was not good.
+    # The parent of a file is an earlier one.
     while chain[-1].parent_id is not None and steps:
-        before = open_file(files[steps.pop()])
         try:
+            before = open_file(files[steps.pop()])
             if before.content_id == chain[-1].parent_id:
                 chain.append(before)
         except LqaError:
@@ -214,6 +213,16 @@ def open_run(folder: str | PathLike[str], step: int | None = None) -> LqaFile:
     for child, parent in reversed(list(zip(chain, chain[1:]))):
         child._core.find_parents([parent._core])
     return file
+
+
+def _chain(folder: Path, file: LqaFile) -> Chain:
+    """Of a file of a run."""
+    children = []
+    for path in _files(folder).values():
+        with suppress(LqaError):  # one that is broken
+            children.append(open_file(path).parent_id)
+    files = [*(LqaFile(core) for core in reversed(parents_of(file))), file]
+    return Chain(files, [children.count(each.content_id) for each in files])
 
 
 def _resume(folder: Path, step: int) -> tuple[LqaFile | None, Path | None]:
@@ -234,7 +243,7 @@ def _resume(folder: Path, step: int) -> tuple[LqaFile | None, Path | None]:
             if each <= step:
                 try:
                     file = open_run(folder, each)
-                    if file.parent_id is None or file._core.parent is not None:
+                    if [file._core, *parents_of(file)][-1].parent_id is None:
                         file.verify()
                         return file, files[each]
                 except LqaError as error:

@@ -1,12 +1,12 @@
-"""Files of one adapter that follow each other: the first is whole, and each later one holds what differs from the one before it.
+"""Files of one adapter that follow each other: the first is whole, and each later one holds what differs from an earlier one.
 
-A reader has the last file and those behind it. `next_file` opens the one that follows, and refuses every other, before anything of the
-reader changes.
+A reader has the last file and those that it follows, at most four. `next_file` opens the one that comes next, and refuses every
+other, before anything of the reader changes. The next one is a child of the last file; or a child of one that the last follows, and then its
+step, which META states, must be higher. What the reader no longer needs is freed with the last file.
 """
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 from .core import Core
 from .errors import LqaError
@@ -19,8 +19,8 @@ GENERATIONS = 4
 
 
 def next_file(now: LqaFile | None, source: Source | LqaFile) -> LqaFile:
-    """Opens and verifies the file that follows `now`: a child of it, or a file without a parent, for the same layers with the same
-    ranks.
+    """Opens and verifies the file that follows `now`: a child of it or of a file that it follows, or a file without a parent, for the
+    same layers with the same ranks.
 
     Args:
         now: the file that the reader has; None if it has none.
@@ -28,18 +28,21 @@ def next_file(now: LqaFile | None, source: Source | LqaFile) -> LqaFile:
 
     Raises:
         LqaError: whatever is wrong with the file; PARENT_MISSING for a child if there is no file; PARENT_MISMATCH for a child of another
-            file than `now`, and for `now` itself; BASE_SHAPE, BASE_MODULE_MISSING for other layers, shapes or ranks; CORE_LIMIT.
+            file, for `now` itself, and for a child that is not newer by its step; BASE_SHAPE, BASE_MODULE_MISSING for other layers, shapes
+            or ranks; CORE_LIMIT.
     """
     file = source if isinstance(source, LqaFile) else open_file(source)
     if file.parent_id is not None and now is None:
         raise LqaError("PARENT_MISSING", where="the update", expected=f"the file with content id {file.parent_id}", found="none yet",
                        advice="Load that file first, or give a file without a parent.")
     if now is not None:
-        if file.parent_id not in (None, now.content_id):
+        line = {core.verified_ids()[1] for core in (now._core, *parents_of(now))}
+        if file.parent_id not in (None, *line):
             raise LqaError("PARENT_MISMATCH", where="the update", summary="The update does not follow the file that is in use.",
-                           expected=f"a child of the file with content id {now.content_id}", found=f"a child of {file.parent_id}",
-                           advice="Give the updates in their order, each once, or a file without a parent.")
+                           expected=f"a child of the file with content id {now.content_id}, or of one that it follows", found=f"a child of {file.parent_id}",
+                           advice="Give the updates in their order, or a file without a parent.")
         if file.parent_id is not None:
+            _compare_steps(now, file)
             file._core.find_parents([now._core])
     file.verify()
     if now is not None:
@@ -48,6 +51,18 @@ def next_file(now: LqaFile | None, source: Source | LqaFile) -> LqaFile:
                            expected="the file that follows it", found=f"content id {file.content_id}", advice="Give each update once.")
         _compare(now, file)
     return file
+
+
+def _compare_steps(now: LqaFile, file: LqaFile) -> None:
+    before, after = (each.meta.get("step") for each in (now, file))
+    if isinstance(before, int) and isinstance(after, int):
+        newer = after > before
+    else:  # one without a step follows its parent only
+        newer = file.parent_id == now.content_id
+    if not newer:
+        raise LqaError("PARENT_MISMATCH", where="the update", summary="The update is not newer than the file that is in use.",
+                       expected=f"a step after {before}" if isinstance(before, int) else "a child of the file in use", found=f"step {after}",
+                       advice="Give the updates in their order, each once, or a file without a parent.")
 
 
 def _compare(now: LqaFile, file: LqaFile) -> None:
@@ -79,14 +94,6 @@ def changed_modules(file: LqaFile) -> int:
     return sum(1 for _ in stored) if file.parent_id is not None else len(file.modules)
 
 
-def parents_of(file: LqaFile) -> Iterator[Core]:
+def parents_of(file: LqaFile) -> list[Core]:
     """The parents that a file was opened with, the nearest first."""
-    core = file._core.parent
-    while core is not None:
-        yield core
-        core = core.parent
-
-
-def generations(file: LqaFile) -> int:
-    """How many parents a file has, one behind the other."""
-    return sum(1 for _ in parents_of(file))
+    return [*file._core.parents()]
