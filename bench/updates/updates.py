@@ -22,22 +22,30 @@ import lqa
 import lqa.node
 import numpy as np
 import zstandard
-from lqa.updates import GENERATIONS, generations
+from lqa.chain import Chain
+from lqa.texts import Text
 from safetensors.numpy import load_file
 from safetensors.numpy import save as serialized
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "functional"))
-RESULTS = HERE / "results.jsonl"
+# Both have a module named train.
+sys.path.insert(0, str(HERE.parent / ("models" if sys.argv[1:2] == ["gsm8k"] else "functional")))
+RESULTS, WEIGHTS = HERE / "results.jsonl", "adapter_model.safetensors"
 EVERY, WARMUP, SEED, ITEMS, SCORED = 10, 10, 42, 4, 24
-STEPS = {"supervised": 200, "continued": 100, "policy": 100}
+STEPS = {"supervised": 200, "continued": 100, "policy": 100, "gsm8k": 200}
 RATES = {"supervised": 5e-4, "continued": 1e-4, "policy": 2e-5}
-FOLDERS = {"supervised": "updates", "continued": "updates-continued", "policy": "updates-policy"}
+FOLDERS = {"supervised": "updates", "continued": "updates-continued", "policy": "updates-policy", "gsm8k": "updates-gsm8k"}
+# Saves of every so many steps are scored.
+APART = {"supervised": EVERY, "continued": EVERY, "policy": EVERY, "gsm8k": 4 * EVERY}
 ERRORS = (0.02, 0.05)
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
 def run_folder(run: str) -> Path:
+    if run == "gsm8k":
+        import place
+
+        return place.WORK / FOLDERS[run]
     import lm
 
     return lm.WORK / FOLDERS[run]
@@ -64,6 +72,8 @@ def save(run: str, model, step: int) -> None:
 def train(run: str) -> None:
     if run == "policy":
         return optimize_policy()
+    if run == "gsm8k":
+        return train_gemma()
     import lm
     import tasks
     import torch
@@ -87,6 +97,43 @@ def train(run: str) -> None:
         if (step + 1) % EVERY == 0:
             save(run, model, step + 1)
             print(f"step {step + 1} loss {loss.item():.3f}", flush=True)
+
+
+def gemma():
+    """What bench/models trains, with fewer items a step."""
+    import plan
+
+    return plan.Adapter(plan.GEMMA, "gsm8k", "r16-all", "", STEPS["gsm8k"], 2)
+
+
+def train_gemma() -> None:
+    """Resumes from the last save."""
+    import problems
+    import torch
+    from peft import set_peft_model_state_dict
+    from train import backward, batches, prepared, share_of_rate, texts
+
+    adapter = gemma()
+    model, tokenizer = prepared(adapter)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer, kept = torch.optim.AdamW(weights, lr=adapter.rate, weight_decay=0.0), run_folder("gsm8k") / "optimizer.pt"
+    done = max(saves("gsm8k"), default=0)
+    if done:
+        set_peft_model_state_dict(model, {key: torch.as_tensor(value) for key, value in load_file(saves("gsm8k")[done] / WEIGHTS).items()})
+        optimizer.load_state_dict(torch.load(kept))
+    for step, chosen in enumerate(batches(texts(tokenizer, adapter, problems.load(adapter.task).train), adapter)):
+        if step < done:
+            continue
+        for group in optimizer.param_groups:
+            group["lr"] = adapter.rate * share_of_rate(step, adapter.steps)
+        loss = backward(model, chosen)
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if (step + 1) % EVERY == 0:
+            save("gsm8k", model, step + 1)
+            torch.save(optimizer.state_dict(), kept)
+            print(f"step {step + 1} loss {loss:.3f}", flush=True)
 
 
 def optimize_policy() -> None:
@@ -140,19 +187,14 @@ def packed(state: dict[str, np.ndarray]) -> bytes:
 
 def chains(run: str):
     """The files of each chain, as a reader opens them, step after step."""
-    folder = run_folder(run) / "chains"
-    folder.mkdir(parents=True, exist_ok=True)
-    last: dict[float, lqa.LqaFile | None] = dict.fromkeys(ERRORS)
+    made = {error: Chain() for error in ERRORS}
     for step, path in saves(run).items():
-        state, config = load_file(path / "adapter_model.safetensors"), json.loads((path / "adapter_config.json").read_text())
+        state, config = load_file(path / WEIGHTS), json.loads((path / "adapter_config.json").read_text())
         found = {}
         for error in ERRORS:
-            kept = folder / f"{error}-{step:03d}.lqa"
-            before = last[error]
-            parent = before if before is not None and generations(before) < GENERATIONS else None
-            if not kept.is_file():
-                kept.write_bytes(lqa.encode(state, config=config, max_error=error, parent=parent, workers=1))
-            last[error] = found[error] = lqa.open(kept, parents=[] if parent is None else [parent])
+            following = made[error].encode(state, config, {"max_error": error, "step": step, "workers": 1})
+            made[error].add(following)
+            found[error] = following.file
         yield step, state, config, found
 
 
@@ -184,33 +226,48 @@ def sizes(run: str) -> None:
         before = plain
 
 
+def scored(run: str):
+    """The model with an untrained adapter, and its tokens of held-out items with the place where each answer starts."""
+    if run == "gsm8k":
+        import problems
+        from train import prepared, texts
+
+        adapter = gemma()
+        model, tokenizer = prepared(adapter)
+        found = texts(tokenizer, adapter, problems.load(adapter.task).heldout)
+    else:
+        import lm
+        import tasks
+
+        model, tokenizer = begun()
+        found = [(each.prompt + each.answer, len(each.prompt)) for each in lm.examples(tokenizer, tasks.load("number-words").build().dev)]
+    return model.eval(), [Text(*each) for each in random.Random(SEED).sample(found, SCORED)]
+
+
 def kl(run: str) -> None:
-    import lm
-    import tasks
     import torch
+    from lqa.calibrate import log_likelihoods
     from peft import set_peft_model_state_dict
 
     done = lines(run, "kl")
-    model, tokenizer = begun()
-    model.eval()
-    chosen = random.Random(SEED).sample(lm.examples(tokenizer, tasks.load("number-words").build().dev), SCORED)
-    parts = [lm.batch(tokenizer, sorted(chosen, key=len))]
+    model, chosen = scored(run)
 
     @torch.inference_mode()
-    def said(state: dict) -> list:
+    def said(state: dict, text: Text) -> torch.Tensor:
         set_peft_model_state_dict(model, {key: torch.as_tensor(value) for key, value in state.items()})
-        return [torch.log_softmax(lm.output_layer(model)(lm.answer_states(model, part)), -1) for part in parts]
+        return log_likelihoods(model, text)
 
     for step, state, config, found in chains(run):
-        if step in done:
+        if step in done or step % APART[run]:
             continue
-        own = said(state)
         files = {"whole": lqa.open(lqa.encode(state, config=config, bits=1.5, workers=1)), **{str(error): file for error, file in found.items()}}
-        line = {"run": run, "kind": "kl", "step": step}
-        for name, file in files.items():
-            got = said(file.state_dict())
-            line[name] = torch.cat([(p.exp() * (p - q)).sum(-1) for p, q in zip(own, got, strict=True)]).mean().item()
-        record(line)
+        states, lost, places = {name: file.state_dict() for name, file in files.items()}, dict.fromkeys(files, 0.0), 0
+        for text in chosen:  # one at a time: a token has 262,144 likelihoods
+            own = said(state, text)
+            places += len(own)
+            for name, decoded in states.items():
+                lost[name] += (own.exp() * (own - said(decoded, text))).sum().item()
+        record({"run": run, "kind": "kl", "step": step, **{name: total / places for name, total in lost.items()}})
 
 
 def moved(state: dict, size: float, random_: np.random.Generator) -> dict:
