@@ -32,9 +32,12 @@ describe("the reference decoder", () => {
         for (let c = 0; c < components; c++) {
           for (let i = 0; i < length; i++) {
             const expected = expectedWeight(sample, c, i);
-            expect(f32[c * length + i]).toBe(expected);
-            if (!Number.isNaN(expected)) expect(f16[c * length + i]).toBe(numberToF16(expected));
-            else expect(f16[c * length + i]! & 0x7fff).toBeGreaterThan(0x7c00);
+            const half = f16[c * length + i]!;
+            const rounded = Number.isNaN(expected)
+              ? (half & 0x7fff) > 0x7c00
+              : half === numberToF16(expected);
+            if (!rounded || !Object.is(f32[c * length + i], expected))
+              expect.fail(`weight ${i} of component ${c}: ${f32[c * length + i]}, ${half}, not ${expected}`);
           }
         }
       }),
