@@ -4,6 +4,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { passedOnThisCommit } from "./long-result.mjs";
 import { repositoryAddress } from "./repository-address.mjs";
 
 const root = join(import.meta.dirname, "..");
@@ -52,6 +53,7 @@ const checks = [
     !read("README.md").includes("is not on npm or PyPI yet"),
     "README.md: say how to install the released packages",
   ],
+  ["long checks", passedOnThisCommit(), "run .ci/long on this commit, and commit .ci/long.json"],
   ["no changes", git("status", "--porcelain") === "", "commit or remove the changes in the tree"],
   [
     "tag",

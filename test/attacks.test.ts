@@ -1,6 +1,6 @@
 /**
  * The attacks of fuzz/attacks/list.mjs against the page that says what came of them: every limit has one, and each ends as
- * docs/attacks.md says, within its CPU time. Memory is measured by fuzz/attacks/run.mjs, which .ci/run runs; attacks that take
+ * docs/attacks.md says, within its CPU time. Memory is measured by fuzz/attacks/run.mjs, which .ci/long runs; attacks that take
  * a gigabyte or seconds (`big`) are left to it, too.
  */
 

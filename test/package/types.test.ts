@@ -1,4 +1,4 @@
-/** The declarations of the packed package compile in a project of today, without skipLibCheck. All settings: `.ci/run`. */
+/** The declarations of the packed package compile in a project of today, without skipLibCheck. All settings: `.ci/long`. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
