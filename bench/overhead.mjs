@@ -1,6 +1,6 @@
 // Container overhead: bytes on disk beyond the bits that the codecs need (codes, scales, zero points), for the default
 // chunk alignment and fixed ones; and how many planes of codes of the file begin at multiples of 4, 16 and 64 bytes. Sections are those of a real PEFT adapter. Run after `npm run build`: node bench/overhead.mjs [--json]
-import { concat } from "../dist/core/container/bytes.js";
+import { concat } from "../dist/common/bytes.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { open } from "../dist/core/index.js";
 import { createWriter } from "../dist/core/write/write.js";

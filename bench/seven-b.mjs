@@ -3,8 +3,8 @@
  * weights. Its planes are arbitrary bytes with ordinary scales; what the codes are makes no difference to the time.
  */
 
+import { concat } from "../dist/common/bytes.js";
 import { planeSizes } from "../dist/core/codecs/registry.js";
-import { concat } from "../dist/core/container/bytes.js";
 import { createWriter } from "../dist/core/write/write.js";
 
 export const RANK = 16;

@@ -19,10 +19,10 @@ const GROUPS = [
   ["WebAssembly of decoding", /decode\.wasm/],
   ["trellis tables", /trellis-tables/],
   ["error texts", /error-catalogue/],
-  ["codecs, decoding", /core\/(codecs|wasm)\//],
+  ["codecs, decoding", /(core\/codecs|common\/wasm)\//],
   ["prologue, index, layout", /core\/container\//],
-  ["the open file", /core\/(read|io)\//],
-  ["errors, limits, model", /./],
+  ["the open file", /(core\/read|\/io)\//],
+  ["errors, limits, bytes", /./],
 ];
 
 /** The files of a bundle, split by esbuild, of a program that imports `name`: those loaded before it runs, and the others. */

@@ -1,11 +1,11 @@
 // Makes the checksums of a damaged file right again, so that what lies behind them is reached: an attacker does the same.
 // For the targets, and for test/property/.
 
-import { crc32 } from "../dist/core/container/bytes.js";
+import { crc32 } from "../dist/common/bytes.js";
+import { sha256 } from "../dist/common/sha256.js";
 import { rootDigest, writeTrailer } from "../dist/core/container/digests.js";
 import { DIGEST_BYTES } from "../dist/core/container/layout.js";
 import { PROLOGUE_BYTES } from "../dist/core/container/prologue.js";
-import { sha256 } from "../dist/core/container/sha256.js";
 import { allChunks } from "../dist/core/container/types.js";
 import { loadZstdCodec } from "../dist/core/container/zstd.js";
 import { chunksStart } from "../dist/core/read/header.js";

@@ -1,7 +1,7 @@
 // Makes spec/example.lqa and its byte-by-byte description, and the worked vectors: spec/example.md
 // (vectors.mjs). Run after `npm run build`. `--check` fails when one of them is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { concat } from "../dist/core/container/bytes.js";
+import { concat } from "../dist/common/bytes.js";
 import { SCHEMA } from "../dist/core/container/generated/schema.js";
 import { readIndex } from "../dist/core/container/index-read.js";
 import { planeExtents } from "../dist/core/container/layout.js";

@@ -3,7 +3,7 @@
 // src/core/codecs/trellis-tables.ts, the tables inside the pages of spec/, and docs/errors.md.
 // `node spec/generate.mjs --check` fails when a generated file is not current.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { textOf } from "../src/core/wasm/build.mjs";
+import { textOf } from "../src/common/wasm/build.mjs";
 
 const root = new URL("../", import.meta.url);
 const check = process.argv.includes("--check");
@@ -175,7 +175,7 @@ export const TRELLIS_DATA: readonly {
 ${tables.map(({ entries: _, ...table }) => `  ${JSON.stringify({ ...table, masks: MASKS[table.number] })},`).join("\n")}
 ];
 
-/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/core/wasm/kernel.ts). */
+/** The differences of all tables in their order: of weight 0 of all windows, then of weight 1; bytes modulo 256 (src/common/wasm/kernel.ts). */
 export const TRELLIS_DIFFERENCES: string =
   "${textOf(Uint8Array.from(differences, (x) => x & 255))}";
 `;

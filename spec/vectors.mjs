@@ -1,9 +1,9 @@
 // The vectors of spec/example.md: small inputs followed step by step. The codes, planes, names and frames are those of real files that
 // the library wrote and opened again; spec/example.mjs puts the text into the page, test/vectors.test.ts checks it.
 
+import { concat } from "../dist/common/bytes.js";
 import { rotateIntegers, rotateWeights, scaleOfRotated } from "../dist/core/codecs/rotation.js";
 import { trellisSteps, trellisTable } from "../dist/core/codecs/trellis.js";
-import { concat } from "../dist/core/container/bytes.js";
 import { readIndex } from "../dist/core/container/index-read.js";
 import { planeExtents } from "../dist/core/container/layout.js";
 import { open } from "../dist/core/index.js";

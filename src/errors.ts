@@ -8,6 +8,7 @@
  * @module
  */
 import type * as CATALOGUE from "./error-catalogue.ts";
+import { ABORTED } from "./error-catalogue.ts";
 
 /** Name of an error in the catalogue. */
 export type ErrorName = keyof typeof CATALOGUE;
@@ -126,4 +127,9 @@ export function caught(check: () => void): LqaError | undefined {
     if (!isLqaError(error)) throw error;
     return error;
   }
+}
+
+/** Throws if `signal` is aborted. @throws LqaError ABORTED, with the reason as cause */
+export function assertNotAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) fail(ABORTED, { cause: signal.reason });
 }

@@ -3,7 +3,7 @@
  * profile `rd` gives them: it rotates all trellis codes of a factor of a module, or none of them. Codes are arbitrary: they make no
  * difference to time or memory.
  */
-import { concat } from "../../dist/core/container/bytes.js";
+import { concat } from "../../dist/common/bytes.js";
 import { createWriter } from "../../dist/core/write/write.js";
 import { linear, PROJECTIONS } from "../seven-b.mjs";
 

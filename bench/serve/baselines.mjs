@@ -7,7 +7,7 @@ import { kindOf, prepareTable } from "../../dist/core/codecs/kernels/encoding-ki
 import { lower, planeSizes } from "../../dist/core/codecs/registry.js";
 import { factorsOf } from "../../dist/core/container/resident.js";
 import { programFor } from "../../dist/serve/resident-module.js";
-import { compile } from "../../src/core/wasm/build.mjs";
+import { compile } from "../../src/common/wasm/build.mjs";
 
 const FREE = 0x12400;
 const up = (n) => 256 * Math.ceil(n / 256);

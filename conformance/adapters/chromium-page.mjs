@@ -1,8 +1,8 @@
 // The library of this repository as a reader, within a page: chromium.mjs bundles this for browsers and asks `answer`.
 
-import { toHex } from "../../dist/core/container/bytes.js";
+import { toHex } from "../../dist/common/bytes.js";
+import { sha256 } from "../../dist/common/sha256.js";
 import { readIndex } from "../../dist/core/container/index-read.js";
-import { sha256 } from "../../dist/core/container/sha256.js";
 import * as library from "../../dist/core/index.js";
 import { readerOf } from "./lqa-document.mjs";
 

@@ -6,9 +6,9 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { toHex } from "../../dist/core/container/bytes.js";
+import { toHex } from "../../dist/common/bytes.js";
+import { sha256 } from "../../dist/common/sha256.js";
 import { readIndex } from "../../dist/core/container/index-read.js";
-import { sha256 } from "../../dist/core/container/sha256.js";
 import * as library from "../../dist/core/index.js";
 import { LEVELS, OPERATIONS, readerOf } from "./lqa-document.mjs";
 

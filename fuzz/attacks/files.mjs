@@ -3,7 +3,7 @@ import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { compose, tensor } from "../../conformance/generate/compose.mjs";
 import { writeFile } from "../../conformance/generate/file.mjs";
 import { frame, rawBlock, rleBlock } from "../../conformance/generate/frames.mjs";
-import { crc32 } from "../../dist/core/container/bytes.js";
+import { crc32 } from "../../dist/common/bytes.js";
 import { encodeMeta } from "../../dist/core/container/meta-write.js";
 import { PROLOGUE_BYTES } from "../../dist/core/container/prologue.js";
 import { createWriter } from "../../dist/core/write/write.js";

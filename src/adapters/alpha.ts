@@ -7,11 +7,11 @@
  * @module
  */
 
+import { equalBytes } from "../common/bytes.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../floats.ts";
 import { ELEMENT_BYTES, type ElementType, type LoraModule } from "../model/adapter.ts";
-import { equalBytes } from "../model/bytes.ts";
 import type { Found } from "./factors.ts";
 import { quoteName } from "./json.ts";
 import type { SafeTensor } from "./safetensors.ts";

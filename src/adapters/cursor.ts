@@ -6,9 +6,10 @@
  *
  * @module
  */
+
+import { decodeUtf8 } from "../common/bytes.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
-import { decodeUtf8 } from "../model/bytes.ts";
 import { quoteName } from "./json.ts";
 
 /** A position, and the name of the file in errors (`where`). */

@@ -8,9 +8,10 @@
  * size in objects.
  * @module
  */
+
+import { decodeUtf8 } from "../common/bytes.ts";
 import { type ErrorKind, fail } from "../errors.ts";
 import { type WorkLimits, type WorkMeter, workMeter } from "../meter.ts";
-import { decodeUtf8 } from "../model/bytes.ts";
 
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 

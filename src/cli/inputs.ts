@@ -5,10 +5,10 @@
  * @module
  */
 import { join } from "node:path";
-import type { HttpOptions } from "../core/io/http.ts";
-import type { Input as Bytes } from "../core/io/input.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../errors.ts";
+import type { HttpOptions } from "../io/http.ts";
+import type { Input as Bytes } from "../io/input.ts";
 import { isDirectory, isPipe } from "../node/files/file.ts";
 import { expandPattern, isPattern } from "../node/files/glob.ts";
 import { isStored } from "../node/objects/location.ts";

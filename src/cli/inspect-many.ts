@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { HttpOptions } from "../core/io/http.ts";
+import type { HttpOptions } from "../io/http.ts";
 import { parameterCount } from "../model/adapter.ts";
 import { count, counted, jsonText, percent, printable } from "./format.ts";
 import { type Column, table, title } from "./layout.ts";

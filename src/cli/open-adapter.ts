@@ -6,8 +6,8 @@
 import type { ReadOptions } from "../adapters/dialect.ts";
 import { readAdapter } from "../adapters/read-write.ts";
 import { bandsText } from "../core/codecs/bands-text.ts";
-import type { HttpOptions } from "../core/io/http.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
+import type { HttpOptions } from "../io/http.ts";
 import { readSourceFiles } from "../node/adapter-source.ts";
 import { isLqaPath } from "../node/files/adapter-files.ts";
 import { readValidAdapter } from "../node/read-valid.ts";

@@ -5,14 +5,14 @@
  * @module
  */
 import { basename, resolve } from "node:path";
-import { concat } from "../core/container/bytes.ts";
-import type { HttpOptions } from "../core/io/http.ts";
-import { piecesOf } from "../core/io/pieces.ts";
+import { concat } from "../common/bytes.ts";
 import { open } from "../core/read/file.ts";
 import type { LqaFile, VouchedBy } from "../core/read/lqa-file.ts";
 import type { VerifiedIds } from "../core/read/verify.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import type { HttpOptions } from "../io/http.ts";
+import { piecesOf } from "../io/pieces.ts";
 import type { MetaValue, Origin } from "../model/adapter.ts";
 import { MAX_WHOLE_FILE } from "../node/files/file.ts";
 import { explainNotLqa } from "../node/not-lqa.ts";

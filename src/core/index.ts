@@ -28,6 +28,10 @@ export {
   isLqaError,
   LqaError,
 } from "../errors.ts";
+export { type HttpOptions, type HttpSource, httpSource } from "../io/http.ts";
+export type { AsyncBuffer, Input } from "../io/input.ts";
+export type { Pieces } from "../io/pieces.ts";
+export { type ByteSource, blobSource, memorySource } from "../io/source.ts";
 export type { LimitSet } from "../limits.ts";
 export type {
   Adapter,
@@ -72,10 +76,6 @@ export type {
   TensorRecord,
 } from "./container/types.ts";
 export type { Zstd, ZstdCodecFunctions } from "./container/zstd.ts";
-export { type HttpOptions, type HttpSource, httpSource } from "./io/http.ts";
-export type { AsyncBuffer, Input } from "./io/input.ts";
-export type { Pieces } from "./io/pieces.ts";
-export { type ByteSource, blobSource, memorySource } from "./io/source.ts";
 export {
   type DecodedFactor,
   type DecodedModule,

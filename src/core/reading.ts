@@ -4,7 +4,5 @@
  *
  * @module
  */
-export { Slots } from "./io/slots.ts";
-export { assertNotAborted, assertRange } from "./io/source.ts";
 export { pieceCount } from "./read/adapter-budget.ts";
 export { FIRST_BYTES, keepingSource } from "./read/ranges.ts";

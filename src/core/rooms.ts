@@ -13,23 +13,9 @@ export { decodeStarted } from "./codecs/start/decode-started.ts";
 export { drawsOf, localStart } from "./codecs/start/draws.ts";
 export { materialize } from "./codecs/start/materialize.ts";
 export { addMixture, DRAW_UNIT, readMixture } from "./codecs/start/mixture.ts";
-export {
-  nextSeedWord,
-  ownTwister,
-  seedWords,
-  skipDraws,
-  type Twister,
-  takeDraws,
-  takeOutputs,
-  takeSigns,
-  twisterAt,
-} from "./codecs/start/mt19937.ts";
-export { MIX_BITS, mixEncoding, STATE_DRAWS, STATE_WORDS, startOperations } from "./codecs/start/start.ts";
+export { MIX_BITS, mixEncoding, STATE_DRAWS, startOperations } from "./codecs/start/start.ts";
 export { checkSums } from "./codecs/sums.ts";
 export { largestInteger } from "./codecs/trellis.ts";
-export { align, CRC_BYTES, concat, toHex } from "./container/bytes.ts";
 export { sortByName } from "./container/names.ts";
 export { checkParentModule } from "./container/parent-module.ts";
 export { checkLimit, PROLOGUE_BYTES } from "./container/prologue.ts";
-export { sha256 } from "./container/sha256.ts";
-export { growTo, KernelMemory, kernelMaker } from "./wasm/kernel.ts";

@@ -4,6 +4,8 @@
  *
  * @module
  */
+
+import { concat, toHex } from "../common/bytes.ts";
 import {
   type createWriter,
   hasStart,
@@ -12,7 +14,6 @@ import {
   type SectionInput,
 } from "../core/format.ts";
 import type { ModuleStart } from "../core/index.ts";
-import { concat, toHex } from "../core/rooms.ts";
 import { consistentMultiplier, type LoraModule, type ModuleShape, shapeOf } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
 import type { Parents } from "./parents.ts";

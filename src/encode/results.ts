@@ -3,9 +3,11 @@
  *
  * @module
  */
+
+import { CRC_BYTES } from "../common/bytes.ts";
 import { type ModuleInput, payloadLength } from "../core/format.ts";
 import type { LqaFile } from "../core/index.ts";
-import { CRC_BYTES, startOperations } from "../core/rooms.ts";
+import { startOperations } from "../core/rooms.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { START_WORK } from "../limits.ts";

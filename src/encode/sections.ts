@@ -3,8 +3,10 @@
  *
  * @module
  */
+
+import { toHex } from "../common/bytes.ts";
+import { sha256 } from "../common/sha256.ts";
 import { encodeMeta, type SectionInput } from "../core/format.ts";
-import { sha256, toHex } from "../core/rooms.ts";
 
 import type { Adapter } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";

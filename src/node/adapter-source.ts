@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { HttpOptions } from "../core/io/http.ts";
+
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
+import type { HttpOptions } from "../io/http.ts";
 import { shardsOf } from "../model/shards.ts";
 import { type OpenAdapterFiles, openAdapterFiles, readAdapterFiles } from "./files/adapter-files.ts";
 import { CONFIG_FILE, weightsAmong } from "./files/adapter-names.ts";

@@ -7,16 +7,15 @@
  *
  * @module
  */
-import { toHex } from "../core/container/bytes.ts";
+import { equalBytes, toHex } from "../common/bytes.ts";
+import { createSha256 } from "../common/sha256.ts";
 import { tensorContent } from "../core/container/digests.ts";
 import type { MetaMap } from "../core/container/meta.ts";
 import { sortByName } from "../core/container/names.ts";
-import { createSha256 } from "../core/container/sha256.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError } from "../errors.ts";
 import type { ModuleShape } from "../model/adapter.ts";
 import { baseFinder, COMPONENT, checkBaseShape } from "../model/base-shape.ts";
-import { equalBytes } from "../model/bytes.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { quotePath } from "./files/os-error.ts";
 import { type ModelFolder, openModelFolder } from "./model-folder.ts";

@@ -8,7 +8,7 @@
 import { type CalibrationFile, readCalibration } from "../adapters/calibration/index.ts";
 import type { DialectName, ReadSettings } from "../adapters/dialect.ts";
 import { readAdapter } from "../adapters/read-write.ts";
-import { toHex } from "../core/container/bytes.ts";
+import { toHex } from "../common/bytes.ts";
 import { open } from "../core/read/file.ts";
 import type { LqaFile } from "../core/read/lqa-file.ts";
 import { type EncodeControls, encodeAdapter } from "../encode/encode.ts";

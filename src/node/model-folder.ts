@@ -7,9 +7,9 @@
  * @module
  */
 import { basename, dirname, join } from "node:path";
-import type { ByteSource } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
+import type { ByteSource } from "../io/source.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import {
   isDirectory,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Input } from "../core/io/input.ts";
+import type { Input } from "../io/input.ts";
 import type { LocationOptions } from "./adapter-source.ts";
 import { lqaPath } from "./files/adapter-files.ts";
 import { openFileInput } from "./files/file.ts";

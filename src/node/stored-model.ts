@@ -9,9 +9,9 @@
 import { parseJson, quoteName } from "../adapters/json.ts";
 import { checkEntries } from "../adapters/safetensors.ts";
 import { headerBytes, readHeader } from "../adapters/safetensors-header.ts";
-import type { ByteSource } from "../core/io/source.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
+import type { ByteSource } from "../io/source.ts";
 import { type WorkLimits, workMeter } from "../meter.ts";
 import type { ElementType } from "../model/adapter.ts";
 

@@ -4,9 +4,11 @@
  *
  * @module
  */
+
+import { CRC_BYTES } from "../common/bytes.ts";
 import { lowerFactor, planeExtents } from "../core/format.ts";
 import type { ContainerIndex } from "../core/index.ts";
-import { CRC_BYTES, PROLOGUE_BYTES } from "../core/rooms.ts";
+import { PROLOGUE_BYTES } from "../core/rooms.ts";
 
 /** The purposes of bytes, in the order of the totals. */
 export const BYTE_KINDS = [

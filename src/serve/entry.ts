@@ -4,8 +4,8 @@
  * @module
  */
 
+import { Slots } from "../common/slots.ts";
 import { memorySource } from "../core/index.ts";
-import { Slots } from "../core/reading.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";

@@ -7,10 +7,9 @@
  *
  * @module
  */
-import { assertNotAborted } from "../core/reading.ts";
 
 import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError } from "../errors.ts";
+import { assertNotAborted, fail, isLqaError } from "../errors.ts";
 import { Budget } from "./budget.ts";
 import type { Draws } from "./draws.ts";
 import { type Entry, entryOf, told, unknown } from "./entry.ts";

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { align } from "../common/bytes.ts";
 import {
   EXPERT_ALIGNMENT,
   type Factor,
@@ -22,7 +23,7 @@ import {
   walkPlanes,
 } from "../core/format.ts";
 import type { Band } from "../core/index.ts";
-import { align, kindOf } from "../core/rooms.ts";
+import { kindOf } from "../core/rooms.ts";
 
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 

@@ -4,8 +4,9 @@
  *
  * @module
  */
-import { factorsOf } from "../core/format.ts";
 
+import { Slots } from "../common/slots.ts";
+import { factorsOf } from "../core/format.ts";
 import {
   type DecodedModule,
   type DecodeOptions,
@@ -13,7 +14,6 @@ import {
   type LqaFile,
   type WeightType,
 } from "../core/index.ts";
-import { Slots } from "../core/reading.ts";
 
 import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding, Leaving } from "./budget.ts";

@@ -4,12 +4,11 @@
  * @module
  */
 
+import { Slots } from "../common/slots.ts";
 import { type ContainerIndex, type LqaFile, open } from "../core/index.ts";
-import { assertNotAborted, Slots } from "../core/reading.ts";
 import { checkLimit, checkParentModule } from "../core/rooms.ts";
-
 import * as KIND from "../error-catalogue.ts";
-import { fail, isLqaError, type LqaError } from "../errors.ts";
+import { assertNotAborted, fail, isLqaError, type LqaError } from "../errors.ts";
 import { GENERATIONS } from "../limits.ts";
 import { checkBase } from "../model/base-shape.ts";
 import type { Budget } from "./budget.ts";

@@ -6,10 +6,10 @@
  */
 
 import { type ByteSource, type HttpOptions, httpSource, memorySource } from "../core/index.ts";
-import { assertNotAborted, assertRange, FIRST_BYTES, keepingSource } from "../core/reading.ts";
-
+import { FIRST_BYTES, keepingSource } from "../core/reading.ts";
 import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
+import { assertNotAborted, fail } from "../errors.ts";
+import { assertRange } from "../io/source.ts";
 
 /** An adapter's file, open for reading. */
 export interface StoredAdapter {

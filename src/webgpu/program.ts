@@ -14,6 +14,7 @@
  * @module
  */
 
+import { align } from "../common/bytes.ts";
 import {
   EXPERT_ALIGNMENT,
   hasStart,
@@ -24,7 +25,7 @@ import {
   walkPlanes,
 } from "../core/format.ts";
 import type { Band, Encoding } from "../core/index.ts";
-import { align, FLOAT_NUMBERS, kindNumber } from "../core/rooms.ts";
+import { FLOAT_NUMBERS, kindNumber } from "../core/rooms.ts";
 
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { bytesOfText } from "../../src/core/wasm/kernel.ts";
+import { bytesOfText } from "../../src/common/wasm/kernel.ts";
 
 const sources = new URL("../../src/", import.meta.url);
-const { KERNELS, build, compile, textOf } = await import(new URL("core/wasm/build.mjs", sources).href);
+const { KERNELS, build, compile, textOf } = await import(new URL("common/wasm/build.mjs", sources).href);
 const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   "core/codecs/kernels/decode": [
     "multiply",

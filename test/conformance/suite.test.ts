@@ -23,6 +23,7 @@ import { loadCases } from "../../conformance/runner/cases.mjs";
 import { judge } from "../../conformance/runner/compare.mjs";
 import * as library from "../../src/core/index.ts";
 import { readIndex, sha256, toHex } from "../helpers/parts.ts";
+import { sample } from "../helpers/thorough.ts";
 
 const root = fileURLToPath(new URL("../../conformance/suite", import.meta.url));
 const read = (path: string): Buffer => readFileSync(join(root, path));
@@ -145,7 +146,8 @@ describe("the places of errors", async () => {
   const absent = spawnSync(python, ["--version"]).status !== 0;
   if (absent) console.log(`skipped: ${python} is not there, so offsets were compared with the table alone`);
   it.skipIf(absent)("have the offsets that the Python reader finds", { timeout: 120_000 }, () => {
-    const commands = cases.map(({ id, run: { path, level, budget, parents } }, seq) =>
+    const tried = sample(cases, 10);
+    const commands = tried.map(({ id, run: { path, level, budget, parents } }, seq) =>
       JSON.stringify({ cmd: "run", seq, case: id, path, level, budget, parents }),
     );
     const reader = join(root, "../readers/python/lqa_reader.py");
@@ -159,9 +161,9 @@ describe("the places of errors", async () => {
       .split("\n")
       .map((line) => JSON.parse(line));
     const theirs = answers.map(({ document }) => document?.error);
-    expect(theirs.length).toBe(cases.length);
+    expect(theirs.length).toBe(tried.length);
     let compared = 0;
-    const others = cases.flatMap(({ id }, i) => {
+    const others = tried.flatMap(({ id }, i) => {
       // Without zstd, it has nothing to say of what is inside a frame.
       if (theirs[i]?.name !== ours.get(id)!.name) return [];
       compared++;
@@ -172,6 +174,6 @@ describe("the places of errors", async () => {
       return same ? [] : [`${id}: ${theirs[i]!.offset}, not ${offset}`];
     });
     expect(others).toEqual([]);
-    expect(compared).toBeGreaterThan(0.95 * cases.length);
+    expect(compared).toBeGreaterThan(0.95 * tried.length);
   });
 });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeMeta } from "../../src/core/format.ts";
 import { isLqaError, type MetaValue, open } from "../../src/core/index.ts";
+import { cases } from "../helpers/thorough.ts";
 import { fileBytes, metaOf, section } from "./fixtures.ts";
 
 const key = fc
@@ -150,7 +151,7 @@ describe("MessagePack sections", () => {
           expect(isLqaError(error)).toBe(true);
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: cases(3000) },
     );
   });
 });

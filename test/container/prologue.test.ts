@@ -3,10 +3,10 @@
 import { sha256 as noble } from "@noble/hashes/sha2.js";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { builtin, nodeCrypto, nodeZlib } from "../../src/common/runtime.ts";
 import { readTrailer, writeTrailer } from "../../src/core/container/digests.ts";
 import { checkChunkCrc, chunkCrc, layOut } from "../../src/core/container/layout.ts";
 import { readPrologue, writePrologue } from "../../src/core/container/prologue.ts";
-import { builtin, nodeCrypto, nodeZlib } from "../../src/core/container/runtime.ts";
 import { isLqaError, type LimitSet, type Prologue } from "../../src/core/index.ts";
 import { crc32, crc32Portable, createSha256, sha256, toHex } from "../helpers/parts.ts";
 

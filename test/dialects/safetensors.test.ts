@@ -6,6 +6,7 @@ import { toFloat32 } from "../../src/adapters/elements.ts";
 import { readSafetensors, type SafeTensor, writeSafetensors } from "../../src/adapters/safetensors.ts";
 import { type ElementType, isLqaError } from "../../src/core/index.ts";
 import { ELEMENT_BYTES } from "../../src/model/adapter.ts";
+import { numbers } from "../helpers/thorough.ts";
 import { bytesOf, floats, rawSafetensors } from "./build.ts";
 
 const element = fc.constantFrom(...(Object.keys(ELEMENT_BYTES) as ElementType[]));
@@ -78,7 +79,7 @@ describe("safetensors", () => {
       expect(attempt(file.subarray(0, length)), `truncated to ${length}`).toBe("TRUNCATED_SOURCE");
     }
     const kinds = new Set(["SOURCE_HEADER", "TRUNCATED_SOURCE", "SOURCE_ELEMENT_TYPE", "read"]);
-    for (let at = 0; at < file.length; at++) {
+    for (const at of numbers(0, file.length - 1, 5)) {
       for (let value = 0; value < 256; value++) {
         const changed = file.slice();
         changed[at] = value;

@@ -5,7 +5,8 @@
  */
 
 export { readTensorFile } from "../../src/adapters/tensor-file.ts";
-export { crc32, crc32Portable, toHex } from "../../src/core/container/bytes.ts";
+export { crc32, crc32Portable, toHex } from "../../src/common/bytes.ts";
+export { createSha256, sha256 } from "../../src/common/sha256.ts";
 export {
   BASE_LAYOUTS,
   COMPRESSIONS,
@@ -17,4 +18,3 @@ export {
   writeEncoding,
 } from "../../src/core/container/encoding-record.ts";
 export { readIndex } from "../../src/core/container/index-read.ts";
-export { createSha256, sha256 } from "../../src/core/container/sha256.ts";

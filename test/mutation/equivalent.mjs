@@ -16,9 +16,9 @@ export const KINDS = [
         "{}",
       ],
       ["codecs/nonfinite", "at + 8 <= words.length", "false", "at + 8 < words.length"],
-      ["container/crc32", "i < end; i += 8", "false"],
-      ["container/crc32", "nodeZlib?.crc32 === undefined", "true", "false", "nodeZlib?.crc32 !== undefined"],
-      ["container/sha256", "if (native !== null)", "true", "false", "native === null", "{}"],
+      ["common/bytes", "i < end; i += 8", "false"],
+      ["common/bytes", "nodeZlib?.crc32 === undefined", "true", "false", "nodeZlib?.crc32 !== undefined"],
+      ["common/sha256", "if (native !== null)", "true", "false", "native === null", "{}"],
     ],
   },
   {
@@ -35,8 +35,8 @@ export const KINDS = [
       ["codecs/trellis", "for (let j = 0; j < windows.length; j++)", "j <= windows.length"],
       ["codecs/check", "last < bytes.length", "last <= bytes.length"],
       ["container/compression", "for (let b = 0, to = 0; b < elementSize; b++)", "b <= elementSize"],
-      ["container/crc32", "for (let i = 0; i < 256; i++)", "i <= 256"],
-      ["container/crc32", "for (let i = 256; i < tables.length; i++)", "i <= tables.length"],
+      ["common/bytes", "for (let i = 0; i < 256; i++)", "i <= 256"],
+      ["common/bytes", "for (let i = 256; i < tables.length; i++)", "i <= tables.length"],
     ],
   },
   {
@@ -58,6 +58,6 @@ export const reasonOf = ({ name, text, replacement }) =>
   KINDS.find(({ mutants }) =>
     mutants.some(
       ([file, piece, ...replacements]) =>
-        name === `src/${file}.ts` && text.includes(piece) && replacements.includes(replacement),
+        name.endsWith(`/${file}.ts`) && text.includes(piece) && replacements.includes(replacement),
     ),
   )?.reason;

@@ -16,7 +16,13 @@ const inContainer = (...names) => ({
 });
 
 export const groups = {
-  head: inContainer("prologue", "layout", "bytes", "crc32", "sha256", "runtime", "digests"),
+  head: {
+    files: [
+      ...inContainer("prologue", "layout", "digests").files,
+      ...["bytes", "sha256", "runtime"].map((name) => `src/common/${name}.ts`),
+    ],
+    tests: container,
+  },
   index: inContainer("index-verify", "index-read", "index-write", "schema-types"),
   shared: inContainer("shared-read", "encoding-record", "features"),
   records: inContainer(

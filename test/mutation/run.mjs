@@ -1,5 +1,5 @@
 // npm run mutation: removes, one after the other, every check and every other part of the reader (src/core/container,
-// src/core/codecs) and asks the conformance suite and the tests whether they notice. Writes coverage/mutation/report.md,
+// src/core/codecs, src/common) and asks the conformance suite and the tests whether they notice. Writes coverage/mutation/report.md,
 // which is not committed: its numbers hold only for the sources they were measured on.
 //
 //   (cd test/mutation && npm ci)

@@ -42,7 +42,7 @@ class Runner {
     if (this.#tests !== undefined) return;
     fc.configureGlobal({ seed: 1 });
     register(pathToFileURL(resolve("test/mutation/resolve.mjs")).href);
-    for (const folder of ["src/core/container", "src/core/codecs"])
+    for (const folder of ["src/common", "src/core/container", "src/core/codecs"])
       for (const name of readdirSync(folder)) if (name.endsWith(".js")) await load(`${folder}/${name}`);
     // Only what runs while the library is loaded needs a process of its own; what runs while tests are prepared does not.
     this.#namespace.currentTestId = PREPARATION;
@@ -135,8 +135,8 @@ async function suiteTests() {
   const { judge } = await load("conformance/runner/compare.mjs");
   const { readerOf } = await load("conformance/adapters/lqa-document.mjs");
   const { readIndex } = await load("src/core/container/index-read.js");
-  const { toHex } = await load("src/core/container/bytes.js");
-  const { sha256 } = await load("src/core/container/sha256.js");
+  const { toHex } = await load("src/common/bytes.js");
+  const { sha256 } = await load("src/common/sha256.js");
   const read = (path) => new Uint8Array(readFileSync(path));
   const answer = readerOf(await load("src/core/index.js"), { readIndex, sha256, toHex });
   const places = JSON.parse(readFileSync("test/conformance/places.json", "utf8"));

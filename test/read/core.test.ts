@@ -12,6 +12,7 @@ import { build } from "esbuild";
 import { describe, expect, it } from "vitest";
 import { type Input, isLqaError, type LqaError, type LqaFile, open } from "../../src/core/index.ts";
 import { fileBytes, smallInput } from "../container/fixtures.ts";
+import { sample } from "../helpers/thorough.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const suite = join(root, "conformance/suite");
@@ -103,7 +104,7 @@ describe("open", () => {
   });
 
   it("gives the same of a Blob and a stream, bits and errors, for every file of the suite", async () => {
-    for (const one of cases) {
+    for (const one of sample(cases, 7)) {
       const bytes = bytesOf(one);
       const whole = await outcome(bytes, one);
       for (const input of inputsOf(bytes)) {
@@ -222,11 +223,7 @@ describe("a bundle of open", () => {
     expect(bundled).toContain("src/core/read/file.ts");
     expect(unwanted(bundled)).toEqual([]);
     expect(unwanted(later)).toEqual(
-      expect.arrayContaining([
-        "src/core/io/http-ranges.ts",
-        "src/core/read/pin.ts",
-        "src/core/read/verify.ts",
-      ]),
+      expect.arrayContaining(["src/io/http-ranges.ts", "src/core/read/pin.ts", "src/core/read/verify.ts"]),
     );
   });
 

@@ -13,6 +13,7 @@ import {
   smallInput,
   tensor,
 } from "../container/fixtures.ts";
+import { numbers } from "../helpers/thorough.ts";
 
 let small: Uint8Array;
 beforeAll(async () => {
@@ -149,14 +150,14 @@ describe("a file", () => {
 
 describe("damage", () => {
   test("every truncation is found, and says so", async () => {
-    for (let end = 0; end < small.length; end++) {
+    for (const end of numbers(0, small.length - 1, 5)) {
       const kind = await first(small.slice(0, end));
       expect(kind, `cut at ${end}`).toBe(end < 64 ? "TRUNCATED_PROLOGUE" : "TRUNCATED_FILE");
     }
   });
 
   test("every single-bit flip is found at level integrity", async () => {
-    for (let at = 0; at < small.length; at++) {
+    for (const at of numbers(0, small.length - 1, 5)) {
       const mutated = small.slice();
       mutated[at]! ^= 1 << (at % 8);
       const { error } = await validate(mutated, { level: "integrity" });

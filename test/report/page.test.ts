@@ -6,6 +6,7 @@ import { type Adapter, type MetaMap, open } from "../../src/core/index.ts";
 import { encodeAdapter } from "../../src/encode/index.ts";
 import { drawReport, inspectLqa } from "../../src/report/index.ts";
 import { normal } from "../helpers/random.ts";
+import { cases } from "../helpers/thorough.ts";
 
 const HOSTILE = [
   '<script>alert("1")</script>',
@@ -192,7 +193,7 @@ describe("a report", () => {
           parse(drawReport({ ...inspection, meta: meta as MetaMap }, { title }));
         },
       ),
-      { numRuns: 40 },
+      { numRuns: cases(40) },
     );
   });
 });

@@ -2,8 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Slots } from "../../src/common/slots.ts";
 import { isLqaError } from "../../src/core/index.ts";
-import { Slots } from "../../src/core/io/slots.ts";
 import { Budget, type Holding } from "../../src/serve/budget.ts";
 import { SpareBuffers } from "../../src/serve/spare-buffers.ts";
 

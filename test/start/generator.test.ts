@@ -1,10 +1,10 @@
 /** The generator of starts from inside: its draws, the kernel that adds mixtures of them, and the search for a seed in weights. */
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { nextBlock, type Twister, takeDraws } from "../../src/common/mt19937.ts";
 import { startKernel } from "../../src/core/codecs/kernels/start-kernel.ts";
 import { drawsOf, localStart } from "../../src/core/codecs/start/draws.ts";
 import { addMixture, columnsAtOnce, DRAW_BYTES, type Mixture } from "../../src/core/codecs/start/mixture.ts";
-import { nextBlock, type Twister, takeDraws } from "../../src/core/codecs/start/mt19937.ts";
 import { bitMatrix, plainMatrix } from "../../src/encode/start/eliminate.ts";
 import { spacingsOf } from "../../src/encode/start/orders.ts";
 import { type FactorA, recoverStart } from "../../src/encode/start/recover.ts";

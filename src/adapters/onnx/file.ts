@@ -9,10 +9,10 @@
  * @module
  */
 import { Builder } from "flatbuffers";
+import { decodeUtf8 } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ELEMENT_BYTES, type ElementType } from "../../model/adapter.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";
 

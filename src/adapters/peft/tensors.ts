@@ -7,10 +7,11 @@
  *
  * @module
  */
+
+import { equalBytes } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LoraModule, PlainTensor } from "../../model/adapter.ts";
-import { equalBytes } from "../../model/bytes.ts";
 import type { Found } from "../factors.ts";
 import { quoteName } from "../json.ts";
 import type { SafeTensor } from "../safetensors.ts";

@@ -8,9 +8,9 @@
  * @module
  */
 import { inflateSync } from "fflate";
+import { decodeUtf8 } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
 import { type Cursor, cursorOf, malformed } from "../cursor.ts";
 import { quoteName } from "../json.ts";
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { KernelMemory, kernelMaker } from "../wasm/kernel.ts";
+import { KernelMemory, kernelMaker } from "../../common/wasm/kernel.ts";
 import { WASM_TEXT } from "./kernels/product.wasm.ts";
 
 /** Below this many multiplications the kernel costs more than it saves. */

@@ -11,10 +11,11 @@
  *
  * @module
  */
+
+import { bytesOfText } from "../../common/wasm/kernel.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { numberToF16, packedBytes, readElement, unpackCodes } from "../../floats.ts";
-import { bytesOfText } from "../wasm/kernel.ts";
 import type { Codec } from "./codec.ts";
 import { NOTHING, type ReferenceDecoder, type TrellisEncoding } from "./encoding.ts";
 import { ROTATION_GROWTH, ROTATIONS, type Rotation, rotateIntegers } from "./rotation.ts";

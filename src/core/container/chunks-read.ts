@@ -4,10 +4,11 @@
  *
  * @module
  */
+
+import { CRC_BYTES } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { CHUNK_BYTES, EXPANSION, type Limit, META_BYTES } from "../../limits.ts";
-import { CRC_BYTES } from "./bytes.ts";
 import { COMPRESSIONS } from "./encoding-record.ts";
 import type { IndexVectors } from "./generated/schema.ts";
 import type { ReadIndex } from "./index-read.ts";

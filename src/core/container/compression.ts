@@ -7,8 +7,9 @@
  *
  * @module
  */
+
+import { CRC_BYTES, concat } from "../../common/bytes.ts";
 import { EXPANSION, META_BYTES, ZSTD_FRAME_BYTES } from "../../limits.ts";
-import { CRC_BYTES, concat } from "./bytes.ts";
 import { CHOICES, expansionOf } from "./chunks-read.ts";
 import type { CompressionName } from "./types.ts";
 import type { ZstdCodecFunctions } from "./zstd.ts";

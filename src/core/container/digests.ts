@@ -7,16 +7,15 @@
  * @module
  */
 
+import { crc32, equalBytes, fromHex, viewOf } from "../../common/bytes.ts";
+import { createSha256, sha256 } from "../../common/sha256.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape, PlainTensor } from "../../model/adapter.ts";
-import { equalBytes } from "../../model/bytes.ts";
-import { type ModuleStart, MT19937, STATE_DRAWS, STATE_WORDS, stateOf } from "../codecs/start/start.ts";
-import { crc32, fromHex, viewOf } from "./bytes.ts";
+import { type ModuleStart, MT19937, STATE_DRAWS, STATE_LENGTH, stateOf } from "../codecs/start/start.ts";
 import { BASE_LAYOUTS, ELEMENT_TYPES, MODULE_ROLES, TENSOR_ROLES, writeEncoding } from "./encoding-record.ts";
 import { TRAILER_BYTES } from "./layout.ts";
 import { hex32, MAGIC } from "./prologue.ts";
-import { createSha256, sha256 } from "./sha256.ts";
 import type { ModuleRecord } from "./types.ts";
 
 const encoder = new TextEncoder();
@@ -153,8 +152,8 @@ export function kernelFields({ kernel }: Pick<ModuleShape, "kernel">): [number, 
 /** The words of a module's start that enter the content id (spec 8.8.5): generator, seed or state, and draw. */
 function startContent({ start, position }: ModuleStart): number[] {
   const { state } = start;
-  const at = STATE_WORDS * stateOf(position);
-  const words = typeof state === "number" ? [state] : state.subarray(at, at + STATE_WORDS);
+  const at = STATE_LENGTH * stateOf(position);
+  const words = typeof state === "number" ? [state] : state.subarray(at, at + STATE_LENGTH);
   return [MT19937, ...words, position % STATE_DRAWS];
 }
 

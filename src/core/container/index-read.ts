@@ -8,9 +8,9 @@
  * @module
  */
 
+import { toHex } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { type ErrorKind, fail } from "../../errors.ts";
-import { toHex } from "./bytes.ts";
 import { type IndexVectors, SCHEMA } from "./generated/schema.ts";
 import { elementBytes, type Scalar, type Schema } from "./schema-types.ts";
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { align, CRC_BYTES, crc32, requireZero, viewOf } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { ModuleShape } from "../../model/adapter.ts";
@@ -26,7 +27,6 @@ import {
   type PackedFactors,
   vectorLengths,
 } from "../codecs/packed.ts";
-import { align, CRC_BYTES, crc32, requireZero, viewOf } from "./bytes.ts";
 import { hex32, PROLOGUE_BYTES } from "./prologue.ts";
 import type { Extent, ModuleRecord } from "./types.ts";
 

@@ -8,12 +8,12 @@
  *
  * @module
  */
+
+import { decodeUtf8, viewOf } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { META_BYTES, META_DEPTH } from "../../limits.ts";
 import type { MetaValue } from "../../model/adapter.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
-import { viewOf } from "./bytes.ts";
 
 /** A key that sets the prototype of an object in some readers (spec 10.2). */
 const PROTO = "__proto__";

@@ -3,10 +3,11 @@
  *
  * @module
  */
+
+import { decodeUtf8 } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type LimitSet, NAME_BYTES, NAMES_TOTAL_BYTES } from "../../limits.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
 import { checkLimit } from "./prologue.ts";
 
 const encoder = new TextEncoder();

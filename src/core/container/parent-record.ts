@@ -4,9 +4,10 @@
  *
  * @module
  */
+
+import { toHex, viewOf } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { toHex, viewOf } from "./bytes.ts";
 import type { Where } from "./chunks-read.ts";
 import type { ReadIndex } from "./index-read.ts";
 

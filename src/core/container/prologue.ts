@@ -10,6 +10,8 @@
  *
  * @module
  */
+
+import { crc32, toHex, viewOf } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import {
@@ -23,7 +25,6 @@ import {
 } from "../../limits.ts";
 import type { Encoding } from "../codecs/encoding.ts";
 import { codecOf, trialFeatures } from "../codecs/registry.ts";
-import { crc32, toHex, viewOf } from "./bytes.ts";
 import type { IndexVectors } from "./generated/schema.ts";
 import type { ModuleRecord, TensorRecord } from "./types.ts";
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { concat, fromHex, viewOf } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { ENCODINGS, SHARED_RECORDS } from "../../limits.ts";
@@ -11,7 +12,6 @@ import type { ModuleShape } from "../../model/adapter.ts";
 import type { Encoding } from "../codecs/encoding.ts";
 import { type Band, hasStart } from "../codecs/packed.ts";
 import { type ModuleStart, MT19937 } from "../codecs/start/start.ts";
-import { concat, fromHex, viewOf } from "./bytes.ts";
 import { kernelFields } from "./digests.ts";
 import {
   BASE_LAYOUTS,

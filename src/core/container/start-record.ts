@@ -4,6 +4,7 @@
  *
  * @module
  */
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { START_WORK, STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";
@@ -12,7 +13,7 @@ import type { Band } from "../codecs/packed.ts";
 import {
   type ModuleStart,
   MT19937,
-  STATE_WORDS,
+  STATE_LENGTH,
   type Start,
   startOperations,
   stateCount,
@@ -53,11 +54,11 @@ export function startReader(read: ReadIndex, limit: LimitCheck): StartReader {
       expected: `generator ${MT19937}`,
       actual: words.length === 0 ? "none" : generator,
     });
-  if (words.length !== 2 && (words.length < 2 || (words.length - 1) % STATE_WORDS !== 0))
+  if (words.length !== 2 && (words.length < 2 || (words.length - 1) % STATE_LENGTH !== 0))
     fail(KIND.ENCODING_PARAMETER, {
       where: "start",
       offset: read.locate("start")(0),
-      expected: `a seed, or ${STATE_WORDS} words for each state, after the generator`,
+      expected: `a seed, or ${STATE_LENGTH} words for each state, after the generator`,
       actual: `${words.length - 1} words`,
     });
   const state = words.length === 2 ? words[1]! : Uint32Array.from(words.slice(1));

@@ -8,9 +8,10 @@
  *
  * @module
  */
+
+import { viewOf } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { viewOf } from "./bytes.ts";
 
 const FRAME_MAGIC = 0xfd2fb528;
 /** The frame descriptor, without the two bits that state the length of the content size field. */

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { CRC_BYTES } from "./bytes.ts";
+import { CRC_BYTES } from "../../common/bytes.ts";
+import { type NodeZlib, nodeZlib } from "../../common/runtime.ts";
 import { openChunk } from "./layout.ts";
-import { type NodeZlib, nodeZlib } from "./runtime.ts";
 import type { ChunkRecord, CompressionName } from "./types.ts";
 
 /** A zstd decompressor. */

@@ -5,10 +5,10 @@
  * @module
  */
 
+import { CRC_BYTES } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type ModuleShape, parameterCount } from "../../model/adapter.ts";
-import { CRC_BYTES } from "../container/bytes.ts";
 import type { ChunkRecord } from "../container/types.ts";
 
 /** Bytes of one chunk, stored and inflated together, or of the decoded arrays of one module. Fits the largest Core chunk. */

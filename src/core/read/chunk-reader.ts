@@ -4,8 +4,9 @@
  *
  * @module
  */
+
+import { eitherSignal } from "../../io/source.ts";
 import { type AnyRecord, placeOf } from "../container/types.ts";
-import { eitherSignal } from "../io/source.ts";
 import { assertRoom, CHUNK_BUDGET } from "./budget.ts";
 import { readerValues, type ValueChecks } from "./chunks.ts";
 import type { Reading } from "./file.ts";

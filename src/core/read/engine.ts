@@ -7,12 +7,11 @@
  */
 
 import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
+import { assertNotAborted, fail } from "../../errors.ts";
+import { type Pieces, piecesOf } from "../../io/pieces.ts";
 import type { LimitSet } from "../../limits.ts";
 import { isIncomplete } from "../container/prologue.ts";
 import type { Zstd } from "../container/zstd.ts";
-import { type Pieces, piecesOf } from "../io/pieces.ts";
-import { assertNotAborted } from "../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { readerValues } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";

@@ -18,6 +18,8 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { Input } from "../../io/input.ts";
+import { bytesOf, memorySource } from "../../io/source.ts";
 import type { Origin } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { splitPayload } from "../container/layout.ts";
@@ -25,8 +27,6 @@ import type { MetaMap } from "../container/meta.ts";
 import { isIncomplete } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord } from "../container/types.ts";
 import type { Decompressor } from "../container/zstd.ts";
-import type { Input } from "../io/input.ts";
-import { bytesOf, memorySource } from "../io/source.ts";
 import { ChunkReader } from "./chunk-reader.ts";
 import { moduleFactors, modulePayload } from "./chunks.ts";
 import { decodeModule } from "./decode.ts";

@@ -4,10 +4,10 @@
  * @module
  */
 
+import { align, crc32, requireZero } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import type { LimitSet } from "../../limits.ts";
-import { align, crc32, requireZero } from "../container/bytes.ts";
 import { readIndex } from "../container/index-read.ts";
 import { hex32, PROLOGUE_BYTES, type Prologue, readPrologue, vectorsWith } from "../container/prologue.ts";
 import { hasRareRecords, interpretIndex } from "../container/records-read.ts";

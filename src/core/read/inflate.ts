@@ -6,10 +6,11 @@
  *
  * @module
  */
+
+import { CRC_BYTES } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { caught, fail, type LqaError } from "../../errors.ts";
 import { ZSTD_FRAME_BYTES } from "../../limits.ts";
-import { CRC_BYTES } from "../container/bytes.ts";
 import { decompress, type InflateOptions, inflateFrame, moreThanFrames } from "../container/decompress.ts";
 import type { ChunkRecord } from "../container/types.ts";
 import type { Decompressor, Inflater, InflaterOptions, Zstd, ZstdCodecFunctions } from "../container/zstd.ts";

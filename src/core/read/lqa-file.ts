@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Input } from "../../io/input.ts";
+import type { ByteSource } from "../../io/source.ts";
 import type { LimitSet } from "../../limits.ts";
 import type { Adapter, Origin, PlainTensor } from "../../model/adapter.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
@@ -11,8 +13,6 @@ import type { MetaMap } from "../container/meta.ts";
 import type { Prologue } from "../container/prologue.ts";
 import type { ContainerIndex, ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";
 import type { Zstd } from "../container/zstd.ts";
-import type { Input } from "../io/input.ts";
-import type { ByteSource } from "../io/source.ts";
 import type { DecodedModule, DecodeOptions, FactorArrays, WeightType } from "./decode.ts";
 import type { LqaEvent, PackedModule } from "./events.ts";
 import type { PlannedRange, PlanOptions } from "./ranges.ts";

@@ -3,11 +3,12 @@
  *
  * @module
  */
+
+import { concat } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { ByteSource } from "../../io/source.ts";
 import type { LimitSet } from "../../limits.ts";
-import { concat } from "../container/bytes.ts";
-import type { ByteSource } from "../io/source.ts";
 import { Feed } from "./feed.ts";
 import { type Header, headerSteps } from "./header.ts";
 import { asRequested } from "./pieces-from.ts";

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { type Input, openInput } from "../io/input.ts";
-import { piecesSource } from "../io/pieces.ts";
-import { memorySource } from "../io/source.ts";
+import { type Input, openInput } from "../../io/input.ts";
+import { piecesSource } from "../../io/pieces.ts";
+import { memorySource } from "../../io/source.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import type { OpenOptions } from "./lqa-file.ts";
 import { type OpenedHeader, openHeader } from "./open-header.ts";

@@ -4,7 +4,9 @@
  *
  * @module
  */
-import { type ByteSource, eitherSignal } from "../io/source.ts";
+
+import type { ByteSource } from "../../io/source.ts";
+import { eitherSignal } from "../../io/source.ts";
 import { FIRST_BYTES } from "./ranges.ts";
 
 /** Bytes per request when reading everything. */

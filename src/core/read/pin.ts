@@ -10,13 +10,13 @@
  * @module
  */
 
+import { toHex } from "../../common/bytes.ts";
+import { createSha256, type Hasher } from "../../common/sha256.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import { toHex } from "../container/bytes.ts";
+import type { ByteSource } from "../../io/source.ts";
 import { openChunk } from "../container/layout.ts";
-import { createSha256, type Hasher } from "../container/sha256.ts";
 import { type AnyRecord, type ContainerIndex, type Extent, placeOf } from "../container/types.ts";
-import type { ByteSource } from "../io/source.ts";
 import type { Header } from "./header.ts";
 import { piecesFrom } from "./pieces-from.ts";
 import { FIRST_BYTES, type KeepingSource, type PlannedRange, RANGE_BYTES, readExactly } from "./ranges.ts";

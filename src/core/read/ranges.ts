@@ -10,8 +10,9 @@
  * @module
  */
 
+import { assertNotAborted } from "../../errors.ts";
+import type { ByteSource } from "../../io/source.ts";
 import type { ChunkRecord, Extent } from "../container/types.ts";
-import { assertNotAborted, type ByteSource } from "../io/source.ts";
 import { truncated } from "./steps.ts";
 
 /** How to coalesce ranges. */

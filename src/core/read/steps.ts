@@ -5,9 +5,9 @@
  *
  * @module
  */
+
 import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import { assertNotAborted } from "../io/source.ts";
+import { assertNotAborted, fail } from "../../errors.ts";
 import type { Feed } from "./feed.ts";
 
 /** The request of a step: the next bytes of the file. It gets fewer only if the file ends before them. */

@@ -8,8 +8,8 @@
 
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
-import type { Pieces } from "../io/pieces.ts";
-import { isBytes } from "../io/source.ts";
+import type { Pieces } from "../../io/pieces.ts";
+import { isBytes } from "../../io/source.ts";
 import type { DecodedModule, DecodeOptions, WeightType } from "./decode.ts";
 import { Engine, eventsOf, type StreamOptions } from "./engine.ts";
 import type { EndEvent, HeaderEvent, LqaEvent } from "./events.ts";

@@ -7,12 +7,12 @@
  * @module
  */
 
+import { align, CRC_BYTES, crc32, equalBytes, requireZero, toHex } from "../../common/bytes.ts";
+import { createSha256, sha256 } from "../../common/sha256.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { type ErrorKind, fail, isLqaError, type LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
-import { equalBytes } from "../../model/bytes.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
-import { align, CRC_BYTES, crc32, requireZero, toHex } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import {
   contentHasher,
@@ -23,7 +23,6 @@ import {
 } from "../container/digests.ts";
 import { checkChunkCrc, DIGEST_BYTES, planeTaker } from "../container/layout.ts";
 import { decodeMeta, type MetaMap } from "../container/meta.ts";
-import { createSha256, sha256 } from "../container/sha256.ts";
 import {
   allChunks,
   type ContainerIndex,

@@ -4,6 +4,10 @@
  *
  * @module
  */
+
+import { toHex } from "../../common/bytes.ts";
+import { assertNotAborted } from "../../errors.ts";
+import { eitherSignal } from "../../io/source.ts";
 import {
   type Adapter,
   type LoraModule,
@@ -11,12 +15,10 @@ import {
   type PlainTensor,
   shapeOf,
 } from "../../model/adapter.ts";
-import { toHex } from "../container/bytes.ts";
 import { shapeFingerprint } from "../container/digests.ts";
 import { DIGEST_BYTES } from "../container/layout.ts";
 import type { MetaMap } from "../container/meta.ts";
 import type { ModuleRecord } from "../container/types.ts";
-import { assertNotAborted, eitherSignal } from "../io/source.ts";
 import { ADAPTER_BUDGET, assertAdapter } from "./adapter-budget.ts";
 import { CHUNK_BUDGET } from "./budget.ts";
 import { readerValues } from "./chunks.ts";

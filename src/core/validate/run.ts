@@ -11,10 +11,13 @@
  * @module
  */
 
+import { equalBytes } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError, type LqaError } from "../../errors.ts";
+import { type Input, openInput } from "../../io/input.ts";
+import { piecesOf } from "../../io/pieces.ts";
+import type { ByteSource } from "../../io/source.ts";
 import type { Origin } from "../../model/adapter.ts";
-import { equalBytes } from "../../model/bytes.ts";
 import { usedGroups } from "../codecs/canonical.ts";
 import type { PackedFactors } from "../codecs/packed.ts";
 import { SCHEMA } from "../container/generated/schema.ts";
@@ -23,9 +26,6 @@ import { writeIndex } from "../container/index-write.ts";
 import type { MetaMap } from "../container/meta.ts";
 import { PROLOGUE_BYTES, vectorsWith } from "../container/prologue.ts";
 import type { ModuleRecord } from "../container/types.ts";
-import { type Input, openInput } from "../io/input.ts";
-import { piecesOf } from "../io/pieces.ts";
-import type { ByteSource } from "../io/source.ts";
 import { CHUNK_BUDGET, PIECE_BUDGET } from "../read/budget.ts";
 import { ValueChecks } from "../read/chunks.ts";
 import { Feed, feedOf } from "../read/feed.ts";

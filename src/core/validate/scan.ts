@@ -10,6 +10,7 @@
  * @module
  */
 
+import { requireZero } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { caught, type ErrorName, LqaError } from "../../errors.ts";
 import { ELEMENT_BYTES } from "../../model/adapter.ts";
@@ -17,7 +18,6 @@ import { findUsed } from "../codecs/canonical.ts";
 import { checkFloats, checkScales, firstUnusedBit } from "../codecs/check.ts";
 import { FLOAT_BYTES, groupCount } from "../codecs/encoding.ts";
 import { lowerFactor, vectorLengths } from "../codecs/packed.ts";
-import { requireZero } from "../container/bytes.ts";
 import { KNOWN_SECTIONS } from "../container/chunks-read.ts";
 import { type PlaneExtent, planeExtents } from "../container/layout.ts";
 import type { ModuleRecord, SectionRecord, TensorRecord } from "../container/types.ts";

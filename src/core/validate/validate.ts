@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Input } from "../io/input.ts";
-import { memorySource } from "../io/source.ts";
+import type { Input } from "../../io/input.ts";
+import { memorySource } from "../../io/source.ts";
 import { feedOf } from "../read/feed.ts";
 import { parentsOf, verbsOf } from "../read/file.ts";
 import { headerSteps } from "../read/header.ts";

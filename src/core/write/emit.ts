@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { align, CRC_BYTES } from "../container/bytes.ts";
+import { align, CRC_BYTES } from "../../common/bytes.ts";
+import { createSha256, sha256 } from "../../common/sha256.ts";
 import type { Stored } from "../container/compression.ts";
 import { contentHasher, rootDigest, writeTrailer } from "../container/digests.ts";
 import { chunkCrc, DIGEST_BYTES } from "../container/layout.ts";
 import { PROLOGUE_BYTES } from "../container/prologue.ts";
-import { createSha256, sha256 } from "../container/sha256.ts";
 import type { FilePlan } from "./plan.ts";
 
 /** A chunk, ready to emit. */

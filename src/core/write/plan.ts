@@ -4,8 +4,9 @@
  *
  * @module
  */
+
+import { align, crc32 } from "../../common/bytes.ts";
 import type { Band } from "../codecs/packed.ts";
-import { align, crc32 } from "../container/bytes.ts";
 import { withoutPauses } from "../container/chunks-read.ts";
 import { readIndex } from "../container/index-read.ts";
 import { writeIndex } from "../container/index-write.ts";

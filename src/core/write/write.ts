@@ -4,10 +4,10 @@
  * @module
  */
 
+import { align, CRC_BYTES } from "../../common/bytes.ts";
 import { ELEMENT_BYTES, type ModuleShape, type PlainTensor } from "../../model/adapter.ts";
 import type { Band, PackedFactors } from "../codecs/packed.ts";
 import type { ModuleStart } from "../codecs/start/start.ts";
-import { align, CRC_BYTES } from "../container/bytes.ts";
 import { compress, expansionBound, type Stored } from "../container/compression.ts";
 import { moduleContent, tensorContent } from "../container/digests.ts";
 import { TENSOR_ROLES } from "../container/encoding-record.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { growTo, kernelMaker } from "../../core/rooms.ts";
+import { growTo, kernelMaker } from "../../common/wasm/kernel.ts";
 import { WASM_TEXT } from "./kernels/eliminate.wasm.ts";
 
 interface Exports {

@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { seedWords, takeOutputs, twisterAt } from "../../core/rooms.ts";
+import { seedWords, takeOutputs, twisterAt } from "../../common/mt19937.ts";
 
 /** Degree of the recurrence. */
 export const DEGREE = 19937;

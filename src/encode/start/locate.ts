@@ -7,7 +7,14 @@
  *
  * @module
  */
-import { ownTwister, STATE_WORDS, skipDraws, type Twister, takeDraws, takeSigns } from "../../core/rooms.ts";
+import {
+  ownTwister,
+  STATE_WORDS,
+  skipDraws,
+  type Twister,
+  takeDraws,
+  takeSigns,
+} from "../../common/mt19937.ts";
 
 /** Weights of a factor in the order in which they were drawn. */
 export type Drawn = Float32Array;

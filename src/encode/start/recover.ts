@@ -15,7 +15,7 @@ import {
   skipDraws,
   type Twister,
   twisterAt,
-} from "../../core/rooms.ts";
+} from "../../common/mt19937.ts";
 
 import { correlationAfter, findInStream, LEAST_CORRELATION, LEAST_WEIGHTS } from "./locate.ts";
 import { COMMON_SEEDS, compareByModel, SPACINGS, type Spacing } from "./orders.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { STATE_WORDS } from "../../core/rooms.ts";
+import { STATE_WORDS } from "../../common/mt19937.ts";
 import { bitMatrix } from "./eliminate.ts";
 import { DEGREE, functionals, parity, WORDS } from "./gf2.ts";
 

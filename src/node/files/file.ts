@@ -10,9 +10,9 @@
  */
 import { constants, fstatSync, type Stats } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
-import { assertNotAborted, assertRange, type ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
-import { fail, LqaError } from "../../errors.ts";
+import { assertNotAborted, fail, LqaError } from "../../errors.ts";
+import { assertRange, type ByteSource } from "../../io/source.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 
 /** Bytes per read request to the system. Node refuses more than 2 GiB; 16 MiB lets an abort take effect soon. */

@@ -11,9 +11,9 @@
 import type { Stats } from "node:fs";
 import { lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
-import type { Input } from "../../core/io/input.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { Input } from "../../io/input.ts";
 import { fileKindOf, isRegularFile, openFileSource } from "./file.ts";
 import { osError, quotePath, systemCode } from "./os-error.ts";
 import { fillThenName, type OutputOptions, outputExists } from "./write-file.ts";

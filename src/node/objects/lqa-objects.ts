@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Input } from "../../core/io/input.ts";
+
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { Input } from "../../io/input.ts";
 import { openObjects } from "./open-store.ts";
 import { type ObjectInfo, objectPlace, objectSource, type ReadableStore } from "./store.ts";
 

@@ -9,9 +9,8 @@
  */
 import { createHash } from "node:crypto";
 import type { S3Client } from "@aws-sdk/client-s3";
-import { assertNotAborted } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError } from "../../errors.ts";
+import { assertNotAborted, fail, isLqaError } from "../../errors.ts";
 import { optional } from "../remote/optional.ts";
 import { pause } from "./concurrent.ts";
 import { parseLocation } from "./location.ts";

@@ -6,9 +6,9 @@
  * @module
  */
 
-import type { ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { ByteSource } from "../../io/source.ts";
 import type { ObjectReader } from "../../serve/stores.ts";
 
 /** The entry of an object in a listing. */

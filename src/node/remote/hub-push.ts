@@ -10,10 +10,11 @@
  *
  * @module
  */
-import type { HttpOptions } from "../../core/io/http.ts";
+
+import { decodeUtf8 } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
+import type { HttpOptions } from "../../io/http.ts";
 import { CONFIG_FILE } from "../files/adapter-names.ts";
 import { type HubRepo, openHub } from "./hub.ts";
 import { commitError } from "./hub-errors.ts";

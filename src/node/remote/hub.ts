@@ -6,16 +6,16 @@
  * then compared with those digests. Files that the hub's clients have downloaded are read from their cache, which this library
  * never writes.
  *
- * The token goes only to the endpoint. The hub redirects downloads to other hosts; `core/io/http-response.ts` drops the token
+ * The token goes only to the endpoint. The hub redirects downloads to other hosts; `io/http-response.ts` drops the token
  * there.
  *
  * @module
  */
 import { join } from "node:path";
-import { type HttpOptions, type HttpSource, httpSource } from "../../core/io/http.ts";
+import { decodeUtf8 } from "../../common/bytes.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail, isLqaError } from "../../errors.ts";
-import { decodeUtf8 } from "../../model/bytes.ts";
+import { type HttpOptions, type HttpSource, httpSource } from "../../io/http.ts";
 import { isRegularFile, namesIn, readRegularFile } from "../files/file.ts";
 import { hubError, type Refusal, refusalOf } from "./hub-errors.ts";
 import { type HubSettings, hubSettings } from "./hub-settings.ts";

@@ -5,9 +5,9 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { HttpSource } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { HttpSource } from "../../io/http.ts";
 
 /** A file in the list of its server. */
 export interface ListedFile {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { HttpOptions } from "../../core/io/http.ts";
-import { assertNotAborted } from "../../core/io/source.ts";
+
 import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError } from "../../errors.ts";
+import { assertNotAborted, fail, isLqaError } from "../../errors.ts";
+import type { HttpOptions } from "../../io/http.ts";
 
 /** Time limit for an answer, ms; {@link MEGABYTE_MS}: additional time for each MiB of a body. */
 const ANSWER_MS = 60_000;

@@ -4,9 +4,9 @@
  * @module
  */
 import { basename } from "node:path";
-import type { HttpOptions } from "../../core/io/http.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import type { HttpOptions } from "../../io/http.ts";
 import { LQA_FILE } from "../files/adapter-names.ts";
 import { isPlainPath } from "./location.ts";
 

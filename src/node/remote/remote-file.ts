@@ -4,11 +4,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { type HttpOptions, httpSource } from "../../core/io/http.ts";
-import type { TimedOptions } from "../../core/io/http-ranges.ts";
-import type { ByteSource } from "../../core/io/source.ts";
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
+import { type HttpOptions, httpSource } from "../../io/http.ts";
+import type { TimedOptions } from "../../io/http-ranges.ts";
+import type { ByteSource } from "../../io/source.ts";
 import { LQA_FILE, WEIGHTS_ENDING } from "../files/adapter-names.ts";
 import { MAX_WHOLE_FILE, openFileSource } from "../files/file.ts";
 import { type HubRepo, openHub } from "./hub.ts";

@@ -8,14 +8,9 @@
  * @module
  */
 
+import { KernelMemory, kernelMaker } from "../../common/wasm/kernel.ts";
 import type { ResidentModule } from "../../core/format.ts";
-import {
-  FLOAT_NUMBERS,
-  KernelMemory,
-  kernelMaker,
-  prepareTable,
-  type TablePreparing,
-} from "../../core/rooms.ts";
+import { FLOAT_NUMBERS, prepareTable, type TablePreparing } from "../../core/rooms.ts";
 
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";

@@ -1,5 +1,5 @@
 // y += multiplier · B'(A'x) from packed planes, in AssemblyScript with 128-bit SIMD: the same bits as ../apply-plain.ts,
-// for finite scales; project() and expand() return false for others. Built by src/core/wasm/build.mjs.
+// for finite scales; project() and expand() return false for others. Built by src/common/wasm/build.mjs.
 //
 // Weights of several components become binary32 in tiles of 1024 (codecs/kernels/parts/tile.as), which stay in the L1
 // cache and are used for all rows before the next tile. Nothing that is decoded goes to other memory.

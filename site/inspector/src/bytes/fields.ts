@@ -7,7 +7,7 @@
  * @module
  */
 
-import { CRC_BYTES, toHex } from "../../../../src/core/container/bytes.ts";
+import { CRC_BYTES, toHex } from "../../../../src/common/bytes.ts";
 import { DIGEST_BYTES, TRAILER_BYTES } from "../../../../src/core/container/layout.ts";
 import { PROLOGUE_BYTES, REQUIRED } from "../../../../src/core/container/prologue.ts";
 import type { OpenedIndex } from "../../../../src/core/read/header.ts";

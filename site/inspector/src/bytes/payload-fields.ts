@@ -5,10 +5,10 @@
  * @module
  */
 
+import { CRC_BYTES } from "../../../../src/common/bytes.ts";
 import { FLOAT_BYTES, type FloatType, type Lowered } from "../../../../src/core/codecs/encoding.ts";
 import { encodingOf } from "../../../../src/core/codecs/packed.ts";
 import { codecOf, encodingLabel, lower } from "../../../../src/core/codecs/registry.ts";
-import { CRC_BYTES } from "../../../../src/core/container/bytes.ts";
 import { type PlaneExtent, planeExtents } from "../../../../src/core/container/layout.ts";
 import type { ChunkRecord, ModuleRecord, TensorRecord } from "../../../../src/core/container/types.ts";
 import { readElement, unpackCodes } from "../../../../src/floats.ts";

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
+import { KernelMemory, kernelMaker } from "../../../common/wasm/kernel.ts";
 import { type DecodeTarget, FLOAT_NUMBERS, type Lowered, ROTATED } from "../encoding.ts";
 import { WASM_TEXT } from "./decode.wasm.ts";
 import {

@@ -1,5 +1,5 @@
 // The decoder in AssemblyScript with 128-bit SIMD: it decodes vectors tile by tile (parts/tile.as), with the bits of the
-// reference decoders. Built by src/core/wasm/build.mjs.
+// reference decoders. Built by src/common/wasm/build.mjs.
 //
 // rotate() expands and mixes whole vectors. For each long trellis vector in binary16, decode() builds a table of pairs of
 // weights. turn() transposes rows in registers, for the layout [weight][component].

@@ -1,4 +1,4 @@
-// B · A in AssemblyScript with 128-bit SIMD, with the bits of ../product.ts. Built by src/core/wasm/build.mjs.
+// B · A in AssemblyScript with 128-bit SIMD, with the bits of ../product.ts. Built by src/common/wasm/build.mjs.
 //
 // It does not use relaxed SIMD, whose results may differ between machines.
 

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { growTo, KernelMemory, kernelMaker } from "../../wasm/kernel.ts";
+
+import type { Twister } from "../../../common/mt19937.ts";
+import { STATE_WORDS } from "../../../common/mt19937.ts";
+import { growTo, KernelMemory, kernelMaker } from "../../../common/wasm/kernel.ts";
 import { columnsAtOnce, DRAW_BYTES, type Mixture } from "../start/mixture.ts";
-import type { Twister } from "../start/mt19937.ts";
-import { STATE_WORDS } from "../start/start.ts";
 import { WASM_TEXT } from "./start.wasm.ts";
 
 interface Exports {

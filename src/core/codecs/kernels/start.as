@@ -1,5 +1,5 @@
 // Starts (spec clause 8.8) in AssemblyScript with 128-bit SIMD: the generator of ../start/mt19937.ts and the mixing of
-// ../start/mixture.ts, with the same bits. Built by src/core/wasm/build.mjs.
+// ../start/mixture.ts, with the same bits. Built by src/common/wasm/build.mjs.
 
 const STATE: i32 = 624;
 const MIDDLE: i32 = 397;

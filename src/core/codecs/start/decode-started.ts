@@ -5,13 +5,14 @@
  *
  * @module
  */
+
+import { ownTwister, skipDraws, type Twister, takeDraws } from "../../../common/mt19937.ts";
 import { type DecodeTarget, decodeFactor, type FactorJob, type FactorPart, storing } from "../decode.ts";
 import type { DecodeKernel } from "../kernels/decode-kernel.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
 import { type PackedFactors, rankOf } from "../packed.ts";
 import { generatorOf } from "./draws.ts";
 import { addMixture, columnsAtOnce, type Mixture, readMixture } from "./mixture.ts";
-import { ownTwister, skipDraws, type Twister, takeDraws } from "./mt19937.ts";
 import type { ModuleStart } from "./start.ts";
 
 /**

@@ -8,9 +8,16 @@
  * @module
  */
 
+import {
+  nextBlock,
+  ownTwister,
+  STATE_WORDS,
+  seedWords,
+  type Twister,
+  takeDraws,
+} from "../../../common/mt19937.ts";
 import { startKernel } from "../kernels/start-kernel.ts";
-import { nextBlock, ownTwister, seedWords, type Twister, takeDraws } from "./mt19937.ts";
-import { type ModuleStart, STATE_DRAWS, STATE_WORDS, type Start, stateCount, stateOf } from "./start.ts";
+import { type ModuleStart, STATE_DRAWS, type Start, stateCount, stateOf } from "./start.ts";
 
 /**
  * Fewest blocks from one stop to the next: `NEAR` times the number of states, at most `FAR`. Modules in between begin at the stop

@@ -17,8 +17,6 @@ import { lower } from "../registry.ts";
 
 /** Number of the generator MT19937. */
 export const MT19937 = 1;
-/** Words of a state of MT19937. */
-export const STATE_WORDS = 624;
 
 /** The states where streams of draws begin. */
 export interface Start {
@@ -40,9 +38,12 @@ const STATE_SHIFT = 22;
 /** A module begins before this draw of its state. */
 export const STATE_DRAWS: number = 2 ** STATE_SHIFT;
 
+/** Words of a state in a file. Not taken from `common/mt19937.ts`, which readers load only for a file with a start. */
+export const STATE_LENGTH = 624;
+
 /** Number of states of a start. */
 export function stateCount({ state }: Start): number {
-  return typeof state === "number" ? 1 : state.length / STATE_WORDS;
+  return typeof state === "number" ? 1 : state.length / STATE_LENGTH;
 }
 
 /** Operations that a draw counts as, in addition to the products with it. */

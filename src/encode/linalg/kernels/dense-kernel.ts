@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { growTo, kernelMaker } from "../../../core/rooms.ts";
+import { growTo, kernelMaker } from "../../../common/wasm/kernel.ts";
 import { type DenseEngine, type DenseMatrix, padded, type Reflectors, STRIP, stripWidth } from "../engine.ts";
 import { WASM_TEXT } from "./dense.wasm.ts";
 

@@ -1,5 +1,5 @@
 // The inner loops of QR, of Q · C and of Gram matrices in AssemblyScript with 128-bit SIMD: the same operations as
-// ../plain-engine.ts, so both give the same bits (contract: ../engine.ts). Built by src/core/wasm/build.mjs.
+// ../plain-engine.ts, so both give the same bits (contract: ../engine.ts). Built by src/common/wasm/build.mjs.
 //
 // Matrices are in strips of up to 16 columns, row by row; zeros pad the last strip to a multiple of 4 columns. Lanes
 // are neighbouring columns, never parts of one sum, so every sum runs from the first row to the last as in plain code.

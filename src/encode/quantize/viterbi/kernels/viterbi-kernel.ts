@@ -5,8 +5,9 @@
  *
  * @module
  */
+
+import { growTo, kernelMaker } from "../../../../common/wasm/kernel.ts";
 import { WINDOW_BITS } from "../../../../core/format.ts";
-import { growTo, kernelMaker } from "../../../../core/rooms.ts";
 
 import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../engine.ts";
 import { WASM_TEXT } from "./viterbi.wasm.ts";

@@ -1,5 +1,5 @@
 // The Viterbi engine of the trellis codec in AssemblyScript with 128-bit SIMD. forward() does the operations of
-// ../plain.ts one by one, so both give the same bytes. Built by src/core/wasm/build.mjs.
+// ../plain.ts one by one, so both give the same bytes. Built by src/common/wasm/build.mjs.
 //
 // Four states are four lanes. The 2^k windows that lead to state s are (s << k) | p. The table is laid out as [v][p][s], so
 // that the errors of neighbouring s are contiguous. A window comes from state ((s << k) | p) mod S, a stride of 2^k: one

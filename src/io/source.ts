@@ -7,8 +7,9 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
+
+import * as KIND from "../error-catalogue.ts";
+import { assertNotAborted, fail } from "../errors.ts";
 
 /** Random access to bytes. */
 export interface ByteSource {
@@ -97,11 +98,6 @@ export function isBytes(value: unknown): value is Uint8Array {
 export function bytesOf(input: unknown): Uint8Array | undefined {
   if (isBytes(input)) return input;
   return isOfClass(input, "ArrayBuffer") ? new Uint8Array(input as ArrayBuffer) : undefined;
-}
-
-/** Throws if `signal` is aborted. @throws LqaError ABORTED, with the reason as cause */
-export function assertNotAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) fail(KIND.ABORTED, { cause: signal.reason });
 }
 
 /** A signal that aborts when one of two does; undefined if both are undefined. */

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { assertNotAborted } from "./source.ts";
+import { assertNotAborted } from "../errors.ts";
 
 /** A FIFO counting semaphore. With one slot it is a lock. */
 export class Slots {

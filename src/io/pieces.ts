@@ -7,10 +7,11 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError } from "../../errors.ts";
-import { unlessAborted } from "./slots.ts";
-import { assertNotAborted, assertRange, type ByteSource, isBytes } from "./source.ts";
+
+import { unlessAborted } from "../common/slots.ts";
+import * as KIND from "../error-catalogue.ts";
+import { assertNotAborted, fail, isLqaError } from "../errors.ts";
+import { assertRange, type ByteSource, isBytes } from "./source.ts";
 
 /** Something that yields bytes. */
 export type Pieces = ReadableStream<Uint8Array> | Blob | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;

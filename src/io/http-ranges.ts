@@ -14,8 +14,10 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail, isLqaError } from "../../errors.ts";
+
+import { Slots, sleep, unlessAborted } from "../common/slots.ts";
+import * as KIND from "../error-catalogue.ts";
+import { assertNotAborted, fail, isLqaError } from "../errors.ts";
 import type { HttpOptions, HttpSource } from "./http.ts";
 import {
   type Answer,
@@ -29,8 +31,7 @@ import {
   urlOf,
   type Version,
 } from "./http-response.ts";
-import { Slots, sleep, unlessAborted } from "./slots.ts";
-import { assertNotAborted, assertRange, eitherSignal } from "./source.ts";
+import { assertRange, eitherSignal } from "./source.ts";
 
 const DEFAULTS = {
   attempts: 4,

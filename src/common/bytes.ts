@@ -1,10 +1,10 @@
 /**
- * Functions on bytes that several records share: aligning, joining, checking for zeros, hexadecimal, and CRC-32.
+ * Functions on bytes: aligning, joining, comparing, checking for zeros, text, hexadecimal, and CRC-32.
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 import { nodeZlib } from "./runtime.ts";
 
 /** Smallest multiple of `unit` (a power of two) that is not below `position`. Exact up to 2^53. */
@@ -35,6 +35,21 @@ export function requireZero(bytes: Uint8Array, base: number, where: string): voi
 /** A DataView on exactly these bytes. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Keeps a leading U+FEFF, which a decoder drops unless `ignoreBOM` is set: names that differ in it are different names. */
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Decodes all of `bytes`, a leading U+FEFF included. @throws TypeError if they are not valid UTF-8 */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}
+
+/** True if both hold the same bytes. */
+export function equalBytes(x: Uint8Array, y: Uint8Array): boolean {
+  if (x.length !== y.length) return false;
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
+  return true;
 }
 
 /** Lower-case hexadecimal. */

@@ -4,9 +4,10 @@
  *
  * @module
  */
-import * as KIND from "../../error-catalogue.ts";
-import { fail } from "../../errors.ts";
-import { unlessAborted } from "./slots.ts";
+
+import { unlessAborted } from "../common/slots.ts";
+import * as KIND from "../error-catalogue.ts";
+import { fail } from "../errors.ts";
 
 /** A failure that may be transient. */
 export class Transient extends Error {

@@ -7,7 +7,7 @@ import { sep } from "node:path";
 import asc from "assemblyscript/asc";
 import binaryen from "assemblyscript/binaryen";
 
-const sources = new URL("../../", import.meta.url);
+const sources = new URL("../..", import.meta.url);
 
 /** The kernels, as paths below src/ without an extension. */
 export const KERNELS = readdirSync(sources, { recursive: true })
@@ -114,12 +114,12 @@ export async function build(kernel) {
   const name = kernel.slice(kernel.lastIndexOf("/") + 1);
   const { wasm, sources } = await compile(kernel);
   const source = sources.join("");
-  return `// Generated from ${name}.as by src/core/wasm/build.mjs. Do not edit.
+  return `// Generated from ${name}.as by src/common/wasm/build.mjs. Do not edit.
 
 /** SHA-256 of ${name}.as${sources.length > 1 ? " and of what it imports, in order of their paths" : ""}. */
 export const SOURCE_HASH = "${createHash("sha256").update(source).digest("hex")}";
 
-/** The WebAssembly module, ${wasm.length} bytes, as text (src/core/wasm/kernel.ts). */
+/** The WebAssembly module, ${wasm.length} bytes, as text (src/common/wasm/kernel.ts). */
 export const WASM_TEXT: string =
   "${textOf(wasm)}";
 `;

@@ -8,7 +8,8 @@
  * @module
  */
 
-import { STATE_WORDS } from "./start.ts";
+/** Words of a state of MT19937. */
+export const STATE_WORDS = 624;
 
 const MIDDLE = 397;
 const MATRIX = 0x9908b0df;
