@@ -1,13 +1,13 @@
 """What updates of an adapter in training cost: python updates.py RUN train | sizes | kl, and python updates.py speed | show | draw
 
-Three runs with SmolLM2-135M and number-words, each kept every ten steps: `supervised` trains a new adapter; `continued` trains its last
-save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and a reward for right words and
-for exact answers. `sizes` encodes each save as a chain (each file a child of the one before it, at a fixed error of ΔW), and beside it what people
-send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
-files at 1.5 bits against the exact adapter (24 development items). Each appends a JSON line for each step to results.jsonl and makes
+Four runs, each kept every ten steps. Three are of SmolLM2-135M and number-words: `supervised` trains a new adapter; `continued` trains its
+last save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and a reward for right words and
+for exact answers. `gsm8k` trains a new adapter of Gemma 3 270M. `sizes` encodes each save as a chain (each file a child of an earlier one, as
+LqaCallback chooses it, at a fixed error of ΔW), and in addition what people send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
+files at 1.5 bits against the exact adapter (24 held-out items). Each appends a JSON line for each step to results.jsonl and makes
 none twice; `show` prints the tables, `draw` draws docs/images/updates.svg.
 
-It needs what ../functional needs, and the Python package; `policy train` needs trl 1.16.0.
+It needs what ../functional needs (`gsm8k`: what ../models needs), and the Python package; `policy train` needs trl 1.16.0.
 """
 
 import argparse
@@ -36,7 +36,7 @@ STEPS = {"supervised": 200, "continued": 100, "policy": 100, "gsm8k": 200}
 RATES = {"supervised": 5e-4, "continued": 1e-4, "policy": 2e-5}
 FOLDERS = {"supervised": "updates", "continued": "updates-continued", "policy": "updates-policy", "gsm8k": "updates-gsm8k"}
 # Saves of every so many steps are scored.
-APART = {"supervised": EVERY, "continued": EVERY, "policy": EVERY, "gsm8k": 4 * EVERY}
+APART = {"supervised": 2 * EVERY, "continued": 2 * EVERY, "policy": EVERY, "gsm8k": 4 * EVERY}
 ERRORS = (0.02, 0.05)
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
