@@ -143,12 +143,6 @@ export const FILE_OPTIONS: readonly OptionSpec[] = inSection("File", [
     expects: "a whole number of at most 15 digits",
     help: "The training step of the adapter, to be stored in the file: readers of updates refuse a child that is not newer than what they have.",
   },
-  {
-    name: "source-error",
-    type: "share",
-    placeholder: "<share>",
-    help: "Error that the adapter has already, as of --max-error: the file states the sum.",
-  },
 ]);
 
 function startOf(text: string | undefined): string | number | undefined {
@@ -176,7 +170,6 @@ export function encodeSettings(args: Arguments): EncodeFileOptions {
     base: textOption(args, "base"),
     parent: args.values.has("parent") ? listOption(args, "parent") : undefined,
     step: args.values.has("step") ? Number(textOption(args, "step")) : undefined,
-    sourceError: numberOption(args, "source-error"),
     workers: numberOption(args, "workers"),
     layout: textOption(args, "layout"),
   };

@@ -68,7 +68,7 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
            code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
            tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | None = None,
            layout: Literal["file", "peft"] | None = None, base: str | PathLike[str] | None = None, unweighted: bool = False, start: int | Literal["none", "auto"] | None = None,
-           parent: LqaFile | Source | None = None, step: int | None = None, source_error: float | None = None, workers: int | None = None, align: int | None = None,
+           parent: LqaFile | Source | None = None, step: int | None = None, workers: int | None = None, align: int | None = None,
            config: Any = None, adapter_name: str = "default", force: bool = False, timeout: float | None = None) -> Encoded | bytes:
     """Encodes an adapter. A file appears whole or not at all.
 
