@@ -177,7 +177,7 @@ export const COMMANDS = [
   encode("trained", "--start auto --bits 14"),
   encode("late", "--start auto"),
   encode("later", "--start auto"),
-  "lqa encode next -o OUT --parent linear.lqa --max-error 2%",
+  "lqa encode next -o OUT --parent linear.lqa --max-error 2% --step 20",
   "lqa encode both -o OUT --parent linear.lqa --max-error 2%",
   ...[1, 3, 4].map((bits) => encode("linear", `--profile rtn --code-bits ${bits}`)),
   ...perGroup.map((group) => encode("linear", `--profile rtn --group ${group}`)),
