@@ -201,7 +201,7 @@ describe("the package", () => {
     const list = check().stdout;
     expect(list).toMatch(/^ok {7}one version$/m);
     expect(list).toMatch(frozen ? /^ok {7}frozen format$/m : /^missing {2}frozen format: /m);
-    expect(list).toMatch(/^\d of 8 missing\.$/m);
+    expect(list).toMatch(/^\d of 9 missing\.$/m);
   });
 
   it("installs into an empty directory and works there", { timeout: 300_000 }, (context) => {
