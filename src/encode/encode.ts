@@ -9,7 +9,7 @@ import { createWriter, nonfiniteElement, type SectionInput } from "../core/forma
 import type { LqaFile, ModuleStart } from "../core/index.ts";
 import { sortByName } from "../core/rooms.ts";
 import * as KIND from "../error-catalogue.ts";
-import { fail } from "../errors.ts";
+import { fail, LqaError } from "../errors.ts";
 import type { Adapter, PlainTensor } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
 import { type Encodable, type EncodedAdapter, encodeWith } from "./encoding.ts";
@@ -178,11 +178,15 @@ async function encodings(
       ? startsOf(items, origin?.dialect, start ?? "none")
       : new Map<string, ModuleStart>();
   const results: EncodedAdapter[] = [];
-  if (parent !== undefined)
-    results.push(await encodeWith(encodable, new Map(), await decodeParents(items, parent, signal)));
+  if (parent !== undefined) {
+    const parents = await decodeParents(items, parent, signal);
+    results.push(...(await ifReachable(encodeWith(encodable, new Map(), parents))));
+  }
   // Whether the file may be smaller, or lose less, without the parent.
   if (boundsError(settings) && clearlySmaller(results, parent)) return { results, plain: undefined };
-  const plain = await encodeWith(encodable, new Map());
+  const whole = encodeWith(encodable, new Map());
+  const [plain] = results.length === 0 ? [await whole] : await ifReachable(whole);
+  if (plain === undefined) return { results, plain };
   results.unshift(plain);
   // The allocation does not price the state in the index, and its expected errors are not exact. So encode with and without.
   // A start that readers may refuse is left out, which changes the encoding of the others.
@@ -195,6 +199,16 @@ async function encodings(
     starts = new Map([...starts].filter(([name]) => !result.refused.has(name)));
   }
   return { results, plain };
+}
+
+/** An encoding, or none if it cannot reach the goal: with a parent another goal may be out of reach than without one. */
+async function ifReachable(encoding: Promise<EncodedAdapter>): Promise<EncodedAdapter[]> {
+  try {
+    return [await encoding];
+  } catch (error) {
+    if (error instanceof LqaError && error.kind === "USAGE") return [];
+    throw error;
+  }
 }
 
 /** The smallest encoding if all have one error, and otherwise the one that loses least. */

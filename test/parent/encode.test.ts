@@ -213,6 +213,25 @@ describe("a parent that does not help", () => {
     expect(await errorOf(bytes, child)).toBeCloseTo(report.relativeError, 6);
   });
 
+  it("is left out if the error can be reached only without it", async () => {
+    const coarse = await open((await encodeAdapter(checkpoint(0, { rank: 12 }), { maxError: 0.3 })).bytes);
+    for (const step of [5, 10, 20]) {
+      const child = checkpoint(step, { rank: 12 });
+      const { report } = await encodeAdapter(child, { maxError: 0.02, parent: coarse });
+      expect(report.relativeError).toBeLessThanOrEqual(0.02);
+    }
+  });
+
+  it("is left out if a size can be reached only without it", async () => {
+    const child = checkpoint(4);
+    const withSize = (maxBytes: number) => encodeAdapter(child, { maxBytes }).catch(() => undefined);
+    let maxBytes = 512;
+    while ((await withSize(maxBytes)) === undefined) maxBytes += 16;
+    const { bytes, report } = await encodeAdapter(child, { maxBytes, parent });
+    expect(report.parent).toBeUndefined();
+    expect(bytes).toEqual((await withSize(maxBytes))!.bytes);
+  });
+
   it("is left out of a module that has become zero", async () => {
     const [empty, ...others] = checkpoint(3).modules;
     const child = {
