@@ -11,7 +11,13 @@ const plain = densePlainEngine();
 const never = (): never => {
   throw new Error("fallback");
 };
-const kernel = denseKernelEngine({ factor: never, subtract: never, gram: never, rotateAll: never })!;
+const kernel = denseKernelEngine({
+  factor: never,
+  subtract: never,
+  times: never,
+  gram: never,
+  rotateAll: never,
+})!;
 
 /** Numbers with zeros of both signs, float32 denormals and magnitudes from 1e-38 to 1e+38 among them. */
 function numbers(count: number, seed: number, kind: number): Float64Array {
@@ -74,6 +80,25 @@ describe("the dense engines", () => {
         },
       ),
       { numRuns: 300 },
+    );
+  });
+
+  it("multiply to the same bits", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 150 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 20 }),
+        layouts,
+        finite,
+        fc.nat(),
+        (rows, columns, count, layout, kind, seed) => {
+          const x = matrix(rows, columns, layout, seed, kind);
+          const w = numbers(padded(columns) * padded(count), seed + 1, kind);
+          expectSame((engine) => ({ product: engine.times(x, w, count) }));
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 

@@ -62,6 +62,13 @@ export interface DenseEngine {
     w: Float64Array,
     count: number,
   ): Float64Array;
+  /**
+   * X·W, from 0 and terms added one by one.
+   *
+   * @param w as in `subtract`
+   * @returns rows × count, column-major
+   */
+  times(x: DenseMatrix, w: Float64Array, count: number): Float64Array;
   /** XᵀX of X = [X₁ X₂ …], matrices with equal numbers of rows; symmetric, n × n. */
   gram(matrices: readonly DenseMatrix[]): Float64Array;
   /**

@@ -18,7 +18,7 @@ import {
 import { axpy, dot, dot4 } from "./vectors.ts";
 
 export function densePlainEngine(): DenseEngine {
-  return { factor, subtract, gram, rotateAll };
+  return { factor, subtract, times, gram, rotateAll };
 }
 
 function factor(matrix: DenseMatrix): Reflectors {
@@ -111,6 +111,14 @@ function subtract(
   }
   return out.subarray(0, rows * count);
 }
+
+function times(x: DenseMatrix, w: Float64Array, count: number): Float64Array {
+  const { rows, columns } = x;
+  const strips = toStrips(byColumns(x), rows, columns);
+  return subtract(strips, rows, columns, new Float64Array(0), 0, w.map(negative), count);
+}
+
+const negative = (value: number): number => -value;
 
 function gram(matrices: readonly DenseMatrix[]): Float64Array {
   const rows = matrices[0]!.rows;

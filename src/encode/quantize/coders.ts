@@ -20,6 +20,8 @@ import { codeTrellis, type Manner, TRELLIS_SCALE } from "./rd/code-trellis.ts";
 export interface Coded {
   readonly encoding: Encoding;
   readonly planes: readonly Planes[];
+  /** The share of the energy of the vectors that is lost, if coding finds it. */
+  readonly lost?: number;
 }
 
 /** Makes encodings. */
@@ -107,9 +109,16 @@ export const CODERS = {
     manners: readonly Manner[],
     where: string,
   ): Coded {
+    const found = vectors.map((vector, i) => codeTrellis(vector, table, manners[i]!, where));
+    const [{ once, rotation, weights }] = manners as readonly [Manner];
+    const energy = found.reduce((sum, own) => sum + own.energy, 0);
+    const kept = found.reduce((sum, own) => sum + own.kept * own.energy, 0);
     return {
-      encoding: ENCODINGS.trellis(table, manners[0]!.rotation),
-      planes: vectors.map((vector, i) => codeTrellis(vector, table, manners[i]!, where)),
+      encoding: ENCODINGS.trellis(table, rotation),
+      planes: found.map(({ planes }) => planes),
+      // Before the scale is rounded, which changes it by less than 10⁻⁵.
+      ...(once === true &&
+        (weights === undefined || rotation === "none") && { lost: energy > 0 ? 1 - kept / energy : 0 }),
     };
   },
 };

@@ -294,7 +294,15 @@ function decodeBegun(
   return a;
 }
 
-/** B̂ and Â of one expert as a decoder computes them in binary32; `begun` is Â of all experts, if they have a start. */
+/** Shared memory for all decoded factors: touching new pages would take longer than decoding. */
+const shared = { b: new Float32Array(0), a: new Float32Array(0) };
+
+function zeros(factor: "b" | "a", length: number): Float32Array {
+  if (shared[factor].length < length) shared[factor] = new Float32Array(length);
+  return shared[factor].subarray(0, length).fill(0);
+}
+
+/** B̂ and Â of one expert, in memory that is valid until the next call, as a decoder computes them in binary32; `begun` is Â of all experts, if they have a start. */
 function decodeExpert(
   module: LoraModule,
   factors: PackedFactors,
@@ -303,8 +311,8 @@ function decodeExpert(
 ): LowRank {
   const { rank, out } = module;
   const n = inputLength(module);
-  const b = new Float32Array(rank * out);
-  const a = begun?.subarray(expert * rank * n, (expert + 1) * rank * n) ?? new Float32Array(rank * n);
+  const b = zeros("b", rank * out);
+  const a = begun?.subarray(expert * rank * n, (expert + 1) * rank * n) ?? zeros("a", rank * n);
   let from = 0;
   for (const [i, band] of factors.bands.entries()) {
     const planes = factors.planes[expert]![i]!;

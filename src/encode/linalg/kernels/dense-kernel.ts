@@ -62,7 +62,7 @@ export function denseKernelEngine(fallback: DenseEngine): DenseEngine | undefine
   let kernel = newKernel();
   if (kernel === undefined) return undefined;
   let used = 0;
-  return { factor, subtract, gram, rotateAll };
+  return { factor, subtract, times, gram, rotateAll };
 
   /** A kernel with this much memory, or `undefined`. Forgets previous contents. */
   function begin(bytes: number): ReturnType<typeof newKernel> {
@@ -114,21 +114,28 @@ export function denseKernelEngine(fallback: DenseEngine): DenseEngine | undefine
     }
   }
 
+  /** Copies a matrix into strips. */
+  function holdStrips(matrix: DenseMatrix): number {
+    const { rows, columns } = matrix;
+    const source = hold(matrix);
+    const strips = take(8 * rows * padded(columns));
+    for (let from = 0; from < columns; from += STRIP) {
+      const row = 8 * stripWidth(columns, from);
+      const count = Math.min(columns - from, STRIP);
+      const to = strips + 8 * from * rows;
+      pack(matrix, source, 0, rows, from, count, to, row);
+      kernel!.pad(to, rows, row, count);
+    }
+    return strips;
+  }
+
   function factor(matrix: DenseMatrix): Reflectors {
     const { rows, columns } = matrix;
     const k = Math.min(rows, columns);
     const width = padded(columns);
     const bytes = 8 * (2 * rows * width + k * (columns + k + 1) + 2 * width) + 256;
     if (begin(bytes) === undefined) return fallback.factor(matrix);
-    const source = hold(matrix);
-    const u = take(8 * rows * width);
-    for (let from = 0; from < columns; from += STRIP) {
-      const row = 8 * stripWidth(columns, from);
-      const count = Math.min(columns - from, STRIP);
-      const to = u + 8 * from * rows;
-      pack(matrix, source, 0, rows, from, count, to, row);
-      kernel!.pad(to, rows, row, count);
-    }
+    const u = holdStrips(matrix);
     const tau = take(8 * k);
     const r = take(8 * k * columns);
     const inner = take(8 * k * k);
@@ -166,6 +173,22 @@ export function denseKernelEngine(fallback: DenseEngine): DenseEngine | undefine
     const result = numbers(out, rows * count).slice();
     end();
     return result;
+  }
+
+  function times(x: DenseMatrix, w: Float64Array, count: number): Float64Array {
+    const { rows, columns } = x;
+    const stride = padded(count);
+    const bytes = 8 * (rows * (2 * padded(columns) + stride) + w.length) + 64;
+    if (begin(bytes) === undefined) return fallback.times(x, w, count);
+    const strips = holdStrips(x);
+    const weights = take(8 * w.length);
+    const negative = numbers(weights, w.length);
+    for (let i = 0; i < w.length; i++) negative[i] = -w[i]!;
+    const out = take(8 * rows * stride);
+    kernel!.subtract(strips, rows, columns, 0, 0, weights, stride, out);
+    const product = numbers(out, rows * count).slice();
+    end();
+    return product;
   }
 
   function gram(matrices: readonly DenseMatrix[]): Float64Array {

@@ -87,8 +87,8 @@ export function alignToParent(grams: PairGrams, rank: number): Aligned | "depend
 
   const coefficients = { b: new Float64Array(rank * rank), a: new Float64Array(rank * rank) };
   const place = (from: Float64Array, factor: "b" | "a", places: readonly number[]): void => {
-    for (let j = 0; j * size < from.length; j++)
-      for (const [i, c] of own.entries()) coefficients[factor][places[j]! * rank + c] = from[j * size + i]!;
+    for (let at = 0; at < from.length; at++)
+      coefficients[factor][places[Math.floor(at / size)]! * rank + own[at % size]!] = from[at]!;
   };
   place(h, "b", taken);
   place(g, "a", taken);
@@ -250,9 +250,9 @@ function submatrix(
   rows: readonly number[],
 ): Float64Array {
   const out = new Float64Array(columns.length * rows.length);
-  for (const [j, c] of columns.entries())
-    for (const [i, r] of rows.entries()) out[j * rows.length + i] = matrix[c * n + r]!;
+  let to = 0;
+  for (const c of columns) for (const r of rows) out[to++] = matrix[c * n + r]!;
   return out;
 }
 
-const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

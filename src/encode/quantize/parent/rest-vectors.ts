@@ -4,7 +4,8 @@
  * @module
  */
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
-import type { DenseMatrix } from "../../linalg/engine.ts";
+import { denseEngine } from "../../linalg/dense.ts";
+import { type DenseMatrix, padded } from "../../linalg/engine.ts";
 import { type LowRank, pairGram } from "../../linalg/gram.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import {
@@ -16,7 +17,7 @@ import {
   weigh,
 } from "../rd/vectors.ts";
 import { factorA, factorB, reparameterize } from "../reparameterize.ts";
-import { type Aligned, alignToParent, isKept, type ParentFactors } from "./align.ts";
+import { type Aligned, alignToParent, isKept, type ParentFactors, range } from "./align.ts";
 
 /** One expert of a module in its parent's basis. */
 export interface AlignedExpert extends Aligned {
@@ -59,23 +60,31 @@ function alignExpert(pair: Pair, e: number): AlignedExpert | undefined {
   return again === undefined || again === "dependent" ? undefined : { ...again, core };
 }
 
-/** The vectors of a module that is aligned with its parent. Each is computed when it is read. */
+/**
+ * The vectors of a module that is aligned with its parent.
+ *
+ * @param wanted the components whose vectors are needed; the others have none
+ */
 export function restVectors(
   work: TaskWork,
   parent: ParentFactors,
   aligned: readonly AlignedExpert[],
+  wanted: Readonly<Record<"b" | "a", readonly number[]>>,
 ): ModuleVectors {
   const { rank, multiplier } = work.module;
   const pair = weighted(work, parent);
-  const factors = aligned.map((own, e) => ({
-    own: ownFactors(pair, e, own.core),
-    theirs: parentOf(pair, e),
-  }));
-  const vectors = (factor: "b" | "a", c: number): Float32Array[] =>
-    aligned.map((own, e) => {
-      const rest = restOf(factors[e]!.own[factor], factors[e]!.theirs[factor], own[factor].coefficients, c);
-      return factor === "a" ? unweigh(rest, pair.weights?.[e]) : rest;
-    });
+  const vectors = {
+    b: range(rank).map((): Float32Array[] => []),
+    a: range(rank).map((): Float32Array[] => []),
+  };
+  for (const [e, expert] of aligned.entries()) {
+    const [own, theirs] = [ownFactors(pair, e, expert.core), parentOf(pair, e)];
+    for (const factor of ["b", "a"] as const) {
+      const rests = restsOf(own[factor], theirs[factor], expert[factor].coefficients, wanted[factor]);
+      for (const [k, rest] of rests.entries())
+        vectors[factor][wanted[factor][k]!]!.push(factor === "a" ? unweigh(rest, pair.weights?.[e]) : rest);
+    }
+  }
   const energies: number[] = [];
   const components: ComponentVectors[] = [];
   for (let c = 0; c < rank; c++) {
@@ -87,14 +96,8 @@ export function restVectors(
     }
     energies.push(multiplier * multiplier * energy);
     components.push({
-      get b() {
-        return vectors("b", c);
-      },
-      get a() {
-        return vectors("a", c);
-      },
+      ...{ b: vectors.b[c]!, a: vectors.a[c]!, started: [] },
       left: energy === 0 ? { b: 0, a: 0 } : { b: leftB / energy, a: leftA / energy },
-      started: [],
     });
   }
   return { energies, components, cores: [], weights: pair.weights };
@@ -128,39 +131,27 @@ function parentOf({ module, parent: { rank, b, a } }: Pair, e: number): LowRank 
   return { b: own(b, module.out), a: own(a, inputLength(module)) };
 }
 
-/** A combination of a module's vectors, minus the parent's vector in that place; the parent has none beyond its rank. */
-function restOf(
+/** Combinations of a module's vectors, each minus the parent's vector in its place; the parent has none beyond its rank. */
+function restsOf(
   own: DenseMatrix,
   theirs: DenseMatrix,
   coefficients: Float64Array,
-  place: number,
-): Float32Array {
+  places: readonly number[],
+): Float32Array[] {
+  if (places.length === 0) return [];
   const { rows, columns: rank } = own;
-  if (isKept(coefficients, place, rank)) return new Float32Array(rows);
-  // In double precision, so that the difference is rounded once.
-  const rest = new Float64Array(rows);
-  if (place < theirs.columns)
-    for (let i = 0, at = place * rows; i < rows; i++, at++) rest[i] = -theirs.values[at]!;
-  addCombination(own, coefficients.subarray(place * rank, (place + 1) * rank), rest);
-  return new Float32Array(rest);
-}
-
-/** Adds a combination of the columns of a matrix. */
-function addCombination(
-  { values, rows, columns, order }: DenseMatrix,
-  weights: Float64Array,
-  sums: Float64Array,
-): void {
-  const [row, column] = order === "rows" ? [columns, 1] : [1, rows];
-  let c = 0;
-  for (; c + 4 <= columns; c += 4) {
-    const [w0, w1, w2, w3] = [weights[c]!, weights[c + 1]!, weights[c + 2]!, weights[c + 3]!];
-    for (let i = 0, at = c * column; i < rows; i++, at += row)
-      sums[i]! +=
-        w0 * values[at]! +
-        w1 * values[at + column]! +
-        (w2 * values[at + 2 * column]! + w3 * values[at + 3 * column]!);
-  }
-  for (; c < columns; c++)
-    for (let i = 0, at = c * column; i < rows; i++, at += row) sums[i]! += weights[c]! * values[at]!;
+  const stride = padded(places.length);
+  const weights = new Float64Array(padded(rank) * stride);
+  for (const [k, place] of places.entries())
+    for (let c = 0; c < rank; c++) weights[c * stride + k] = coefficients[place * rank + c]!;
+  const combined = denseEngine().times(own, weights, places.length);
+  return places.map((place, k) => {
+    const rest = new Float32Array(rows);
+    if (isKept(coefficients, place, rank)) return rest;
+    const [from, at] = [k * rows, place * rows];
+    if (place >= theirs.columns) rest.set(combined.subarray(from, from + rows));
+    // In double precision, so that the difference is rounded once.
+    else for (let i = 0; i < rows; i++) rest[i] = combined[from + i]! - theirs.values[at + i]!;
+    return rest;
+  });
 }

@@ -12,7 +12,7 @@
  */
 
 import type { Sensitivity } from "../../../model/calibration.ts";
-import { type ComponentFit, divergenceLoss, type Fit, type Loss, lossOf } from "./gain.ts";
+import { type ComponentFit, divergenceLoss, type Fit, lossOf } from "./gain.ts";
 
 /** The share of its energy that a vector loses. */
 export interface Lost {
@@ -22,10 +22,13 @@ export interface Lost {
   readonly counted?: number;
 }
 
-/** One way to code one vector: its cost and what it loses. */
-export interface RatePoint extends Lost {
+/** The ways to code one vector, by rate number. */
+export interface Rates {
   /** Bits of all planes of the vector, scales included. */
-  readonly bits: number;
+  readonly bits: readonly number[];
+  /** As in {@link Lost}. */
+  readonly distortion: readonly number[];
+  readonly counted: readonly number[];
 }
 
 /** A component to code: all possible rates of its B' and A' vectors. */
@@ -34,9 +37,9 @@ export interface Candidate {
   readonly energy: number;
   /** Weight of its loss per unit of energy; or, if it is known, the effect of errors of its vectors on the model's answers. */
   readonly weight: number | Sensitivity;
-  /** Rates of the B' vector and of the A' vector, by rate number. */
-  readonly b: readonly RatePoint[];
-  readonly a: readonly RatePoint[];
+  /** Rates of the B' vector and of the A' vector. */
+  readonly b: Rates;
+  readonly a: Rates;
   /** Smallest rate number that either vector may have. */
   readonly floor: number;
   /** How it is fitted, if it differs from the others. */
@@ -49,14 +52,18 @@ export interface Choice {
   readonly a: number;
 }
 
-interface Point extends Choice, Loss {
+/** What rates of vectors cost and lose. `error`: the squared error; `loss`: what it counts like, weighted. */
+interface Cost {
   readonly bits: number;
+  readonly loss: number;
+  readonly error: number;
 }
 
-/** The cost and loss of an allocation, by the given distortions: sums over the components, with losses weighted. */
-export interface Allocation extends Loss {
+interface Point extends Choice, Cost {}
+
+/** An allocation, and its cost by the given distortions. */
+export interface Allocation extends Cost {
   readonly choices: readonly Choice[];
-  readonly bits: number;
 }
 
 /** When to stop buying: at a number of bits, or when the squared error is small enough. */
@@ -173,20 +180,17 @@ const PARTS = 16;
 
 /** What a component costs and loses before any upgrade. */
 function firstPoint(candidate: Candidate, fit: Fit): Point {
-  const { b, a, floor } = candidate;
-  return floor === 0
-    ? { b: 0, a: 0, bits: b[0]!.bits + a[0]!.bits, ...lossAt(candidate, b[0]!, a[0]!, fit) }
-    : hullOf(candidate, fit)[0]!;
+  return candidate.floor === 0 ? pointAt(candidate, 0, 0, fit) : hullOf(candidate, fit)[0]!;
 }
 
 /** No step of the hull of a component saves more per bit: as if the cheapest rates lost nothing. */
 function mostSlope(candidate: Candidate, fit: Fit): number {
   const { b, a, floor } = candidate;
-  if (floor > 0 || b[0]!.bits + a[0]!.bits > 0) return Number.POSITIVE_INFINITY;
-  const bitsOf = (points: readonly RatePoint[]): number =>
-    points.reduce((least, { bits }) => (bits > 0 ? Math.min(least, bits) : least), Number.POSITIVE_INFINITY);
+  if (floor > 0 || b.bits[0]! + a.bits[0]! > 0) return Number.POSITIVE_INFINITY;
+  const leastOf = (bits: readonly number[]): number =>
+    bits.reduce((least, own) => (own > 0 ? Math.min(least, own) : least), Number.POSITIVE_INFINITY);
   // One vector alone is coded only if the other one loses nothing.
-  return lossAt(candidate, b[0]!, a[0]!, fit).loss / Math.min(bitsOf(b), bitsOf(a));
+  return lossAt(candidate, 0, 0, fit) / Math.min(leastOf(b.bits), leastOf(a.bits));
 }
 
 /**
@@ -200,62 +204,100 @@ const known: Readonly<Record<Fit, WeakMap<Candidate, readonly Point[]>>> = {
 
 function hullOf(candidate: Candidate, fit: Fit): readonly Point[] {
   let hull = known[fit].get(candidate);
-  if (hull === undefined) known[fit].set(candidate, (hull = convexHull(pointsOf(candidate, fit))));
+  if (hull === undefined) known[fit].set(candidate, (hull = convexHull(candidate, fit)));
   return hull;
 }
+
+/** Whether a pair of rates makes sense. If one vector is zero, so is the product: coding the other one is useless. */
+const isUseful = ({ b, a }: Candidate, i: number, j: number): boolean =>
+  i === j || (b.distortion[i]! < 1 && a.distortion[j]! < 1);
 
 /** Pairs of rates from the floor up. */
 function pointsOf(candidate: Candidate, fit: Fit): Point[] {
   const { b, a, floor } = candidate;
   const points: Point[] = [];
-  for (let i = floor; i < b.length; i++)
-    for (let j = floor; j < a.length; j++) {
-      // If one vector is zero, so is the product: coding the other one is useless.
-      if (i !== j && (b[i]!.distortion >= 1 || a[j]!.distortion >= 1)) continue;
-      const { loss, error } = lossAt(candidate, b[i]!, a[j]!, fit);
-      points.push({ b: i, a: j, bits: b[i]!.bits + a[j]!.bits, loss, error });
-    }
+  for (let i = floor; i < b.bits.length; i++)
+    for (let j = floor; j < a.bits.length; j++)
+      if (isUseful(candidate, i, j)) points.push(pointAt(candidate, i, j, fit));
   return points;
 }
 
-/** What a component loses with its vectors at these rates. */
-export function lossAt(
-  { energy, weight, fit: own }: Omit<Candidate, "b" | "a" | "floor">,
-  { distortion: lostB, counted: countedB = lostB }: Lost,
-  { distortion: lostA, counted = lostA }: Lost,
-  others: Fit,
-): Loss {
-  const fit = own ?? others;
-  // What changed since the parent counts as more than its energy, also for a goal in error.
-  if (fit === "rest") {
-    const error = energy * lossOf((1 - countedB) * (1 - counted), fit).error;
-    return { loss: Number(weight) * error, error };
-  }
-  // The least squared error counts every error as it is.
-  const felt = fit === "least-squares" ? lostA : counted;
-  const error = energy * lossOf((1 - lostB) * (1 - lostA), fit).error;
-  if (typeof weight !== "number") return { loss: divergenceLoss(lostB, felt, fit, weight), error };
-  return { loss: weight * energy * lossOf((1 - lostB) * (1 - felt), fit).loss, error };
+function pointAt(candidate: Candidate, b: number, a: number, fit: Fit): Point {
+  const bits = candidate.b.bits[b]! + candidate.a.bits[a]!;
+  return { b, a, bits, loss: lossAt(candidate, b, a, fit), error: errorAt(candidate, b, a, fit) };
 }
 
+function lossAt(candidate: Candidate, i: number, j: number, others: Fit): number {
+  const { b, a } = candidate;
+  return lossOfVectors(candidate, b.distortion[i]!, b.counted[i]!, a.distortion[j]!, a.counted[j]!, others);
+}
+
+/** What a component loses with vectors that lose these shares, weighted. */
+export function lossOfVectors(
+  { energy, weight, fit: own }: Pick<Candidate, "energy" | "weight" | "fit">,
+  lostB: number,
+  countedB: number,
+  lostA: number,
+  countedA: number,
+  others: Fit,
+): number {
+  const fit = own ?? others;
+  if (fit === "rest") return Number(weight) * changedError(energy, countedB, countedA);
+  // The least squared error counts every error as it is.
+  const felt = fit === "least-squares" ? lostA : countedA;
+  if (typeof weight !== "number") return divergenceLoss(lostB, felt, fit, weight);
+  return weight * energy * lossOf((1 - lostB) * (1 - felt), fit);
+}
+
+/** The squared error of a component with its vectors at these rates. */
+function errorAt({ energy, b, a, fit: own }: Candidate, i: number, j: number, others: Fit): number {
+  const fit = own ?? others;
+  if (fit === "rest") return changedError(energy, b.counted[i]!, a.counted[j]!);
+  return energy * lossOf((1 - b.distortion[i]!) * (1 - a.distortion[j]!), fit, 1);
+}
+
+/** The error of a component with a parent: what changed and is lost counts as more than its energy, also for a goal in error. */
+export const changedError = (energy: number, countedB: number, countedA: number): number =>
+  energy * lossOf((1 - countedB) * (1 - countedA), "rest", 1);
+
 /** Pairs of rates that no mixture of others beats, by ascending bits. */
-function convexHull(points: Point[]): Point[] {
-  points.sort((x, y) => x.bits - y.bits || x.loss - y.loss);
+function convexHull(candidate: Candidate, fit: Fit): Point[] {
+  const { b, a } = candidate;
   const hull: Point[] = [];
-  for (const point of points) {
-    if (hull.length > 0 && point.loss >= hull[hull.length - 1]!.loss) continue;
+  for (const pair of byBits(candidate)) {
+    const j = pair % a.bits.length;
+    const i = (pair - j) / a.bits.length;
+    if (!isUseful(candidate, i, j)) continue;
+    const loss = lossAt(candidate, i, j, fit);
+    let last = hull[hull.length - 1];
+    if (last !== undefined && loss >= last.loss) continue;
+    const bits = b.bits[i]! + a.bits[j]!;
+    if (last?.bits === bits) hull.pop();
     while (hull.length > 1) {
-      const last = hull[hull.length - 1]!;
+      last = hull[hull.length - 1]!;
       const before = hull[hull.length - 2]!;
       const convex =
-        (before.loss - last.loss) * (point.bits - last.bits) >
-        (last.loss - point.loss) * (last.bits - before.bits);
+        (before.loss - last.loss) * (bits - last.bits) > (last.loss - loss) * (last.bits - before.bits);
       if (convex) break;
       hull.pop();
     }
-    // Of two points with equal bits, the better one comes first and stays.
-    if (hull.length > 0 && hull[hull.length - 1]!.bits === point.bits) continue;
-    hull.push(point);
+    hull.push(pointAt(candidate, i, j, fit));
   }
   return hull;
+}
+
+/** The last order of pairs, and the bits that it is for: most vectors of an adapter have the same lengths. */
+let ordered = { key: "", pairs: new Uint32Array(0) };
+
+/** Pairs of rates from the floor up, each as b · (number of rates of A') + a, by ascending bits. */
+function byBits({ b: { bits: ofB }, a: { bits: ofA }, floor }: Candidate): Uint32Array {
+  const key = `${floor} ${ofB} ${ofA}`;
+  if (ordered.key === key) return ordered.pairs;
+  const found: { readonly pair: number; readonly bits: number }[] = [];
+  for (let i = floor; i < ofB.length; i++)
+    for (let j = floor; j < ofA.length; j++)
+      found.push({ pair: i * ofA.length + j, bits: ofB[i]! + ofA[j]! });
+  found.sort((x, y) => x.bits - y.bits);
+  ordered = { key, pairs: Uint32Array.from(found, ({ pair }) => pair) };
+  return ordered.pairs;
 }

@@ -46,7 +46,7 @@ export function codeModule(
   cores: readonly Svd[],
   aligned?: readonly AlignedExpert[],
 ): CodedSide[] {
-  const { components, weights } = vectorsOf(work, cores, aligned);
+  const { components, weights } = vectorsOf(work, wanted, cores, aligned);
   const metrics = metricsOf(work);
   return wanted.map(({ component, factor, rate }) => {
     const where = `module "${work.module.name}", factor ${factor.toUpperCase()}`;
@@ -64,7 +64,7 @@ export function codeModule(
       }),
     );
     const coded = number === 0 ? CODERS.zero(vectors.length) : RATES[number]!.code(vectors, manners, where);
-    const distortion = number === 0 ? 1 : lostShare(vectors, coded, manners);
+    const distortion = number === 0 ? 1 : (coded.lost ?? lostShare(vectors, coded, manners));
     const spread = metrics?.(kind, rotations[kind]).spread(own[0]!);
     const left = components[component]!.left[factor];
     // Rate 0 is never wanted: it is coded from the beginning.
@@ -92,10 +92,14 @@ function atFullLength({ encoding, planes }: Coded, distortion: number): Planes[]
 
 function vectorsOf(
   work: TaskWork,
+  wanted: readonly Wanted[],
   cores: readonly Svd[],
   aligned: readonly AlignedExpert[] | undefined,
 ): Pick<ModuleVectors, "components" | "weights"> {
   if (work.tuned !== undefined)
     return { components: tunedComponents(work.module, work.tuned, work.start), weights: undefined };
-  return aligned === undefined ? moduleVectors(work, { cores }) : restVectors(work, work.parent!, aligned);
+  if (aligned === undefined) return moduleVectors(work, { cores });
+  const componentsOf = (factor: "b" | "a"): number[] =>
+    wanted.filter((one) => one.factor === factor).map(({ component }) => component);
+  return restVectors(work, work.parent!, aligned, { b: componentsOf("b"), a: componentsOf("a") });
 }

@@ -44,6 +44,15 @@ export const TRELLIS_SCALE = "bf16";
  */
 const ROUNDS = 2;
 
+/** A coded vector. */
+interface CodedVector {
+  readonly planes: Planes;
+  /** ‖x‖², weighted. */
+  readonly energy: number;
+  /** The share of it that the codes keep with their best scale; 0 if they were found with a metric. */
+  readonly kept: number;
+}
+
 /**
  * Codes a vector with one scale.
  *
@@ -54,19 +63,19 @@ export function codeTrellis(
   table: TrellisTable,
   manner: Manner,
   where: string,
-): Planes {
+): CodedVector {
   const { rotation } = manner;
-  const none = new Uint8Array(0);
-  const found = fitVector(values, table, manner);
-  const stored = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
+  const zeroPoints = new Uint8Array(0);
+  const { codes, energy, ...found } = fitVector(values, table, manner);
+  const scales = new Uint8Array(FLOAT_BYTES[TRELLIS_SCALE]);
   const pattern = numberToBits(found.scale, TRELLIS_SCALE);
   // A scale that underflows makes every weight 0; then the codes must be 0 too (spec 12.4).
-  if (pattern === 0) return { scales: stored, zeroPoints: none, codes: new Uint8Array(found.codes.length) };
+  if (pattern === 0) return { planes: { scales, zeroPoints, codes: codes.fill(0) }, energy, kept: 0 };
   const scale = bitsToNumber(pattern, TRELLIS_SCALE);
   if (!Number.isFinite(Math.fround(scale * largestInteger(rotation))))
     fail(KIND.SOURCE_RANGE, { where, actual: found.scale });
-  writeBits(stored, TRELLIS_SCALE, 0, pattern);
-  return { scales: stored, zeroPoints: none, codes: found.codes };
+  writeBits(scales, TRELLIS_SCALE, 0, pattern);
+  return { planes: { scales, zeroPoints, codes }, energy, kept: found.kept };
 }
 
 /** ‖x − x̂‖² / ‖x‖² at the first scale, weighted, with a fitted but unrounded scale. */
@@ -83,11 +92,13 @@ function fitVector(
   vector: Float32Array,
   table: TrellisTable,
   manner: Manner,
-): { scale: number; codes: Uint8Array } {
+): { scale: number; codes: Uint8Array; energy: number; kept: number } {
   const { values, weights } = prepared(vector, manner);
   const { metric, once = false } = manner;
   const rounds = once ? 1 : ROUNDS;
-  let scale = table.unit * squares(values, weights).mean;
+  const { energy, mean } = squares(values, weights);
+  let scale = table.unit * mean;
+  let kept = 0;
   let windows: Uint8Array = new Uint8Array(trellisSteps(table, vector.length));
   for (let round = 0; round < rounds && scale > 0; round++) {
     if (metric !== undefined) {
@@ -100,10 +111,11 @@ function fitVector(
     windows = search(values, table, scale, weights);
     const { inner, square } = products(values, windows, table, weights);
     scale = square === 0 ? 0 : inner / square;
+    kept = (scale * inner) / energy;
   }
   const codes = packWindows(windows, table);
-  if (!(scale > 0)) return { scale: 0, codes: codes.fill(0) };
-  return { scale: manner.rotation === "none" ? scale : scaleOfRotated(scale), codes };
+  if (!(scale > 0)) return { scale: 0, codes: codes.fill(0), energy, kept: 0 };
+  return { scale: manner.rotation === "none" ? scale : scaleOfRotated(scale), codes, energy, kept };
 }
 
 /** The vector to code, or its rotation in shared memory that is valid until the next call. */

@@ -81,20 +81,16 @@ function restoreOf(components: Subject["components"], kept: readonly number[]): 
   return factor > 1 && error <= 1 ? factor : 1;
 }
 
-/** The loss of a component, as shares of its energy. */
-export interface Loss {
-  /** Noise + w · shrinkage. */
-  readonly loss: number;
-  /** Noise + shrinkage: its squared error. */
-  readonly error: number;
-}
-
-/** The loss of a component that keeps the share `kept` before stretching. */
-export function lossOf(kept: number, fit: ComponentFit): Loss {
+/**
+ * The loss of a component that keeps the share `kept` before stretching, as a share of its energy: noise + w · shrinkage.
+ *
+ * @param w with 1, it is the squared error
+ */
+export function lossOf(kept: number, fit: ComponentFit, w: number = SHRINKAGE[fit]): number {
   const f = stretchOf(kept, fit);
   const shrinkage = (1 - f * kept) * (1 - f * kept);
   const noise = f * f * kept * (1 - kept);
-  return { loss: noise + SHRINKAGE[fit] * shrinkage, error: noise + shrinkage };
+  return noise + w * shrinkage;
 }
 
 /**

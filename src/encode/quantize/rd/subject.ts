@@ -17,8 +17,8 @@ import type { LoraModule } from "../../../model/adapter.ts";
 import { inputLength } from "../../../model/adapter.ts";
 import type { Sensitivity } from "../../../model/calibration.ts";
 import { CALIBRATED } from "../answers.ts";
-import { CODERS } from "../coders.ts";
-import { type Candidate, type Choice, lossAt, type RatePoint } from "./allocate.ts";
+import { CODERS, type Coded } from "../coders.ts";
+import { type Candidate, type Choice, lossOfVectors, type Rates } from "./allocate.ts";
 import type { CodedSide } from "./code-module.ts";
 import { type ComponentFit, divergenceLoss, type Fit, stretchedError } from "./gain.ts";
 import { bitsOfRates, RATES, splitRate } from "./rates.ts";
@@ -73,6 +73,7 @@ export function subjectOf(
   const own = survey.left === undefined ? sensitivities : undefined;
   checkStrengths(module, survey, own);
   const bits = { b: bitsOfRates(module.out), a: bitsOfRates(inputLength(module)) };
+  const zero = CODERS.zero(module.experts);
   return {
     module,
     survey,
@@ -83,7 +84,7 @@ export function subjectOf(
       const left = survey.left?.[c];
       const side = (factor: "b" | "a", shares: readonly number[]): Side => ({
         ...{ bits: bits[factor], survey: survey[factor], rest, shares, left: left?.[factor] },
-        coded: new Map([[0, nothing(module.experts, left?.[factor])]]),
+        coded: new Map([[0, nothing(zero, left?.[factor])]]),
       });
       return {
         energy,
@@ -127,8 +128,7 @@ export function restError(left: number, distortion: number): number {
 }
 
 /** The coded side at rate 0. */
-function nothing(experts: number, left: number | undefined): CodedSide {
-  const zero = CODERS.zero(experts);
+function nothing(zero: Coded, left: number | undefined): CodedSide {
   return left === undefined
     ? { ...zero, distortion: 1 }
     : { ...zero, distortion: left, counted: countedRest(left) };
@@ -154,7 +154,12 @@ export function candidatesOf(
   fit: Fit,
   scale: number,
 ): Candidate[] {
-  const points = (side: Side): RatePoint[] => pointsOf(side, module).slice(0, dropped ? 1 : undefined);
+  const rates = (side: Side): Rates => {
+    const all = ratesOf(side, module);
+    const first = (values: readonly number[]): number[] => values.slice(0, 1);
+    if (!dropped) return all;
+    return { bits: first(all.bits), distortion: first(all.distortion), counted: first(all.counted) };
+  };
   const weight = scale * weightOf(module, survey, fit);
   return components.map((component, i) => {
     const { energy, b, a, fit: own } = component;
@@ -164,8 +169,8 @@ export function candidatesOf(
     const candidate = {
       energy,
       weight: sensitivities?.[i] ?? weight,
-      b: points(b),
-      a: points(a),
+      b: rates(b),
+      a: rates(a),
       floor: own === "rest" ? 0 : floor,
       fit: own,
     };
@@ -191,7 +196,12 @@ export function lossOfSubject(
   const weight = scale * weightOf(module, survey, fit);
   return components.reduce((sum, { energy, b, a, fit: own }, i) => {
     const [ofB, ofA] = [b.coded.get(choices[i]!.b)!, a.coded.get(choices[i]!.a)!];
-    return sum + lossAt({ energy, weight: sensitivities?.[i] ?? weight, fit: own }, ofB, ofA, fit).loss;
+    const [
+      { distortion: lostB, counted: countedB = lostB },
+      { distortion: lostA, counted: countedA = lostA },
+    ] = [ofB, ofA];
+    const component = { energy, weight: sensitivities?.[i] ?? weight, fit: own };
+    return sum + lossOfVectors(component, lostB, countedB, lostA, countedA, fit);
   }, 0);
 }
 
@@ -238,22 +248,22 @@ function weightOf({ out }: LoraModule, { energies }: Survey, fit: Fit): number {
   return energy > 0 ? 1 / (out * Math.sqrt(Math.sqrt(energy))) : 0;
 }
 
-function pointsOf(side: Side, { experts, rank }: LoraModule): RatePoint[] {
-  const plain = RATES.map((_, number) => ({
-    bits: experts * side.bits[number]!,
-    distortion: expectedDistortion(side, number),
-    ...(number === 0 && side.left !== undefined && { counted: countedRest(side.left) }),
-  }));
-  const started = side.shares.flatMap((_, mixing) => {
+function ratesOf(side: Side, { experts, rank }: LoraModule): Rates {
+  const bits = side.bits.map((own) => experts * own);
+  const distortion = RATES.map((_, number) => expectedDistortion(side, number));
+  if (side.left !== undefined)
+    return { bits, distortion, counted: [countedRest(side.left), ...distortion.slice(1)] };
+  if (side.shares.length === 0) return { bits, distortion, counted: distortion };
+  const counted = distortion.slice();
+  for (const mixing of side.shares.keys()) {
     const sizes = planeSizes(mixEncoding({ mix: MIX_BITS[mixing]! }), 1, rank);
-    const bits = 8 * (sizes.codes + sizes.zeroPoints + sizes.scales);
-    return side.bits.map((own, number) => {
-      const distortion = expectedDistortion(side, (1 + mixing) * RATES.length + number);
-      const counted = countedRest(distortion);
-      return { bits: bits + own, distortion, counted };
-    });
-  });
-  return [...plain, ...started];
+    for (const [number, own] of side.bits.entries()) {
+      bits.push(8 * (sizes.codes + sizes.zeroPoints + sizes.scales) + own);
+      distortion.push(expectedDistortion(side, (1 + mixing) * RATES.length + number));
+      counted.push(countedRest(distortion[distortion.length - 1]!));
+    }
+  }
+  return { bits, distortion, counted };
 }
 
 /**
@@ -266,11 +276,11 @@ function expectedDistortion({ coded, survey, rest, shares, left }: Side, rate: n
   const [number, mixing] = splitRate(rate);
   if (mixing !== undefined)
     return shares[mixing]! * Math.min(number === 0 ? 1 : RATES[number]!.distortion * rest.ratio, 1);
+  if (left !== undefined) return restError(left, Math.min(RATES[number]!.distortion * survey.ratio, 1));
   let nearest = 0;
   for (const other of coded.keys())
     if (other > 0 && other < RATES.length)
       if (nearest === 0 || Math.abs(other - number) < Math.abs(nearest - number)) nearest = other;
-  if (left !== undefined) return restError(left, Math.min(RATES[number]!.distortion * survey.ratio, 1));
   if (nearest === 0) return Math.min(RATES[number]!.distortion * survey.ratio, 1);
   const ratio = coded.get(nearest)!.distortion / RATES[nearest]!.distortion;
   return Math.min(RATES[number]!.distortion * ratio, 1);

@@ -13,6 +13,7 @@ import type { Rotation } from "../../../core/index.ts";
 
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
+import { range } from "../parent/align.ts";
 import { type AlignedExpert, alignModule, restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
 import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
@@ -48,9 +49,8 @@ export interface Survey {
   readonly aligned?: readonly AlignedExpert[];
 }
 
-/** Number of components in the trial: fewer with a parent, as most differences get no bits, and the trial would cost more than the coding. */
+/** Number of components in the trial. */
 const TRIED = 4;
-const TRIED_WITH_PARENT = 1;
 /** The table of 2 bits, between the rates that most vectors get. */
 const TRIAL_TABLE = 4;
 /** Least gain by rotation. Below it, vectors stay unrotated: these can be decoded from any position. */
@@ -63,10 +63,13 @@ const WORTHWHILE = 0.9;
 export function surveyModule(work: TaskWork): Survey {
   const aligned = work.parent && alignModule(work, work.parent);
   if (aligned !== undefined) {
-    const rests = restVectors(work, work.parent!, aligned);
+    const tried = range(Math.min(TRIED, work.module.rank));
+    const rests = restVectors(work, work.parent!, aligned, { b: tried, a: tried });
     if (costOf(work.module, rests, true) <= WORTHWHILE * costOf(work.module, rests, false)) {
+      const { energies, cores } = rests;
+      const [b, a] = [surveyRests(rests, "b", tried), surveyRests(rests, "a", tried)];
       const left = rests.components.map((component) => component.left);
-      return { ...surveyVectors(rests, TRIED_WITH_PARENT), left, aligned };
+      return { energies, b, a, rest: a, shares: energies.map(() => []), left, cores, aligned };
     }
   }
   // With a start, the trial covers all components, to measure the share that it leaves of each.
@@ -94,13 +97,52 @@ function costOf(
   return cost;
 }
 
-function surveyVectors(vectors: ModuleVectors, tried = TRIED): Survey {
+/** Mean magnitude of normal weights, relative to the root of their mean square. */
+const NORMAL_MAGNITUDE = Math.sqrt(2 / Math.PI);
+/** How much more is lost at ½ and 1 bit where that is smaller: measured with weights of nine distributions. */
+const LOST_BY_SHAPE = 1.5;
+
+/**
+ * The survey of differences from a parent, by the shape of their distribution: most get few bits or none, and a trial would cost more
+ * than the coding. Rotated weights are nearly normal.
+ */
+function surveyRests(
+  { energies, components }: ModuleVectors,
+  factor: "b" | "a",
+  tried: readonly number[],
+): FactorSurvey {
+  let sum = 0;
+  let strengths = 0;
+  for (const c of tried) {
+    const own = components[c]!;
+    const strength = energies[c]! * own.left[factor];
+    strengths += strength;
+    for (const vector of own[factor]) sum += (strength * magnitude(vector)) / own[factor].length;
+  }
+  const mean = strengths > 0 ? sum / strengths : NORMAL_MAGNITUDE;
+  const ratio = Math.max(1, 1 + LOST_BY_SHAPE * (NORMAL_MAGNITUDE - mean));
+  return (1 - LEAST_GAIN) * ratio > 1 ? { rotation: "hadamard64", ratio: 1 } : { rotation: "none", ratio };
+}
+
+/** The mean magnitude of weights, relative to the root of their mean square. */
+function magnitude(vector: Float32Array): number {
+  let sum = 0;
+  let square = 0;
+  for (let i = 0; i < vector.length; i++) {
+    const weight = vector[i]!;
+    sum += Math.abs(weight);
+    square += weight * weight;
+  }
+  return square > 0 ? sum / Math.sqrt(square * vector.length) : NORMAL_MAGNITUDE;
+}
+
+function surveyVectors(vectors: ModuleVectors): Survey {
   return {
     shares: vectors.energies.map((_, c) => vectors.components[c]?.started.map(({ share }) => share) ?? []),
-    rest: surveyFactor(vectors, "rest", vectors.weights, tried),
+    rest: surveyFactor(vectors, "rest", vectors.weights),
     energies: vectors.energies,
-    b: surveyFactor(vectors, "b", undefined, tried),
-    a: surveyFactor(vectors, "a", vectors.weights, tried),
+    b: surveyFactor(vectors, "b", undefined),
+    a: surveyFactor(vectors, "a", vectors.weights),
     cores: vectors.cores,
   };
 }
@@ -109,13 +151,12 @@ function surveyFactor(
   { energies, components }: ModuleVectors,
   factor: keyof Rotations,
   weights: readonly Float32Array[] | undefined,
-  tried: number,
 ): FactorSurvey {
   const table = trellisTable(TRIAL_TABLE);
   const lost = (rotation: Rotation): number => {
     let sum = 0;
     let energy = 0;
-    for (const [c, component] of components.slice(0, tried).entries()) {
+    for (const [c, component] of components.slice(0, TRIED).entries()) {
       const last = component.started[component.started.length - 1];
       if (factor === "rest" && last === undefined) continue;
       const own = factor === "rest" ? [last!.rest] : component[factor];

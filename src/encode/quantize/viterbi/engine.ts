@@ -22,7 +22,7 @@ export interface TrellisShape {
  * After every {@link RENORMALIZE}-th step of a call it subtracts the lowest cost from all.
  */
 export interface ViterbiEngine {
-  /** Loads a table, and makes room for calls of up to `steps` steps. */
+  /** Loads a table, which must not change afterwards, and makes room for calls of up to `steps` steps. */
   begin(shape: TrellisShape, steps: number): void;
   /**
    * Runs the steps whose weights are `values[from]` … `values[to − 1]`; the last step may have fewer weights. Reads and

@@ -45,18 +45,17 @@ export function viterbiKernelEngine(): ViterbiEngine | undefined {
   if (made === undefined) return undefined;
   const kernel = made;
   const { memory } = kernel;
-  let stepBits = 0;
-  let weightsPerStep = 0;
   let capacity = 0;
+  let held: TrellisShape | undefined;
   return { begin, forward };
 
   function begin(shape: TrellisShape, steps: number): void {
-    ({ stepBits, weightsPerStep } = shape);
     // Values, and importance after them, each take a multiple of 16 bytes.
-    capacity = 4 * Math.ceil((steps * weightsPerStep) / 4);
-    const bytes = FREE + 8 * capacity + steps * decisionBytes(stepBits);
+    capacity = 4 * Math.ceil((steps * shape.weightsPerStep) / 4);
+    const bytes = FREE + 8 * capacity + steps * decisionBytes(shape.stepBits);
     if (!growTo(memory, bytes)) throw new RangeError(`no ${bytes} bytes of memory for the search`);
-    writeTable(new Float32Array(memory.buffer, TABLE, 256 * weightsPerStep), shape);
+    if (shape !== held) writeTable(new Float32Array(memory.buffer, TABLE, 256 * shape.weightsPerStep), shape);
+    held = shape;
   }
 
   function forward(
@@ -66,6 +65,7 @@ export function viterbiKernelEngine(): ViterbiEngine | undefined {
     from: number,
     to: number,
   ): Uint8Array {
+    const { stepBits, weightsPerStep } = held!;
     const count = to - from;
     const whole = Math.floor(count / weightsPerStep);
     const at = { values: FREE, importance: FREE + 4 * capacity, out: FREE + 8 * capacity };
