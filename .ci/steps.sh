@@ -293,15 +293,14 @@ install_oldest_peft() {
     --target "$oldest_peft.part" "peft==${oldest_peft##*-}" && mv "$oldest_peft.part" "$oldest_peft"
 }
 
-# Readers and decoders in other languages, as far as this machine has compilers. With --sanitize, the C reader with sanitizers.
+# Readers in other languages, as far as this machine has compilers. With --sanitize, the C reader with sanitizers.
 readers=conformance/readers
-c_readers() {
+c_reader() {
   if ! command -v "${CC:-cc}" >/dev/null; then
-    skipped "C readers" "no C compiler"
+    skipped "C reader" "no C compiler"
     return
   fi
   step "C reader builds" $readers/c/build "$@" || true
-  step "decoder in C builds" $readers/c/build --decoder --sanitize || true
 }
 rust=""
 rust_reader() {

@@ -7,7 +7,6 @@
 import { toHex } from "../common/bytes.ts";
 import { sha256 } from "../common/sha256.ts";
 import { encodeMeta, type SectionInput } from "../core/format.ts";
-
 import type { Adapter } from "../model/adapter.ts";
 import type { Calibration } from "../model/calibration.ts";
 import { VERSION } from "../version.ts";

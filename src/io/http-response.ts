@@ -5,6 +5,7 @@
  * @module
  */
 
+import { concat } from "../common/bytes.ts";
 import { unlessAborted } from "../common/slots.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
@@ -192,14 +193,7 @@ export async function readBody(
   }
   if (exact !== undefined && length !== exact)
     throw new Transient(`the body ended after ${length} of ${exact} bytes`);
-  if (pieces.length === 1) return pieces[0]!;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
+  return pieces.length === 1 ? pieces[0]! : concat(pieces);
 }
 
 // Redirects, followed one at a time (spec clause 13.2). A redirect comes from a server, which the reader does not trust, so

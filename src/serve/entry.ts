@@ -6,7 +6,6 @@
 
 import { Slots } from "../common/slots.ts";
 import { memorySource } from "../core/index.ts";
-
 import * as KIND from "../error-catalogue.ts";
 import { fail, isLqaError, LqaError } from "../errors.ts";
 import type { AdapterSource } from "./pool-options.ts";

@@ -24,7 +24,6 @@ import {
 } from "../core/format.ts";
 import type { Band } from "../core/index.ts";
 import { kindOf } from "../core/rooms.ts";
-
 import { inputLength, type ModuleShape } from "../model/adapter.ts";
 
 /** The components of one factor that take part. */

@@ -14,11 +14,9 @@ import {
   type LqaFile,
   type WeightType,
 } from "../core/index.ts";
-
 import { parameterCount } from "../model/adapter.ts";
 import type { Budget, Holding, Leaving } from "./budget.ts";
 import type { Content } from "./content.ts";
-
 import type { StoredAdapter } from "./stores.ts";
 
 /** How to decode factors for the cache of a pool. */

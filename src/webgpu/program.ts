@@ -26,7 +26,6 @@ import {
 } from "../core/format.ts";
 import type { Band, Encoding } from "../core/index.ts";
 import { FLOAT_NUMBERS, kindNumber } from "../core/rooms.ts";
-
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { inputLength, type ModuleShape } from "../model/adapter.ts";

@@ -10,7 +10,6 @@
 
 import type { TrellisTable } from "../../core/format.ts";
 import type { Encoding, FloatType, Planes, Rotation, ScaleType } from "../../core/index.ts";
-
 import { chooseScaleType, codeAffine, codeRaw, codeSign, dropIdleGroups } from "./code.ts";
 import { signFit } from "./fit.ts";
 import type { Bundle, GroupFit, Strided } from "./groups.ts";

@@ -11,7 +11,6 @@
 import { decodePlanes, FLOAT_BYTES, fieldCount, groupCount, hasStart, lower } from "../../core/format.ts";
 import { type Encoding, encodingLabel, type PackedFactors } from "../../core/index.ts";
 import { decodeStarted, mixEncoding } from "../../core/rooms.ts";
-
 import { inputLength, type LoraModule, parameterCount, withFactors } from "../../model/adapter.ts";
 import type { DenseMatrix } from "../linalg/engine.ts";
 import { differenceEnergy, type LowRank, pairEnergies, pairGram } from "../linalg/gram.ts";

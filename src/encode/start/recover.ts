@@ -16,7 +16,6 @@ import {
   type Twister,
   twisterAt,
 } from "../../common/mt19937.ts";
-
 import { correlationAfter, findInStream, LEAST_CORRELATION, LEAST_WEIGHTS } from "./locate.ts";
 import { COMMON_SEEDS, compareByModel, SPACINGS, type Spacing } from "./orders.ts";
 import { type Equation, solve } from "./solve.ts";

@@ -7,7 +7,6 @@
 import { STATE_WORDS, seedWords, skipDraws, twisterAt } from "../../common/mt19937.ts";
 import type { ModuleStart, Start } from "../../core/index.ts";
 import { STATE_DRAWS } from "../../core/rooms.ts";
-
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { STARTED_MODULES, STARTED_RANK, STARTS } from "../../limits.ts";

@@ -11,7 +11,6 @@
 import { KernelMemory, kernelMaker } from "../../common/wasm/kernel.ts";
 import type { ResidentModule } from "../../core/format.ts";
 import { FLOAT_NUMBERS, prepareTable, type TablePreparing } from "../../core/rooms.ts";
-
 import { inputLength } from "../../model/adapter.ts";
 import type { RowList, Rows } from "../activations.ts";
 import { type ApplyProgram, ENTRY_WORDS, type StartProgram, WORD } from "../program.ts";

@@ -25,7 +25,6 @@
 import { FLOAT_BYTES, lower } from "../../../core/format.ts";
 import type { Encoding, PackedFactors, Planes } from "../../../core/index.ts";
 import { bitsToNumber, numberToBits, readBits, writeBits } from "../../../floats.ts";
-
 import type { Sensitivity } from "../../../model/calibration.ts";
 import type { Choice } from "./allocate.ts";
 import type { Subject } from "./subject.ts";

@@ -5,7 +5,6 @@
  * @module
  */
 import type { Band, Encoding, PackedBand, PackedFactors, Planes } from "../../../core/index.ts";
-
 import { ENCODINGS } from "../coders.ts";
 import type { Choice } from "./allocate.ts";
 import { type Subject, sideEncoding } from "./subject.ts";

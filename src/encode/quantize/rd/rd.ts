@@ -18,7 +18,6 @@
 
 import type { ModuleStart, PackedFactors } from "../../../core/index.ts";
 import { localStart } from "../../../core/rooms.ts";
-
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import { type LoraModule, parameterCount } from "../../../model/adapter.ts";

@@ -10,7 +10,6 @@
 import { planeSizes } from "../../../core/format.ts";
 import type { Encoding } from "../../../core/index.ts";
 import { MIX_BITS, mixEncoding } from "../../../core/rooms.ts";
-
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";

@@ -10,7 +10,6 @@
 
 import { trellisTable } from "../../../core/format.ts";
 import type { Rotation } from "../../../core/index.ts";
-
 import { inputLength, type LoraModule } from "../../../model/adapter.ts";
 import type { Svd } from "../../linalg/svd.ts";
 import { range } from "../parent/align.ts";

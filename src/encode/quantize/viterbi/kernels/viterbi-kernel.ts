@@ -8,7 +8,6 @@
 
 import { growTo, kernelMaker } from "../../../../common/wasm/kernel.ts";
 import { WINDOW_BITS } from "../../../../core/format.ts";
-
 import { decisionBytes, type TrellisShape, type ViterbiEngine } from "../engine.ts";
 import { WASM_TEXT } from "./viterbi.wasm.ts";
 
