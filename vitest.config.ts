@@ -1,4 +1,6 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { thorough } from "./test/helpers/thorough.ts";
 
 /**
  * Suites of servers, killed processes, attacks, compilers, programs of the documentation, searches of seconds, the packed package,
@@ -33,9 +35,9 @@ export default defineConfig({
   test: {
     globalSetup: ["test/setup.ts"],
     // Some tests start the program as a process, and share the machine with others that compute.
-    testTimeout: 30_000,
-    // All cores: without this, a run leaves one free, of two as well.
-    maxWorkers: "100%",
+    testTimeout: thorough ? 120_000 : 30_000,
+    // More than there are cores: some tests wait for a process, or for a server that does not answer.
+    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     coverage: { include: ["src/**"], exclude: ["src/**/generated/**"] },
     projects: [
       {

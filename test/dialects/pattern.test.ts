@@ -8,6 +8,7 @@ import { describe, expect, it } from "vitest";
 import { configurationMeter } from "../../src/adapters/json.ts";
 import { compilePatterns, lookUp, type PatternTable } from "../../src/adapters/peft/pattern.ts";
 import { isLqaError } from "../../src/core/index.ts";
+import { sample, thorough } from "../helpers/thorough.ts";
 
 const names = [
   "q_proj",
@@ -146,7 +147,7 @@ describe("the work of patterns is bounded", () => {
 
   const variants = (key: (number: number) => string): string[] =>
     Array.from({ length: 4000 }, (_, i) => key(i));
-  it.each([
+  const costly: readonly [what: string, keys: readonly string[]][] = [
     ["repetitions that multiply", ["((a{99}){99}){99}"]],
     ["optional parts of thousands of keys", variants((i) => `(a?){6000}z${i}`)],
     ["infinitely many", ["(((a{1000}){1000}){1000}){1000}".repeat(20), "a{99999999999999999999}"]],
@@ -154,7 +155,8 @@ describe("the work of patterns is bounded", () => {
     ["dots", variants((i) => `${".".repeat(400)}${i}`)],
     ["long classes", variants((i) => `[${"aceg".repeat(30)}]*x${i}`)],
     ["tables of Unicode", ["[\\W\\d]*[\\w\\D]*[\\w\\D]*[\\w\\D]*x"]],
-  ])("%s", (_, keys) => {
+  ];
+  it.each(sample(costly, 3))("%s", (_, keys) => {
     const { error, cpu } = worked(keys);
     expect(error).toMatchObject({ kind: "BUDGET", exitCode: 4, where: "test" });
     expect(cpu).toBeLessThan(4 * most);
@@ -197,8 +199,9 @@ const available = spawnSync(python, ["-c", "import re"]).status === 0;
 describe.skipIf(!available)("patterns of the grammar", () => {
   it("match what Python's re matches", { timeout: 120_000 }, () => {
     const random = generator(20);
+    const count = thorough ? 4000 : 1000;
     const cases: [string, string[]][] = [];
-    while (cases.length < 4000) {
+    while (cases.length < count) {
       const key = grammar.pattern(random);
       // Python backtracks, and its groups of large counts take minutes to compile.
       const repeats = key.match(/[*+?{]/g)?.length ?? 0;
@@ -228,7 +231,7 @@ describe.skipIf(!available)("patterns of the grammar", () => {
     }
     expect(wrong).toEqual([]);
     // The grammar is no use if nothing is accepted, or nothing matches.
-    expect(compared).toBeGreaterThan(2500);
-    expect(matches).toBeGreaterThan(500);
+    expect(compared).toBeGreaterThan(0.6 * count);
+    expect(matches).toBeGreaterThan(0.12 * count);
   });
 });

@@ -64,11 +64,14 @@ class HubDouble:
     def __init__(self, data: bytes, name: str = "a.lqa") -> None:
         self.hub, self.store = (http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for handler in (Hub, Store))
         self.hub.commits = []
-        self.hub.seen, self.hub.store, self.hub.name, self.hub.size = [], self.store, name, len(data)
-        self.store.seen, self.store.data, self.store.digest = [], data, hashlib.sha256(data).hexdigest()
+        self.hub.seen, self.hub.store, self.hub.name, self.store.seen = [], self.store, name, []
+        self.holds(data)
         for server in (self.hub, self.store):
             threading.Thread(target=server.serve_forever, daemon=True).start()
         self.home = tempfile.TemporaryDirectory()
+
+    def holds(self, data: bytes) -> None:
+        self.hub.size, self.store.data, self.store.digest = len(data), data, hashlib.sha256(data).hexdigest()
 
     def environment(self) -> dict[str, str]:
         """Of a process of its own: huggingface_hub reads its settings when it is imported."""

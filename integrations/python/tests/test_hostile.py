@@ -25,7 +25,7 @@ if not REASON:
     from hostile import LAYERS, write
     from lqa.config import KNOWN, lora_config
 
-# Loads argv[1] into a model of two layers and prints the peak of the memory before and after, in KiB.
+# Loads each file of argv into a model and prints what was loaded, and by how many KiB the peak of the memory grew.
 LOAD = """
 import sys, resource, torch
 from torch import nn
@@ -35,13 +35,16 @@ class Model(nn.Module):
     def __init__(self):
         super().__init__()
         self.first, self.second, self.third = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-try:
-    model = lqa.peft.load(Model(), sys.argv[1])
-    print(peft.__version__, *sorted(n for n, m in model.named_modules() if hasattr(m, "scaling")))
-except lqa.LqaError as error:
-    print(peft.__version__, error.kind)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peft.__version__)
+for file in sys.argv[1:]:
+    before = peak()
+    try:
+        model = lqa.peft.load(Model(), file)
+        said = sorted(n for n, m in model.named_modules() if hasattr(m, "scaling"))
+    except lqa.LqaError as error:
+        said = [error.kind]
+    print(peak() - before, *said)
 """
 
 
@@ -66,33 +69,30 @@ class Hostile(unittest.TestCase):
 
         return Model()
 
-    def load_in_each_peft(self) -> list[tuple[str, list[str], int]]:
-        """Of every version: its name, what was loaded or the error, and by how many KiB the peak of the memory grew."""
+    def load_in_each_peft(self, *files: Path) -> list[tuple[str, list[tuple[int, list[str]]]]]:
+        """Of every version its name, and of each file: by how many KiB the peak of the memory grew, and what was loaded or the error."""
         found = []
         for place in ("", *filter(None, os.environ.get("LQA_PEFT", "").split(os.pathsep))):
             path = [part for part in (place, str(self.folder), os.environ.get("PYTHONPATH", "")) if part]
-            result = subprocess.run([sys.executable, "-W", "ignore", "-c", LOAD, self.file], cwd=self.folder, capture_output=True, text=True,
+            result = subprocess.run([sys.executable, "-W", "ignore", "-c", LOAD, *files], cwd=self.folder, capture_output=True, text=True,
                                     check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(path)})
             self.assertEqual(result.returncode, 0, result.stderr)
-            said, grown = result.stdout.splitlines()
-            version, *rest = said.split()
-            found.append((version, rest, int(grown)))
+            version, *lines = result.stdout.splitlines()
+            found.append((version, [(int(grown), said) for grown, *said in map(str.split, lines)]))
         return found
 
-    def test_a_module_that_a_file_names_is_not_imported(self) -> None:
-        (self.folder / "evil_payload.py").write_text(f"open({str(self.folder / 'owned')!r}, 'w').close()\n")
-        write(self.file, {"megatron_config": {"x": 1}, "megatron_core": "evil_payload"})
-        self.assertTrue(lqa.validate(self.file).valid)
-        self.assertLess(self.file.stat().st_size, 1000)
-        for version, said, _ in self.load_in_each_peft():
-            self.assertEqual(said, ["UNSUPPORTED_ADAPTER_FEATURE"], version)
-            self.assertFalse((self.folder / "owned").exists(), version)
-
-    def test_memory_follows_the_modules_of_the_file(self) -> None:
+    def test_a_named_module_is_not_imported_and_memory_follows_the_modules_of_the_file(self) -> None:
         """200 million components for a layer that the file does not have would be 6.8 GB."""
-        write(self.file, {"r": 200_000_000, "rank_pattern": {"third": 200_000_000}, "target_modules": ["first", "second", "third"]})
-        for version, said, grown in self.load_in_each_peft():
-            self.assertEqual(said, ["base_model.model.first", "base_model.model.second"], version)
+        (self.folder / "evil_payload.py").write_text(f"open({str(self.folder / 'owned')!r}, 'w').close()\n")
+        names = write(self.folder / "names.lqa", {"megatron_config": {"x": 1}, "megatron_core": "evil_payload"})
+        wide = write(self.folder / "wide.lqa",
+                     {"r": 200_000_000, "rank_pattern": {"third": 200_000_000}, "target_modules": ["first", "second", "third"]})
+        self.assertTrue(lqa.validate(names).valid)
+        self.assertLess(names.stat().st_size, 1000)
+        for version, ((_, refused), (grown, loaded)) in self.load_in_each_peft(names, wide):
+            self.assertEqual(refused, ["UNSUPPORTED_ADAPTER_FEATURE"], version)
+            self.assertFalse((self.folder / "owned").exists(), version)
+            self.assertEqual(loaded, ["base_model.model.first", "base_model.model.second"], version)
             self.assertLess(grown, 128 << 10, version)
 
     def test_fields_reach_nothing(self) -> None:

