@@ -17,6 +17,7 @@ const SYSTEM = [
   "test/docs/commands.test.ts",
   "test/docs/guide.test.ts",
   "test/docs/phone.test.ts",
+  "test/docs/pictures.test.ts",
   "test/docs/serving.test.ts",
   "test/faults/faults.test.ts",
   "test/hub/page.test.ts",

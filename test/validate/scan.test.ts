@@ -14,6 +14,7 @@ import {
   validate,
 } from "../../src/core/index.ts";
 import { fileBytes, packed, random, shape, tensor } from "../container/fixtures.ts";
+import { sample } from "../helpers/thorough.ts";
 import { inPieces } from "../read/events.ts";
 
 /** What both ways must agree on. */
@@ -186,7 +187,7 @@ describe("a large compressed chunk", () => {
     const { offset, length } = record!.chunk;
     const sound = await agree(bytes);
     expect(sound.ids).toEqual(await decoded(bytes));
-    for (const at of [0, 5, 9, length - 5, length - 4, length >> 1, length >> 2])
+    for (const at of sample([0, 5, 9, length - 4, length - 5, length >> 1, length >> 2], 3))
       for (const seal of [false, true]) {
         const damaged = bytes.slice();
         // The last four bytes are the checksum itself.
