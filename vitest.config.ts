@@ -37,6 +37,7 @@ export default defineConfig({
     globalSetup: ["test/setup.ts"],
     // Some tests start the program as a process, and share the machine with others that compute.
     testTimeout: thorough ? 120_000 : 30_000,
+    hookTimeout: thorough ? 120_000 : 30_000,
     // More than there are cores: some tests wait for a process, or for a server that does not answer.
     maxWorkers: Math.ceil(1.5 * availableParallelism()),
     coverage: { include: ["src/**"], exclude: ["src/**/generated/**"] },
