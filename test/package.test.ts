@@ -42,7 +42,7 @@ describe("dependencies", () => {
   it("are pinned, and are all there are: none has others", () => {
     const listed = Object.entries<string>(manifest.dependencies);
     for (const [name, version] of [...listed, ...Object.entries<string>(manifest.devDependencies)])
-      expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
+      expect(version, name).toMatch(/^(npm:[a-z]+@)?\d+\.\d+\.\d+$/);
     expect(runtime.map(([path, { version }]) => [path.replace("node_modules/", ""), version])).toEqual(
       listed,
     );
