@@ -1,11 +1,12 @@
-"""What updates of an adapter in training cost: python updates.py RUN train | sizes | kl, and python updates.py speed | show | draw
+"""What updates of an adapter in training cost: python updates.py RUN train | sizes | kl, and python updates.py speed | callback | show | draw
 
 Four runs, each kept every ten steps. Three are of SmolLM2-135M and number-words: `supervised` trains a new adapter; `continued` trains its
 last save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and a reward for right words and
 for exact answers. `gsm8k` trains a new adapter of Gemma 3 270M. `sizes` encodes each save as a chain (each file a child of an earlier one, as
 LqaCallback chooses it, at a fixed error of ΔW), and in addition what people send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
 files at 1.5 bits against the exact adapter (24 held-out items). Each appends a JSON line for each step to results.jsonl and makes
-none twice; `show` prints the tables, `draw` draws docs/images/updates.svg.
+none twice; `show` prints the tables, `draw` draws docs/images/updates.svg. `speed` times encoding updates of 4 and of 40 million weights,
+`callback` what LqaCallback adds to a step of a trainer.
 
 It needs what ../functional needs (`gsm8k`: what ../models needs), and the Python package; `policy train` needs trl 1.16.0.
 """
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import random
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -277,13 +279,21 @@ def moved(state: dict, size: float, random_: np.random.Generator) -> dict:
 
 
 def speed() -> None:
-    rank, size, modules, random_ = 16, 1024, 120, np.random.default_rng(0)
+    for modules, updates in ((120, 3), (1220, 1)):
+        speed_of(modules, updates)
+
+
+def speed_of(modules: int, updates: int) -> None:
+    """Of an adapter of random weights, rank 16 on matrices of 1024 × 1024."""
+    rank, size, random_ = 16, 1024, np.random.default_rng(0)
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank, "target_modules": ["q_proj"]}
     state = {}
     for i in range(modules):
         key = f"base_model.model.model.layers.{i}.self_attn.q_proj.lora"
         state[f"{key}_A.weight"] = (random_.standard_normal((rank, size)) / 32).astype(np.float32)
         state[f"{key}_B.weight"] = (random_.standard_normal((size, rank)) * 0.7 ** np.arange(rank) * 0.01).astype(np.float32)
+    weights = sum(array.size for array in state.values())
+    print(f"{weights:,} weights", flush=True)
 
     def node_seconds() -> float:
         fields = Path(f"/proc/{lqa.node.shared()._process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -297,12 +307,11 @@ def speed() -> None:
 
     root = lqa.open(lqa.encode(state, config=config, workers=1))
     for error in (0.05, 0.02):
-        for _ in range(3):
+        for _ in range(updates):
             after = moved(state, 0.1, random_)
             before = node_seconds(), time.process_time()
             data = lqa.encode(after, config=config, max_error=error, parent=root, workers=1)
             seconds = node_seconds() - before[0] + time.process_time() - before[1]
-            weights = sum(array.size for array in state.values())
             print(f"at {error:.0%}: {len(data)} bytes, {8 * len(data) / weights:.3f} bits per weight, {seconds:.2f} s", flush=True)
     whole, child = lqa.open(lqa.encode(after, config=config, max_error=0.02, workers=1)), lqa.open(data, parents=[root])
     times = []
@@ -310,6 +319,51 @@ def speed() -> None:
         file.verify()
         times.append(min(decoding(file) for _ in range(5)))
     print(f"decoding to f16: {1000 * times[0]:.1f} ms whole, {1000 * times[1]:.1f} ms the child with its parent")
+
+
+def callback() -> None:
+    """CPU time of a transformers Trainer with and without LqaCallback, in turns: a random model of 31 million weights, a save every ten steps."""
+    import resource
+    import tempfile
+
+    import torch
+    from lqa.training import LqaCallback
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+
+    torch.set_num_threads(1)
+    shape = LlamaConfig(vocab_size=8192, hidden_size=512, intermediate_size=1376, num_hidden_layers=8, num_attention_heads=8, max_position_embeddings=256)
+    rows = np.random.default_rng(0).integers(0, shape.vocab_size, (64, 128)).tolist()
+
+    def cpu_of(who: int) -> float:
+        usage = resource.getrusage(who)
+        return usage.ru_utime + usage.ru_stime
+
+    def train_once(called: list) -> tuple[float, float]:
+        """Seconds of CPU a step: of this process, and of those that it started."""
+        torch.manual_seed(SEED)
+        model = get_peft_model(LlamaForCausalLM(shape), LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"))
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = TrainingArguments(folder, max_steps=20, save_steps=EVERY, per_device_train_batch_size=2, learning_rate=1e-3, use_cpu=True,
+                                          report_to=[], disable_tqdm=True, logging_strategy="no", seed=SEED)
+            trainer = Trainer(model, arguments, train_dataset=[{"input_ids": row, "labels": row} for row in rows], callbacks=called)
+            before = cpu_of(resource.RUSAGE_SELF), cpu_of(resource.RUSAGE_CHILDREN)
+            trainer.train()
+            after = cpu_of(resource.RUSAGE_SELF), cpu_of(resource.RUSAGE_CHILDREN)
+        for each in called:
+            if each.errors:
+                raise RuntimeError(each.errors)
+            print(f"newest {each.newest.name}, skipped {each.skipped}", flush=True)
+        return tuple((y - x) / arguments.max_steps for x, y in zip(before, after))
+
+    train_once([LqaCallback()])
+    pairs = []
+    for _ in range(3):
+        pairs.append((train_once([]), train_once([LqaCallback()])))
+        (without, _), (used, beside) = pairs[-1]
+        print(f"a step takes {1000 * without:.0f} ms of CPU, {1000 * used:.0f} ms with the callback ({used / without - 1:+.1%}), "
+              f"and {1000 * beside:.0f} ms in the process that encodes", flush=True)
+    print(f"in the middle {statistics.median(used / without - 1 for (without, _), (used, _) in pairs):+.1%}")
 
 
 def show() -> None:
@@ -379,6 +433,7 @@ def main() -> None:
         command.add_argument("what", choices=("train", "sizes", "kl"))
         command.set_defaults(call=lambda options, run=run: {"train": train, "sizes": sizes, "kl": kl}[options.what](run))
     commands.add_parser("speed").set_defaults(call=lambda _: speed())
+    commands.add_parser("callback").set_defaults(call=lambda _: callback())
     commands.add_parser("show").set_defaults(call=lambda _: show())
     commands.add_parser("draw").set_defaults(call=lambda _: draw())
     options = parser.parse_args()

@@ -9,8 +9,8 @@ import { affineSearch } from "../../src/encode/quantize/affine-search.ts";
 import { gaussianBound } from "../../src/encode/quantize/bound.ts";
 import { minMaxFit, RANGE_FLOOR, searchFit, signFit } from "../../src/encode/quantize/fit.ts";
 import { roundEven } from "../../src/encode/quantize/groups.ts";
-import { allocate, type Candidate } from "../../src/encode/quantize/rd/allocate.ts";
-import { lossOf } from "../../src/encode/quantize/rd/gain.ts";
+import { allocate, type Candidate, type Choice, type Rates } from "../../src/encode/quantize/rd/allocate.ts";
+import { type ComponentFit, lossOf } from "../../src/encode/quantize/rd/gain.ts";
 import { RATES } from "../../src/encode/quantize/rd/rates.ts";
 import { normal } from "../linalg/matrices.ts";
 
@@ -256,6 +256,31 @@ describe("allocation", () => {
         },
       ),
     );
+  });
+});
+
+describe("an error goal of differences from a parent", () => {
+  const sides = (bits: number): Rates => ({ bits: [0, bits], distortion: [1, 0.1], counted: [1, 0.1] });
+  const component = (energy: number, bits: number, fit: ComponentFit): Candidate => ({
+    ...{ energy, weight: 1, floor: 0, fit },
+    ...{ b: sides(bits), a: sides(bits) },
+  });
+  // The small one saves more per bit, so it is bought first; then the large one goes far beyond the goal.
+  const chosen = (fit: ComponentFit): readonly Choice[] =>
+    allocate([component(1.1, 1, fit), component(10, 10, fit)], { error: 3.1 }, "least-squares").choices;
+
+  test("takes back what the last step makes needless", () => {
+    expect(chosen("rest")).toEqual([
+      { b: 0, a: 0 },
+      { b: 1, a: 1 },
+    ]);
+  });
+
+  test("changes nothing for other components", () => {
+    expect(chosen("least-squares")).toEqual([
+      { b: 1, a: 1 },
+      { b: 1, a: 1 },
+    ]);
   });
 });
 

@@ -73,7 +73,8 @@ export type Goal = { readonly bits: number } | { readonly error: number };
  * Allocates rates to components.
  *
  * With a goal in bits, the result exceeds it only if the floors alone do; the rest is spent on upgrades that
- * still fit, best first. With a goal in error, buying stops when it is reached.
+ * still fit, best first. With a goal in error, buying stops when it is reached. The last step usually goes beyond it; what that leaves
+ * is saved elsewhere, among differences from a parent.
  */
 export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit): Allocation {
   const chosen = candidates.map((candidate) => firstPoint(candidate, fit));
@@ -100,12 +101,21 @@ export function allocate(candidates: readonly Candidate[], goal: Goal, fit: Fit)
       bits += better.point.bits - chosen[better.component]!.bits;
       chosen[better.component] = better.point;
     }
+  } else {
+    for (let round = 0; round < FILLING; round++) {
+      const cheaper = bestSaving(candidates, chosen, goal.error - error, fit);
+      if (cheaper === undefined) break;
+      const before = chosen[cheaper.component]!;
+      bits += cheaper.point.bits - before.bits;
+      error += cheaper.point.error - before.error;
+      chosen[cheaper.component] = cheaper.point;
+    }
   }
   const sum = (what: "loss" | "error"): number => chosen.reduce((total, point) => total + point[what], 0);
   return { choices: chosen.map(({ b, a }) => ({ b, a })), bits, loss: sum("loss"), error: sum("error") };
 }
 
-/** Most upgrades that are bought with the rest of a budget: small adapters have coarse steps. */
+/** Most upgrades that are bought with the rest of a budget, or savings that the rest of an error allows: small adapters have coarse steps. */
 const FILLING = 4;
 /** With more components than this, the rest is a negligible part of the budget. */
 const FILL_UP_TO = 1024;
@@ -128,6 +138,31 @@ function bestUpgrade(
       most = saved;
       best = { component, point };
     }
+  }
+  return best;
+}
+
+/** The rates of one component that add at most `room` to the error and save most bits; only where differences from a parent are coded. */
+function bestSaving(
+  candidates: readonly Candidate[],
+  chosen: readonly Point[],
+  room: number,
+  fit: Fit,
+): { readonly component: number; readonly point: Point } | undefined {
+  if (candidates.length > FILL_UP_TO || room <= 0) return undefined;
+  let best: { component: number; point: Point } | undefined;
+  let most = 0;
+  for (const [component, candidate] of candidates.entries()) {
+    const now = chosen[component]!;
+    const { b, a } = candidate;
+    if (candidate.fit !== "rest" || now.bits <= most) continue;
+    for (const [i, ofB] of b.bits.entries())
+      for (const [j, ofA] of a.bits.entries()) {
+        if (now.bits - ofB - ofA <= most || !isUseful(candidate, i, j)) continue;
+        if (errorAt(candidate, i, j, fit) - now.error > room) continue;
+        best = { component, point: pointAt(candidate, i, j, fit) };
+        most = now.bits - best.point.bits;
+      }
   }
   return best;
 }

@@ -79,14 +79,14 @@ type Measured = Pick<QuantizedModule, "factors" | "quality">;
 
 /** Most rounds that give the bits of dropped modules to others. */
 const DROPPING_ROUNDS = 4;
-/**
- * Approaching an error goal: most rounds, the share of the goal that may be left, and the error of the decoded factors relative to the sum
- * of the components' errors as it is assumed at first. With a parent most of the work is one round, and that ratio is 1.01 to 1.09
- * (bench/parents.mjs), because what is not coded adds up.
- */
+/** Most rounds that approach an error goal; `ERROR_SLACK`: the share of the goal that may be left. */
 const ERROR_ROUNDS = 8;
-const WHOLE = { slack: 0.01, ratio: 1 };
-const CHILD = { slack: 0.03, ratio: 1.03 };
+const ERROR_SLACK = 0.01;
+/**
+ * The error of the decoded factors, relative to the sum of the components' errors, as the first round assumes it. With a parent it is 1.01
+ * to 1.06 (bench/parents.mjs), because what is not coded adds up, and most of the work is one round.
+ */
+const FIRST_RATIO = { whole: 1, child: 1.03 };
 
 /**
  * Quantizes all modules of an adapter.
@@ -336,24 +336,28 @@ async function approachError(
   finish: (choices: readonly Choice[][]) => Promise<Finished>,
 ): Promise<Finished> {
   const energy = subjects.reduce((sum, { survey }) => sum + survey.energies.reduce((s, e) => s + e, 0), 0);
-  const { slack, ratio } = subjects.some(({ survey }) => survey.left !== undefined) ? CHILD : WHOLE;
-  let correction = ratio;
-  let best: { finished: Finished; error: number } | undefined;
+  const isChild = subjects.some(({ survey }) => survey.left !== undefined);
+  let correction = isChild ? FIRST_RATIO.child : FIRST_RATIO.whole;
+  let best: { finished: Finished; error: number; bits: number } | undefined;
   let least = Number.POSITIVE_INFINITY;
   let tried = "";
   for (let round = 0; round < ERROR_ROUNDS; round++) {
-    const { choices } = choose({ error: ((1 - slack / 4) * maxError * energy) / correction });
+    const { choices } = choose({ error: ((1 - ERROR_SLACK / 4) * maxError * energy) / correction });
     const key = JSON.stringify(choices);
     if (key === tried) break;
     tried = key;
     await code(choices);
     const finished = await finish(choices);
     const { plain, counted } = errorsOf(subjects, choices);
-    const measured = totalQuality(finished.encoded.map(({ quality }) => quality)).relativeError;
+    const { relativeError: measured, averageBits: bits } = totalQuality(
+      finished.encoded.map(({ quality }) => quality),
+    );
     const error = energy === 0 ? measured : measured + (counted - plain) / energy;
     least = Math.min(least, error);
-    if (error <= maxError && (best === undefined || error > best.error)) best = { finished, error };
-    if (error === 0 || (error <= maxError && error >= (1 - slack) * maxError)) break;
+    // A child has few vectors, and each round codes some of them at other rates: a lower error may take fewer bits.
+    const isBetter = best === undefined || (isChild ? bits < best.bits : error > best.error);
+    if (error <= maxError && isBetter) best = { finished, error, bits };
+    if (error === 0 || (error <= maxError && error >= (1 - ERROR_SLACK) * maxError)) break;
     if (counted > 0) correction = (error * energy) / counted;
   }
   return (
