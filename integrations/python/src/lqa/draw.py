@@ -5,7 +5,7 @@ What the adapter has learned shows in what the model writes, so errors of the ad
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,21 +49,23 @@ def draw_texts(model: Any, tokenizer: Any, *, count: int = COUNT, length: int = 
     generator = torch.Generator().manual_seed(seed)
     texts: list[Text] = []
     while len(texts) < count:
-        texts += [Text((begin, *row)) for row in _draw(model, begin, min(AT_ONCE, count - len(texts)), length, temperature, generator)]
+        begun = [[begin]] * min(AT_ONCE, count - len(texts))
+        texts += [Text((begin, *row)) for row in draw_tokens(model, begun, length, temperature, generator)]
         if progress:
             progress(len(texts), count)
     return texts
 
 
 @torch.inference_mode()
-def _draw(model: Any, begin: int, rows: int, length: int, temperature: float, generator: torch.Generator) -> list[list[int]]:
+def draw_tokens(model: Any, begun: Sequence[Sequence[int]], length: int, temperature: float, generator: torch.Generator) -> list[list[int]]:
+    """So many tokens for each of the texts begun, which are equally long."""
     from transformers import DynamicCache
 
     # Newer versions of transformers have another name for it.
     names = inspect.signature(model.get_base_model().forward).parameters
     cached = {"cache" if "cache" in names else "past_key_values": DynamicCache()}
     device = next(model.parameters()).device
-    tokens = torch.full((rows, 1), begin, device=device)
+    tokens = torch.tensor(begun, device=device)
     drawn: list[torch.Tensor] = []
     for _ in range(length):
         logits = model(input_ids=tokens, use_cache=True, logits_to_keep=1, **cached).logits[:, -1]

@@ -1,0 +1,228 @@
+"""Trials of what could become the default, on several base models: python trials.py NAME ... [--only PATTERN] [--items N]; without names what they gave
+
+NAME is an adapter that is kept here or in bench/functional. Each trial is a calibration file, encoded at 0.5 and 1.0 bits, and scored
+on the first held-out items like everything else. `results/trials.jsonl` gets a line for each; lines that are there are not made again.
+
+- `plain`: without a calibration. `start`: with a known start. `factors`: a file made of the factors alone that says of errors what the
+  encoder assumes without one; its line says by what share of its energy A has moved from its random start.
+- `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
+- `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, and those of o twice. `by width`: errors of a
+  module with more outputs than inputs (gate and up) counted by its inputs.
+- `drawn N at T`: measured on N texts that the model writes at the temperature T (`lqa calibrate` without texts); `first token`: each
+  begins with another random token of the vocabulary.
+"""
+
+import argparse
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from statistics import geometric_mean
+from typing import Any
+
+import bases
+import divergence
+import keep
+import place
+import plan
+import train
+
+import numpy
+import torch
+from lqa.base_model import add_adapter, load_base
+from lqa.calibrate import calibrate, components_of, lora_layers
+from lqa.divergence import ADAPTER
+from lqa.draw import AT_ONCE, LENGTH, draw_texts, draw_tokens
+from lqa.scores import estimate, score
+from lqa.texts import Text
+from safetensors.torch import save_file
+
+BITS = ("0.5", "1.0")
+# So many trials are scored together: the adapter runs once for all.
+TOGETHER = 4
+PATH = place.RESULTS / "trials.jsonl"
+# Of the metric of B', which is 1 in the mean over all directions.
+SHARE = 0.25
+Figures = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An adapter active in its model, and items to score."""
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+    items: list[Text]
+
+
+def load(name: str, count: int) -> Case:
+    if name in keep.names():
+        adapter, reference = plan.ADAPTERS[name], keep.load(name)
+        model, tokenizer = load_base(str(bases.directory(bases.find(adapter.base))))
+        items = [text for _, text in divergence.texts(tokenizer, adapter, count)]
+    else:
+        sys.path.append(str(place.ROOT / "bench" / "functional"))
+        import lm
+        import references
+        import tasks
+
+        reference = references.load(name)
+        model, tokenizer = lm.load_base(torch.float32)
+        heldout = tasks.load(reference.task).build().heldout[:count]
+        items = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in lm.examples(tokenizer, heldout)]
+    return Case(reference.folder, add_adapter(model, reference.folder, ADAPTER), tokenizer, items)
+
+
+def moved(name: str, case: Case) -> float | None:
+    """By what share of its energy A has moved; None for adapters that were not trained here."""
+    if name not in plan.ADAPTERS:
+        return None
+    begun, _ = train.prepared(plan.ADAPTERS[name])
+    before, now = (torch.cat([one.lora_A[ADAPTER].weight.detach().flatten() for one in lora_layers(model, ADAPTER).values()]) for model in (begun, case.model))
+    return round(float((now - before).square().sum() / before.square().sum()), 4)
+
+
+def factors(case: Case, *, k_as_q: bool = False, o: float = 1, by_width: bool = False, span: bool = False) -> Figures:
+    """A calibration file of the factors alone: the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts."""
+    found: Figures = {}
+    layers = lora_layers(case.model, ADAPTER)
+    for name, layer in layers.items():
+        u, _, strengths = components_of(layer, ADAPTER)
+        counted = layers.get(name.replace("k_proj", "q_proj"), layer) if k_as_q else layer
+        outputs = min(counted.out_features, layer.in_features) if by_width else counted.out_features
+        weight = (o if name.endswith("o_proj") else 1) / (outputs * strengths.square().sum() ** 0.25)
+        found[f"{name}.components"] = torch.stack([strengths, *3 * [weight * strengths.square()]], 1).float().contiguous()
+        if span:
+            found[f"{name}.directions_b"] = (u.T * (SHARE * len(u) / u.shape[1]) ** 0.5).float().contiguous()
+            found[f"{name}.directions_a"] = torch.zeros(1, layer.in_features)
+    return found
+
+
+def drawn(case: Case, count: int, temperature: float, seed: int = 0, *, first_token: bool = False) -> Figures:
+    if not first_token:
+        return calibrate(case.model, draw_texts(case.model, case.tokenizer, count=count, temperature=temperature, seed=seed))
+    begin = next(one for one in (case.tokenizer.bos_token_id, case.tokenizer.eos_token_id) if one is not None)
+    generator, chosen = torch.Generator().manual_seed(seed), random.Random(seed)
+    begun = [[begin, chosen.randrange(case.model.config.vocab_size)] for _ in range(count)]
+    texts = []
+    for at in range(0, count, AT_ONCE):
+        rows = draw_tokens(case.model, begun[at : at + AT_ONCE], LENGTH - 1, temperature, generator)
+        texts += [Text((*head, *row), len(head)) for head, row in zip(begun[at:], rows, strict=False)]
+    return calibrate(case.model, texts)
+
+
+TRIALS: dict[str, Callable[[Case], Figures]] = {
+    "plain": lambda _: {},
+    "start": lambda _: {},
+    "factors": factors,
+    "span": lambda case: factors(case, span=True),
+    "k as q": lambda case: factors(case, k_as_q=True),
+    "k as q, o twice": lambda case: factors(case, k_as_q=True, o=2),
+    "by width": lambda case: factors(case, by_width=True),
+    "by width, k as q": lambda case: factors(case, by_width=True, k_as_q=True),
+    **{f"drawn 64 at {temperature}": lambda case, t=temperature: drawn(case, 64, t) for temperature in (0.7, 1.0, 1.3)},
+    **{f"drawn {count} at 1.0": lambda case, n=count: drawn(case, n, 1.0) for count in (16, 128)},
+    "drawn 64 at 1.0, first token": lambda case: drawn(case, 64, 1.0, first_token=True),
+    "drawn 64 at 1.0, again": lambda case: drawn(case, 64, 1.0, seed=1),
+}
+
+
+def run(name: str, count: int, wanted: list[str]) -> None:
+    done = {(line["name"], line["trial"], line["bits"]) for line in place.json_lines(PATH) if line["items"] == count}
+    wanted = [trial for trial in wanted if any((name, trial, bits) not in done for bits in BITS)]
+    if not wanted:
+        print(f"{name}: scored already", flush=True)
+        return
+    case = load(name, count)
+    for at in range(0, len(wanted), TOGETHER):
+        together = [(trial, bits) for trial in wanted[at : at + TOGETHER] for bits in BITS]
+        lines = encoded(name, case, wanted[at : at + TOGETHER])
+        found = score(case.model, case.items, [ADAPTER, *(label(*one) for one in together)])
+        for one, line, scores in zip(together, lines, found[1:], strict=True):
+            case.model.delete_adapter(label(*one))
+            line |= {"items": count, "tokens": int(scores.tokens.sum()), "kl": float(f"{scores.kl.sum() / scores.tokens.sum():.6g}")}
+            place.append(PATH, line | {"kl_items": [float(f"{kl:.4g}") for kl in scores.kl]})
+            print(*(f"{key} {value}" for key, value in line.items()), flush=True)
+
+
+def label(trial: str, bits: str) -> str:
+    """The name of an encoding in the model."""
+    return re.sub("[^a-z0-9]", "_", f"{trial} {bits}")
+
+
+def encoded(name: str, case: Case, trials: list[str]) -> list[dict]:
+    """Makes encodings and adds them to the model. Returns the beginnings of their lines."""
+    scratch, lines = place.STATE / "trials" / name, []
+    scratch.mkdir(parents=True, exist_ok=True)
+    for trial in trials:
+        began = time.process_time()
+        figures = TRIALS[trial](case)
+        line = {"name": name, "trial": trial, "seconds": round(time.process_time() - began, 1)}
+        if trial == "factors":
+            line["moved"] = moved(name, case)
+        options = ["--start", "auto"] if trial == "start" else []
+        if figures:
+            save_file(figures, scratch / "calibration.safetensors")
+            options += ["--calibration", str(scratch / "calibration.safetensors")]
+        for bits in BITS:
+            report = keep.lqa("encode", str(case.folder), "-o", str(scratch / "adapter.lqa"), "--force", "--bits", bits, *options)
+            keep.lqa("decode", str(scratch / "adapter.lqa"), "-o", str(scratch / "restored"), "--force")
+            add_adapter(case.model, scratch / "restored", label(trial, bits))
+            lines.append(line | {"bits": bits, "bytes": report["outputBytes"], "content": report["contentId"]})
+    case.model.set_adapter(ADAPTER)
+    return lines
+
+
+def show() -> None:
+    """KL of each trial relative to what it is compared with, in brackets 95 % intervals by paired bootstrap over items."""
+    lines = {(line["name"], line["items"], line["bits"], line["trial"]): line for line in place.json_lines(PATH)}
+    pairs = list(dict.fromkeys(key[:3] for key in lines))
+    made = [trial for trial in TRIALS if any(key[3] == trial for key in lines)]
+    for title, against, trials in (
+        ("Without data", "factors", [one for one in made if not one.startswith(("plain", "start", "factors", "drawn"))]),
+        ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "drawn"))]),
+    ):
+        print(f"\n{title}, KL relative to `{against}`:\n\n| adapter | items | bits | KL of {against} | {' | '.join(trials)} |", f"|---|--:|--:|--:|{'--:|' * len(trials)}", sep="\n")
+        ratios: dict[str, list[float]] = {trial: [] for trial in trials}
+        for pair in pairs:
+            base = lines.get((*pair, against))
+            if base is None or not any((*pair, trial) in lines for trial in trials):
+                continue
+            cells = []
+            for trial in trials:
+                line = lines.get((*pair, trial))
+                cells.append(ratio(line, base) if line else "")
+                ratios[trial] += [line["kl"] / base["kl"]] if line else []
+            print(f"| {' | '.join(map(str, pair))} | {base['kl']:.2g} | {' | '.join(cells)} |")
+        print(f"| geometric mean | | | | {' | '.join(f'{geometric_mean(own):.2f}' if own else '' for own in ratios.values())} |")
+    for line in lines.values():
+        if line.get("moved") is not None and line["bits"] == BITS[0]:
+            print(f"\nA of {line['name']} has moved by {line['moved']:.1%} of its energy")
+
+
+def ratio(line: dict, base: dict) -> str:
+    x, y = (numpy.array(one["kl_items"]) for one in (line, base))
+    return f"{estimate(lambda i: float(x[i].sum() / y[i].sum()), len(x)):.2f}".replace(" to ", "–")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score trials of what could become the default; rerun to resume.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="adapters of bench/models or bench/functional")
+    parser.add_argument("--items", type=int, default=48, help="the first N held-out items (default 48)")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="trials, such as 'drawn *'; may be repeated")
+    given = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    for name in given.names:
+        run(name, given.items, [one for one in TRIALS if not given.only or any(fnmatchcase(one, pattern) for pattern in given.only)])
+    if not given.names:
+        show()
+
+
+if __name__ == "__main__":
+    place.main(main)
