@@ -18,7 +18,7 @@ export function passedOnThisCommit() {
 if (option === "--write") {
   const [passed, failed, seconds] = numbers.map(Number);
   const date = new Date().toISOString().slice(0, 10);
-  writeFileSync(file, `${JSON.stringify({ commit, date, passed, failed, seconds })}\n`);
+  writeFileSync(file, `${JSON.stringify({ commit, date, passed, failed, seconds }, undefined, 2)}\n`);
 } else if (process.argv[1] === import.meta.filename) {
   const { commit, date, passed, failed, seconds } = last() ?? {};
   console.log(

@@ -30,7 +30,8 @@ finish() {
     printf '\n=== what failed\n'
     cat "$work/failures.log"
   fi
-  rm -rf "$work" "$PYTHONPYCACHEPREFIX$(dirname "$work")"
+  # Another run may write bytecode there at this moment.
+  rm -rf "$work" "$PYTHONPYCACHEPREFIX$(dirname "$work")" || true
   at_end
   echo "$passed passed, $failed failed"
   [ "$failed" -eq 0 ] || exit 1
