@@ -3,16 +3,21 @@ import { defineConfig } from "vitest/config";
 import { thorough } from "./test/helpers/thorough.ts";
 
 /**
- * Suites of servers, killed processes, attacks, compilers, programs of the documentation, searches of seconds, the packed package,
- * and what counts open files of its process: minutes. Each file has a process of its own.
+ * Suites of servers and standard streams, killed processes, attacks, compilers, shells, programs of the documentation and of the bench,
+ * searches of seconds, the packed package, and what counts open files of its process: minutes. Each file has a process of its own.
  * `npm run test:system`.
  */
 const SYSTEM = [
   "test/attacks.test.ts",
+  "test/bench/loraquant.test.ts",
+  "test/cli/full-output.test.ts",
+  "test/cli/input.test.ts",
   "test/cli/many.test.ts",
   "test/cli/shards.test.ts",
+  "test/cli/shell.test.ts",
   "test/codecs/kernel-build.test.ts",
   "test/conformance/encoders.test.ts",
+  "test/conformance/frozen.test.ts",
   "test/conformance/runner.test.ts",
   "test/docs/commands.test.ts",
   "test/docs/guide.test.ts",
@@ -20,6 +25,7 @@ const SYSTEM = [
   "test/docs/pictures.test.ts",
   "test/docs/serving.test.ts",
   "test/faults/faults.test.ts",
+  "test/hub/models.test.ts",
   "test/hub/page.test.ts",
   "test/hub/push.test.ts",
   "test/hub/read.test.ts",
@@ -28,8 +34,10 @@ const SYSTEM = [
   "test/many/stored.test.ts",
   "test/package.test.ts",
   "test/package/types.test.ts",
+  "test/schema/kaitai.test.ts",
   "test/serve/soak.test.ts",
   "test/start/generator.test.ts",
+  "test/workers/pool.test.ts",
 ];
 
 export default defineConfig({

@@ -10,7 +10,6 @@ import { encodeAdapter } from "../../src/encode/index.ts";
 import { lqa } from "../helpers/cli.ts";
 import { good, serve } from "../helpers/server.ts";
 import { temporaryDirectory } from "../helpers/temporary.ts";
-import { thorough } from "../helpers/thorough.ts";
 import { createModule } from "../workers/modules.ts";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -98,7 +97,7 @@ describe("an address", () => {
   test("that does not answer is given up after --timeout, for the report as well", async () => {
     const server = await serve(() => {});
     const report = ["--html", join(temporaryDirectory(), "report.html")];
-    for (const words of thorough ? [[], report] : [report])
+    for (const words of [[], report])
       expect(await run(["inspect", server.url, "--timeout", "1", ...words])).toMatchObject({
         code: 2,
         err: expect.stringMatching(/NETWORK[\s\S]*within 1000 ms/),
