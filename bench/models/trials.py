@@ -6,8 +6,7 @@ on the first held-out items like everything else. `results/trials.jsonl` gets a 
 - `plain`: without a calibration. `start`: with a known start. `factors`: a file made of the factors alone that says of errors what the
   encoder assumes without one; its line says by what share of its energy A has moved from its random start.
 - `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
-- `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, and those of o twice. `by width`: errors of a
-  module with more outputs than inputs (gate and up) counted by its inputs.
+- `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, and those of o twice.
 - `drawn N at T`: measured on N texts that the model writes at the temperature T (`lqa calibrate` without texts); `first token`: each
   begins with another random token of the vocabulary.
 """
@@ -88,15 +87,14 @@ def moved(name: str, case: Case) -> float | None:
     return round(float((now - before).square().sum() / before.square().sum()), 4)
 
 
-def factors(case: Case, *, k_as_q: bool = False, o: float = 1, by_width: bool = False, span: bool = False) -> Figures:
+def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = False) -> Figures:
     """A calibration file of the factors alone: the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts."""
     found: Figures = {}
     layers = lora_layers(case.model, ADAPTER)
     for name, layer in layers.items():
         u, _, strengths = components_of(layer, ADAPTER)
         counted = layers.get(name.replace("k_proj", "q_proj"), layer) if k_as_q else layer
-        outputs = min(counted.out_features, layer.in_features) if by_width else counted.out_features
-        weight = (o if name.endswith("o_proj") else 1) / (outputs * strengths.square().sum() ** 0.25)
+        weight = (o if name.endswith("o_proj") else 1) / (counted.out_features * strengths.square().sum() ** 0.25)
         found[f"{name}.components"] = torch.stack([strengths, *3 * [weight * strengths.square()]], 1).float().contiguous()
         if span:
             found[f"{name}.directions_b"] = (u.T * (SHARE * len(u) / u.shape[1]) ** 0.5).float().contiguous()
@@ -124,8 +122,6 @@ TRIALS: dict[str, Callable[[Case], Figures]] = {
     "span": lambda case: factors(case, span=True),
     "k as q": lambda case: factors(case, k_as_q=True),
     "k as q, o twice": lambda case: factors(case, k_as_q=True, o=2),
-    "by width": lambda case: factors(case, by_width=True),
-    "by width, k as q": lambda case: factors(case, by_width=True, k_as_q=True),
     **{f"drawn 64 at {temperature}": lambda case, t=temperature: drawn(case, 64, t) for temperature in (0.7, 1.0, 1.3)},
     **{f"drawn {count} at 1.0": lambda case, n=count: drawn(case, n, 1.0) for count in (16, 128)},
     "drawn 64 at 1.0, first token": lambda case: drawn(case, 64, 1.0, first_token=True),
