@@ -124,7 +124,7 @@ describe("profile rd", () => {
   );
 
   test.each([0.9, 1.15, 1.4])(
-    "at %d bits a module that would lose more than all of it is zero",
+    "at %d bits a module that would lose more than all of it is weaker",
     async (bits) => {
       // The errors of many components of equal strength overlap, so that their sum is more than the allocation expects.
       const flat = adapter(
@@ -135,10 +135,10 @@ describe("profile rd", () => {
       );
       const { bytes, report } = await encodeAdapter(flat, { bits });
       expect(report.modules.filter(({ relativeError }) => relativeError > 1)).toEqual([]);
-      for (const { averageBits, relativeError } of report.modules)
-        if (relativeError === 1) expect(averageBits).toBe(0);
-      expect(report.droppedModules).toBeGreaterThan(0);
-      // Others have its bits.
+      expect(report.droppedModules).toBe(0);
+      // Others lose nearly everything because they have hardly any bits.
+      const weaker = report.modules.filter(({ relativeError, gain }) => relativeError > 0.95 && gain > 0.5);
+      expect(weaker.length).toBeGreaterThan(0);
       expect(report.bitsPerParameter).toBeGreaterThan(0.95 * bits);
       expect(await validate(bytes, { level: "canonical" })).toMatchObject({ valid: true });
     },

@@ -137,18 +137,18 @@ export function keptShares({ components }: Subject, choices: readonly Choice[]):
 /**
  * Stretches every component of a module.
  *
- * @param gains a further, trained factor for each component
+ * @param further another factor of each component, such as a trained one
  */
 export function stretchComponents(
   subject: Subject,
   choices: readonly Choice[],
   packed: PackedFactors,
-  gains?: Float64Array,
+  further: (component: number) => number = () => 1,
 ): PackedFactors {
   const { components } = subject;
   const kept = keptShares(subject, choices);
   const restored = restoreOf(components, kept);
-  const factors = kept.map((share, i) => restored * stretchOf(share, components[i]!.fit) * (gains?.[i] ?? 1));
+  const factors = kept.map((share, i) => restored * stretchOf(share, components[i]!.fit) * further(i));
   const { bands } = packed;
   const stretched = packed.planes.map((expert) => {
     let from = 0;

@@ -10,8 +10,8 @@
  *    each of which uses the losses of the vectors coded so far.
  * 4. It codes each vector at its rate, at most once per rate.
  *
- * Every component with a nonzero singular value gets at least the floor rate. Without a floor, a module that would lose more
- * than everything is zero, and others get its bits.
+ * Every component with a nonzero singular value gets at least the floor rate. A module whose squared error would be above 1, because the
+ * errors of many components overlap, is made weaker until it is below. To make it zero costs behaviour (docs/fidelity.md).
  *
  * @module
  */
@@ -24,7 +24,7 @@ import { type LoraModule, parameterCount } from "../../../model/adapter.ts";
 import type { Calibration, TunedVectors, Tuning } from "../../../model/calibration.ts";
 import type { ParentFactors } from "../parent/align.ts";
 import type { QuantizedModule } from "../profile.ts";
-import { totalQuality } from "../quality.ts";
+import { type ModuleQuality, totalQuality } from "../quality.ts";
 import type { Executor } from "../tasks.ts";
 import { allocate, type Choice, changedError, type Goal } from "./allocate.ts";
 import { approachBytes, type Choose, type FileLength } from "./approach-bytes.ts";
@@ -77,8 +77,8 @@ export interface RdSurroundings {
 /** A module at chosen rates. */
 type Measured = Pick<QuantizedModule, "factors" | "quality">;
 
-/** Most rounds that give the bits of dropped modules to others. */
-const DROPPING_ROUNDS = 4;
+/** What a module that is weakened keeps below an error of 1: rounding scales to bf16 changes them by 2^-9 at most. */
+const WEAKENED = 1 - 2 ** -6;
 /** Most rounds that approach an error goal; `ERROR_SLACK`: the share of the goal that may be left. */
 const ERROR_ROUNDS = 8;
 const ERROR_SLACK = 0.01;
@@ -134,8 +134,6 @@ export async function quantizeRd(
     return subjectOf(module, surveys[i]!, sensitivities?.get(module.name), fit);
   });
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
-  // A module that loses more than this is zero. Sensitivities know better, and a floor asks for bits in every module.
-  const mostError = floor === 0 && sensitivities === undefined ? 1 : Number.POSITIVE_INFINITY;
   const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);
 
   const codeSides = async (
@@ -178,9 +176,8 @@ export async function quantizeRd(
     own: Subject,
     i: number,
     choices: readonly Choice[],
-    gains?: Tuning["gains"],
-  ): PackedFactors =>
-    stretchComponents(subjects[i]!, choices, joinBands(own, choices), gains?.get(own.module.name));
+    further?: (component: number) => number,
+  ): PackedFactors => stretchComponents(subjects[i]!, choices, joinBands(own, choices), further);
   const measure = async (
     which: readonly number[],
     factors: readonly PackedFactors[],
@@ -200,22 +197,23 @@ export async function quantizeRd(
   const measureNew = async (choices: readonly Choice[][]): Promise<Measured[]> => {
     const keys = choices.map((own) => JSON.stringify(own));
     const missing = [...keys.keys()].filter((i) => !known[i]!.has(keys[i]!));
-    const found = await measure(
-      missing,
-      missing.map((i) => pack(subjects[i]!, i, choices[i]!)),
-    );
-    for (const [k, i] of missing.entries()) known[i]!.set(keys[i]!, found[k]!);
+    const measured = async (which: readonly number[], f?: readonly number[]): Promise<void> => {
+      const factors = which.map((i, k) => pack(subjects[i]!, i, choices[i]!, f && (() => f[k]!)));
+      const found = await measure(which, factors);
+      for (const [k, i] of which.entries()) known[i]!.set(keys[i]!, found[k]!);
+    };
+    await measured(missing);
+    const qualityOf = (i: number): ModuleQuality => known[i]!.get(keys[i]!)!.quality;
+    const isWorse = (i: number): boolean =>
+      qualityOf(i).relativeError > 1 && subjects[i]!.survey.left === undefined;
+    // Sensitivities know better.
+    const worse = sensitivities === undefined ? missing.filter(isWorse) : [];
+    const weaker = worse.map((i) => weakening(qualityOf(i)));
+    await measured(worse, weaker);
     return keys.map((key, i) => known[i]!.get(key)!);
   };
-  const finish = async (chosen: readonly Choice[][]): Promise<Finished> => {
-    let choices = chosen;
-    let found = await measureNew(choices);
-    const worse = found.flatMap(({ quality }, i) => (quality.relativeError > mostError ? [i] : []));
-    if (worse.length > 0) {
-      choices = choices.map((own, i) => (worse.includes(i) ? own.map(() => ({ b: 0, a: 0 })) : own));
-      found = await measureNew(choices);
-      for (const i of worse) subjects[i] = { ...subjects[i]!, dropped: true };
-    }
+  const finish = async (choices: readonly Choice[][]): Promise<Finished> => {
+    const found = await measureNew(choices);
     const scale = sensitivityScale(subjects, fit);
     const encoded = found.map(({ factors, quality: plain }, i): QuantizedModule => {
       const divergence = divergenceOf(subjects[i]!, choices[i]!, fit);
@@ -225,11 +223,14 @@ export async function quantizeRd(
     });
     return { choices, encoded };
   };
-  // Last: the rates, and which modules are zero, do not depend on what was trained. The estimate of divergence does not cover it.
+  // Last: the rates do not depend on what was trained. The estimate of divergence does not cover it.
   const tune = async ({ choices, encoded }: Finished): Promise<QuantizedModule[]> => {
     if (tuning === undefined) return encoded;
     const tuned = await codeTuned(choices, tuning);
-    const factors = tuned.map((subject, i) => pack(subject, i, choices[i]!, tuning.gains));
+    const factors = tuned.map((subject, i) => {
+      const gains = tuning.gains.get(subject.module.name);
+      return pack(subject, i, choices[i]!, (component) => gains?.[component] ?? 1);
+    });
     const found = await measure([...modules.keys()], factors);
     return encoded.map((one, i) => ({ ...one, ...found[i]!, untuned: one.factors }));
   };
@@ -237,22 +238,19 @@ export async function quantizeRd(
   if ("maxError" in goal) return tune(await approachError(subjects, goal.maxError, choose, code, finish));
   const parameters = modules.reduce((sum, module) => sum + parameterCount(module), 0);
   const used = startBits(options.starts) + (parents.size > 0 ? 32 * (2 + 8 + modules.length) : 0);
-  const encode = async (): Promise<Finished> => {
-    if ("maxBytes" in goal)
-      return finish(await approachBytes(subjects, goal.maxBytes, surroundings.fileLength, choose, code));
-    const { choices } = choose({ bits: goal.moduleBits * parameters - used });
-    await code(choices);
-    return finish(choices);
-  };
-  const dropped = (): number => subjects.filter((subject) => subject.dropped).length;
-  // The others get the bits of modules that are zero now. With these, still others may be dropped.
-  let before = 0;
-  let finished = await encode();
-  for (let round = 0; round < DROPPING_ROUNDS && dropped() > before; round++) {
-    before = dropped();
-    finished = await encode();
-  }
-  return tune(finished);
+  if ("maxBytes" in goal)
+    return tune(
+      await finish(await approachBytes(subjects, goal.maxBytes, surroundings.fileLength, choose, code)),
+    );
+  const { choices } = choose({ bits: goal.moduleBits * parameters - used });
+  await code(choices);
+  return tune(await finish(choices));
+}
+
+/** A factor for a module with an error above 1 that makes it a little less than 1. */
+function weakening({ gain, energy, decodedEnergy }: ModuleQuality): number {
+  // The error is 1 − 2 f gain + f² decodedEnergy / energy.
+  return (WEAKENED * 2 * gain * energy) / decodedEnergy;
 }
 
 /** Modules as they are coded, before anything that was trained; `choices`: their rates. */

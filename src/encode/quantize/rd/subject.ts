@@ -53,8 +53,6 @@ export interface Subject {
   readonly survey: Survey;
   readonly components: readonly Component[];
   readonly sensitivities: readonly Sensitivity[] | undefined;
-  /** Whether it gets no bits: it would lose more than everything. */
-  readonly dropped?: boolean;
 }
 
 /**
@@ -148,28 +146,22 @@ export function sideEncoding(side: Side, rate: number): Encoding {
  * @param scale nats per unit of such a weighted loss, see {@link sensitivityScale}
  */
 export function candidatesOf(
-  { module, survey, components, sensitivities, dropped = false }: Subject,
+  { module, survey, components, sensitivities }: Subject,
   floor: number,
   fit: Fit,
   scale: number,
 ): Candidate[] {
-  const rates = (side: Side): Rates => {
-    const all = ratesOf(side, module);
-    const first = (values: readonly number[]): number[] => values.slice(0, 1);
-    if (!dropped) return all;
-    return { bits: first(all.bits), distortion: first(all.distortion), counted: first(all.counted) };
-  };
   const weight = scale * weightOf(module, survey, fit);
   return components.map((component, i) => {
     const { energy, b, a, fit: own } = component;
-    const key = `${b.coded.size} ${a.coded.size} ${dropped} ${floor}`;
+    const key = `${b.coded.size} ${a.coded.size} ${floor}`;
     const before = priced.get(component);
     if (before?.key === key) return before.candidate;
     const candidate = {
       energy,
       weight: sensitivities?.[i] ?? weight,
-      b: rates(b),
-      a: rates(a),
+      b: ratesOf(b, module),
+      a: ratesOf(a, module),
       floor: own === "rest" ? 0 : floor,
       fit: own,
     };
