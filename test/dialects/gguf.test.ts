@@ -2,10 +2,11 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BLOCK_PATHS, ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
+import { ggufKeys, moduleKey } from "../../src/adapters/gguf/names.ts";
 import { readGguf } from "../../src/adapters/gguf/read.ts";
 import { GGUF_TYPES } from "../../src/adapters/gguf/types.ts";
 import { isLqaError } from "../../src/core/index.ts";
+import { BLOCK_PATHS, queryOf } from "../../src/model/layer-names.ts";
 import { f32Bytes, gguf, type TestGguf, type TypedValue } from "../helpers/gguf.ts";
 
 const tensor = (...values: number[]) => ({ dims: [values.length], data: f32Bytes(values) });
@@ -186,6 +187,21 @@ describe("names of GGUF files", () => {
         expect(ggufKeys(`blk.12.${name}.weight`)).toContain(moduleKey(`model.layers.12.${path}`)!.key);
       }
     }
+  });
+
+  it("of keys have queries in the same place, in the same program's words", () => {
+    const places = BLOCK_PATHS.attn_k!.map((key) => [key, queryOf(`model.layers.3.${key}`)]);
+    expect(places).toEqual([
+      ["self_attn.k_proj", "model.layers.3.self_attn.q_proj"],
+      ["attn.k_proj", "model.layers.3.attn.q_proj"],
+      ["attn.attention.k_proj", "model.layers.3.attn.attention.q_proj"],
+      ["attention.wk", "model.layers.3.attention.wq"],
+      ["attention.self.key", "model.layers.3.attention.self.query"],
+      ["attention.k_lin", "model.layers.3.attention.q_lin"],
+    ]);
+    expect(queryOf("attn.k_proj")).toBe("attn.q_proj");
+    for (const other of ["", "model.layers.3.self_attn.q_proj", "xattn.k_proj", "self_attn.k_proj.x"])
+      expect(queryOf(other), other).toBeUndefined();
   });
 
   it("are compared from the block's number on", () => {

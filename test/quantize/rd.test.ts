@@ -123,6 +123,23 @@ describe("profile rd", () => {
     },
   );
 
+  test("errors of keys count by the outputs of the queries that meet them", async () => {
+    const bitsOfKeys = async (query: string, key: string): Promise<number> => {
+      const both = adapter([
+        module(`model.layers.0.${query}`, { out: 512, in: 256, rank: 8 }, 1),
+        module(`model.layers.0.${key}`, { out: 64, in: 256, rank: 8 }, 2),
+      ]);
+      const { report } = await encodeAdapter(both, { bits: 2 });
+      return report.modules.find(({ name }) => name.endsWith(key))!.averageBits;
+    };
+    const plain = await bitsOfKeys("self_attn.x_proj", "self_attn.y_proj");
+    expect(await bitsOfKeys("self_attn.q_proj", "self_attn.k_proj")).toBeLessThan(plain - 0.2);
+    expect(await bitsOfKeys("attention.self.query", "attention.self.key")).toBeLessThan(plain - 0.2);
+    // Without its queries.
+    expect(await bitsOfKeys("self_attn.x_proj", "self_attn.k_proj")).toBe(plain);
+    expect(await bitsOfKeys("mlp.q_proj", "self_attn.k_proj")).toBe(plain);
+  });
+
   test.each([0.9, 1.15, 1.4])(
     "at %d bits a module that would lose more than all of it is weaker",
     async (bits) => {

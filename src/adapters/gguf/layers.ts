@@ -10,12 +10,13 @@
 import * as KIND from "../../error-catalogue.ts";
 import { fail } from "../../errors.ts";
 import { type Adapter, type LoraModule, lazyModule, shapeOf } from "../../model/adapter.ts";
+import { BLOCK_PATHS } from "../../model/layer-names.ts";
 import type { WriteOptions } from "../dialect.ts";
 import { quoteName } from "../json.ts";
 import type { BaseDescription } from "../naming/base-description.ts";
 import { rename, renamed } from "../naming/rename.ts";
 import { isInputEmbedding } from "../peft/keys.ts";
-import { BLOCK_PATHS, moduleKey } from "./names.ts";
+import { moduleKey } from "./names.ts";
 
 /** Architectures whose q and k the converter reorders. */
 const INTERLEAVED: readonly string[] = ["llama"];

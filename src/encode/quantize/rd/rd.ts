@@ -34,6 +34,7 @@ import { joinBands, sameEncoding } from "./join-bands.ts";
 import { RATES } from "./rates.ts";
 import {
   candidatesOf,
+  countedOutputs,
   divergenceOf,
   lossOfSubject,
   type Subject,
@@ -129,9 +130,10 @@ export async function quantizeRd(
     parent: parents.get(module.name),
   });
   const surveys = await executor.run("survey", modules.map(work), phase("analyzing", modules.length));
+  const outputs = countedOutputs(modules);
   const subjects = modules.map((module, i) => {
     if (surveys[i]!.left === undefined) parents.delete(module.name);
-    return subjectOf(module, surveys[i]!, sensitivities?.get(module.name), fit);
+    return subjectOf(module, surveys[i]!, sensitivities?.get(module.name), fit, outputs[i]!);
   });
   const floor = RATES.findIndex((rate) => rate.nominal >= options.floor);
   const choose: Choose = (aim) => allocateBits(subjects, floor, fit, aim);

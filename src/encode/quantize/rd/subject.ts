@@ -13,8 +13,9 @@ import { MIX_BITS, mixEncoding } from "../../../core/rooms.ts";
 import * as KIND from "../../../error-catalogue.ts";
 import { fail } from "../../../errors.ts";
 import type { LoraModule } from "../../../model/adapter.ts";
-import { inputLength } from "../../../model/adapter.ts";
+import { inputLength, type ModuleShape } from "../../../model/adapter.ts";
 import type { Sensitivity } from "../../../model/calibration.ts";
+import { queryOf } from "../../../model/layer-names.ts";
 import { CALIBRATED } from "../answers.ts";
 import { CODERS, type Coded } from "../coders.ts";
 import { type Candidate, type Choice, lossOfVectors, type Rates } from "./allocate.ts";
@@ -53,6 +54,14 @@ export interface Subject {
   readonly survey: Survey;
   readonly components: readonly Component[];
   readonly sensitivities: readonly Sensitivity[] | undefined;
+  /** By how many outputs its errors count, see {@link countedOutputs}. */
+  readonly outputs: number;
+}
+
+/** By how many outputs the errors of each module count: its own, and those of keys by the queries that meet them. */
+export function countedOutputs(modules: readonly ModuleShape[]): number[] {
+  const outputs = new Map(modules.map(({ name, out }) => [name, out]));
+  return modules.map(({ name, out }) => outputs.get(queryOf(name) ?? name) ?? out);
 }
 
 /**
@@ -65,6 +74,7 @@ export function subjectOf(
   survey: Survey,
   sensitivities: readonly Sensitivity[] | undefined,
   fit: Fit,
+  outputs: number,
 ): Subject {
   // Sensitivities apply to a module's own components, not to differences from a parent.
   const own = survey.left === undefined ? sensitivities : undefined;
@@ -75,6 +85,7 @@ export function subjectOf(
     module,
     survey,
     sensitivities: own,
+    outputs,
     components: survey.energies.map((energy, c) => {
       const { rest } = survey;
       // Also where the parent has nothing: what is new counts as what changed.
@@ -145,13 +156,9 @@ export function sideEncoding(side: Side, rate: number): Encoding {
  *
  * @param scale nats per unit of such a weighted loss, see {@link sensitivityScale}
  */
-export function candidatesOf(
-  { module, survey, components, sensitivities }: Subject,
-  floor: number,
-  fit: Fit,
-  scale: number,
-): Candidate[] {
-  const weight = scale * weightOf(module, survey, fit);
+export function candidatesOf(subject: Subject, floor: number, fit: Fit, scale: number): Candidate[] {
+  const { module, components, sensitivities } = subject;
+  const weight = scale * weightOf(subject, fit);
   return components.map((component, i) => {
     const { energy, b, a, fit: own } = component;
     const key = `${b.coded.size} ${a.coded.size} ${floor}`;
@@ -178,13 +185,9 @@ const priced = new WeakMap<Component, { readonly key: string; readonly candidate
  *
  * @param scale as for {@link candidatesOf}
  */
-export function lossOfSubject(
-  { module, survey, components, sensitivities }: Subject,
-  choices: readonly Choice[],
-  fit: Fit,
-  scale: number,
-): number {
-  const weight = scale * weightOf(module, survey, fit);
+export function lossOfSubject(subject: Subject, choices: readonly Choice[], fit: Fit, scale: number): number {
+  const { components, sensitivities } = subject;
+  const weight = scale * weightOf(subject, fit);
   return components.reduce((sum, { energy, b, a, fit: own }, i) => {
     const [ofB, ofA] = [b.coded.get(choices[i]!.b)!, a.coded.get(choices[i]!.a)!];
     const [
@@ -200,12 +203,14 @@ export function lossOfSubject(
 export function sensitivityScale(subjects: readonly Subject[], fit: Fit): number {
   let nats = 0;
   let units = 0;
-  for (const { module, survey, components, sensitivities } of subjects)
+  for (const subject of subjects) {
+    const { components, sensitivities } = subject;
     if (sensitivities !== undefined)
       for (const [i, { energy }] of components.entries()) {
         nats += (sensitivities[i]!.b + sensitivities[i]!.a) / 4;
-        units += weightOf(module, survey, fit) * energy;
+        units += weightOf(subject, fit) * energy;
       }
+  }
   return nats > 0 && units > 0 ? nats / units : 1;
 }
 
@@ -228,15 +233,16 @@ export function divergenceOf(
 
 /**
  * The weight of a module's losses. The error disturbs each output of a module by its share, so the error counts per
- * output: a module with fewer outputs (v of grouped attention) loses more by the same error. Of modules with equally many
+ * output: a module with fewer outputs (v of grouped attention) loses more by the same error. Those of keys count by the outputs of their
+ * queries, which all meet them. Of modules with equally many
  * outputs, a weaker one counts more than in proportion, by the fourth root of the energy, so that weak layers do not lose
- * everything first. Both rules were chosen by behaviour (docs/fidelity.md). Only ratios matter. With `least-squares` all errors
+ * everything first. These rules were chosen by behaviour (docs/fidelity.md). Only ratios matter. With `least-squares` all errors
  * count equally.
  */
-function weightOf({ out }: LoraModule, { energies }: Survey, fit: Fit): number {
+function weightOf({ outputs, survey: { energies } }: Subject, fit: Fit): number {
   if (fit === "least-squares") return 1;
   const energy = energies.reduce((sum, own) => sum + own, 0);
-  return energy > 0 ? 1 / (out * Math.sqrt(Math.sqrt(energy))) : 0;
+  return energy > 0 ? 1 / (outputs * Math.sqrt(Math.sqrt(energy))) : 0;
 }
 
 function ratesOf(side: Side, { experts, rank }: LoraModule): Rates {
