@@ -4,9 +4,9 @@ NAME is an adapter that is kept here or in bench/functional. Each trial is a cal
 on the first held-out items like everything else. `results/trials.jsonl` gets a line for each; lines that are there are not made again.
 
 - `plain`: without a calibration. `start`: with a known start. `factors`: a file made of the factors alone that says of errors what the
-  encoder assumes without one; its line says by what share of its energy A has moved from its random start.
+  encoder assumed without one until 2026-12-02; its line says by what share of its energy A has moved from its random start.
 - `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
-- `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, and those of o twice.
+- `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
 - `drawn N at T`: measured on N texts that the model writes at the temperature T (`lqa calibrate` without texts); `first token`: each
   begins with another random token of the vocabulary.
 """
@@ -88,7 +88,7 @@ def moved(name: str, case: Case) -> float | None:
 
 
 def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = False) -> Figures:
-    """A calibration file of the factors alone: the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts."""
+    """A calibration file of the factors alone: with `k_as_q` the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts."""
     found: Figures = {}
     layers = lora_layers(case.model, ADAPTER)
     for name, layer in layers.items():
