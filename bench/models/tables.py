@@ -68,18 +68,20 @@ def table(found: Summary) -> list[str]:
 
 
 def first(found: list[Summary]) -> list[str]:
-    """The table of the first screen: for each adapter the right answers kept and the divergence."""
-    heads = (f"{one.name.removesuffix('-s0')}: bits | kept | KL" for one in found)
-    rows = [f"| encoding | {' | '.join(heads)} |", f"|---|{'--:|' * 3 * len(found)}"]
+    """The table of the first screen: for each adapter the divergence, and in brackets the right answers kept."""
+    rows = [f"| encoding | bits | {' | '.join(one.name.replace('-', ' ').replace('gemma3 270m', 'Gemma').replace('qwen2.5 coder 0.5b', 'Qwen') for one in found)} |",
+            f"|---|{'--:|' * (1 + len(found))}"]  # fmt: skip
     for encoding in SHOWN:
-        cells = []
+        cells, bits = [], []
         for one in found:
             row = one.row(encoding)
+            bits += [f"{row.bits:.2f}"] if row else []
             kept = row.answers.kept if row and row.answers else None
             kl = row.figures["kl"] if row and row.figures else None
-            cells += [f"{row.bits:.2f}" if row else "–", f"{100 * kept.value:.1f} %" if kept else "–", f"{kl.value:.2g}" if kl else "–"]
-        if any(cell != "–" for cell in cells):
-            rows.append(f"| {encoding} | {' | '.join(cells)} |")
+            cells.append((plain(kl.value) if kl else "–") + (f" ({100 * kept.value:.0f} %)" if kept else ""))
+        if bits:
+            least, most = min(bits, key=float), max(bits, key=float)
+            rows.append(f"| {encoding} | {least if least == most else f'{least} to {most}'} | {' | '.join(cells)} |")
     return rows
 
 
