@@ -8,10 +8,11 @@
 import { deepStrictEqual as equal, ok } from "node:assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BLOCK_PATHS, OUTPUT_PATHS } from "../../dist/adapters/gguf/names.js";
+import { OUTPUT_PATHS } from "../../dist/adapters/gguf/names.js";
 import { readGguf } from "../../dist/adapters/gguf/read.js";
 import { GGUF_TYPES } from "../../dist/adapters/gguf/types.js";
 import { readCalibration } from "../../dist/adapters/index.js";
+import { BLOCK_PATHS } from "../../dist/model/layer-names.js";
 
 const directory = process.argv[2];
 const bytesOf = (name) => new Uint8Array(readFileSync(join(directory, name)));
