@@ -37,8 +37,8 @@ const START_OPTION: OptionSpec = {
   placeholder: "<how>",
   pattern: /^(none|auto|[0-9]{1,10})$/,
   expects: "none, auto, or a seed from 0 to 4294967295",
-  defaultText: "none",
-  help: "rd: store the seed that A began with instead of its random numbers. none: store A whole. auto: look for the seed, and use it where it pays. A seed: try only that one. Adapters after few training steps can lose behaviour by it.",
+  defaultText: "auto; with --max-error or --parent none",
+  help: "rd: store the seed that A began with instead of its random numbers. none: store A whole. auto: look for the seed, and use it where A moved little from it. A seed: try only that one. With --max-error the file becomes smaller by it, and answers may change more.",
 };
 
 /** The goals: how small or how exact the file must be. At most one of them. */

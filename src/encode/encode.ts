@@ -37,8 +37,9 @@ export interface EncodeControls {
   /** How to store plain tensors. Default `zstd`: unchanged, compressed if that makes them smaller. */
   readonly tensors?: TensorPolicy;
   /**
-   * The random start of A, so that only the changes by training are stored: not used (`none`, the default), searched for
-   * (`auto`), or the seed of torch's CPU generator. Only with the profile `rd`; if it does not pay off, the file stays the same.
+   * The random start of A, so that only the changes by training are stored: not used (`none`), searched for (`auto`), or the
+   * seed of torch's CPU generator. Only with the profile `rd`; if it does not pay off, the file stays the same. Default: `auto`,
+   * but `none` with a parent or `maxError`, where a start makes the file smaller and not more faithful.
    */
   readonly start?: StartChoice | undefined;
   /**
@@ -173,10 +174,9 @@ async function encodings(
   { start, parent, signal }: EncodeOptions,
 ): Promise<{ readonly results: readonly EncodedAdapter[]; readonly plain: EncodedAdapter | undefined }> {
   const { items, settings } = encodable;
+  const choice = start ?? (parent !== undefined || boundsError(settings) ? "none" : "auto");
   let starts =
-    settings.profile === "rd"
-      ? startsOf(items, origin?.dialect, start ?? "none")
-      : new Map<string, ModuleStart>();
+    settings.profile === "rd" ? startsOf(items, origin?.dialect, choice) : new Map<string, ModuleStart>();
   const results: EncodedAdapter[] = [];
   if (parent !== undefined) {
     const parents = await decodeParents(items, parent, signal);

@@ -213,6 +213,20 @@ describe("recovery", () => {
     expect(recoverStart(subjects, spacingsOf("peft"))).toBeUndefined();
   }, 120_000);
 
+  // The noise of `moved` is uniform like the draws: the share of the energy that is not from them is movement² / (1 + movement²).
+  it.each([
+    { movement: 0.37, used: true },
+    { movement: 0.39, used: false },
+  ])(
+    "is of use where A moved by at most an eighth of its energy: by $movement of its size",
+    ({ movement, used }) => {
+      for (const seed of [42, undefined])
+        expect(recoverStart(drawn(42, 0, movement), spacingsOf("peft"), seed)?.positions.size).toBe(
+          used ? MODULES : undefined,
+        );
+    },
+  );
+
   it("does not look where the generator is another one, or the weights have moved far", () => {
     expect(recoverStart(drawn(42, 0, 0), spacingsOf("mlx"))).toBeUndefined();
     const started = process.cpuUsage().user;

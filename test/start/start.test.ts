@@ -43,11 +43,15 @@ describe("an adapter whose start is found", () => {
     expect(lost / energy).toBeCloseTo(encoded.report.relativeError, 8);
   });
 
-  it("has a start only if the caller asks for one", async () => {
-    const { start: _, ...others } = goal;
-    const none = await encodeAdapter(trained(0.05), { ...goal, start: "none" });
-    expect((await encodeAdapter(trained(0.05), others)).bytes).toEqual(none.bytes);
-    expect(none.bytes[12]! & 32).toBe(0);
+  it("has a start unless the goal is an error, or there is a parent: then only if the caller asks for one", async () => {
+    const started = ({ bytes }: { bytes: Uint8Array }): boolean => (bytes[12]! & 32) !== 0;
+    const adapter = trained(0.05);
+    const usual = await encodeAdapter(adapter, { bits: 2 });
+    expect(started(usual)).toBe(true);
+    expect(usual.bytes).toEqual((await encodeAdapter(adapter, { bits: 2, start: "auto" })).bytes);
+    expect(started(await encodeAdapter(adapter, { bits: 2, start: "none" }))).toBe(false);
+    expect(started(await encodeAdapter(adapter, { maxError: 0.02 }))).toBe(false);
+    expect(started(await encodeAdapter(adapter, { bits: 2, parent: await open(usual.bytes) }))).toBe(false);
   });
 
   it("is found by its seed alone, and not by another seed", async () => {
@@ -77,6 +81,16 @@ describe("an adapter whose start is found", () => {
   it("that moved too far is encoded as without", async () => {
     const auto = await encodeAdapter(trained(40), goal);
     expect(auto.bytes).toEqual((await encodeAdapter(trained(40), { ...goal, start: "none" })).bytes);
+  });
+
+  it("is used by the modules that moved little, if they are at least half of all", async () => {
+    const [near, far] = [trained(0.05).modules, trained(0.6).modules];
+    const mixed = (count: number) => ({
+      ...trained(0.05),
+      modules: near.map((module, i) => (i < count ? module : far[i]!)),
+    });
+    expect((await encodeAdapter(mixed(2), { bits: 4 })).report.start?.modules).toBe(2);
+    expect((await encodeAdapter(mixed(1), { bits: 4 })).report.start).toBeUndefined();
   });
 
   it("leaves out the start of a module that takes more operations for its bytes than readers accept", async () => {

@@ -4,7 +4,7 @@
  * It tries common seeds first and searches their streams for the signs of a few modules. Then it takes bits of the draws that the
  * weights still show, in orders of modules that programs use, solves for the generator's state (`solve.ts`), and steps the state
  * back to its seed. Surplus equations certify a start, and then correlation does: values beyond the ends of the distribution are
- * all equal, and can contradict nothing.
+ * all equal, and can contradict nothing. Modules that moved too far to gain from their start do not get it.
  *
  * @module
  */
@@ -56,11 +56,13 @@ const MOST_CHAIN_WEIGHTS = 2 ** 20;
 const GOOD_MARGIN = 5;
 const LEAST_MARGIN = 3;
 const LEADING_BITS = 8;
+/** Largest share of A's energy that may not be from its draws: where A moved farther, a start costs behaviour (docs/known-starts.md). */
+const MOST_MOVED = 1 / 8;
 /** Most steps back in search of a seed: no file can name a draw further from its seed. */
 const STEPS_BACK = 2 ** 28;
 
 /**
- * Finds the start, if there is one.
+ * Finds the start of the modules that moved little, if they are at least half of all.
  *
  * @param spacings possible orders of the program that made the adapter; none if it has another generator
  * @param seed a known seed: no other is tried
@@ -74,11 +76,27 @@ export function recoverStart(
     .map((_, i) => i)
     .filter((i) => looksUniform(subjects[i]!))
     .sort((x, y) => compareByModel(subjects[x]!.name, subjects[y]!.name));
-  if (order.length === 0) return undefined;
-  if (seed !== undefined) return bySeeds(subjects, order, [seed], SEARCHED_KNOWN);
   // If most modules moved far, a search is not worthwhile.
-  if (spacings.length === 0 || 2 * order.length < subjects.length) return undefined;
-  return bySeeds(subjects, order, COMMON_SEEDS, SEARCHED) ?? bySolving(subjects, order, spacings);
+  if (order.length === 0 || 2 * order.length < subjects.length) return undefined;
+  if (seed !== undefined) return movedLittle(subjects, bySeeds(subjects, order, [seed], SEARCHED_KNOWN));
+  if (spacings.length === 0) return undefined;
+  const found = bySeeds(subjects, order, COMMON_SEEDS, SEARCHED) ?? bySolving(subjects, order, spacings);
+  return movedLittle(subjects, found);
+}
+
+/** The start of the modules that moved by at most {@link MOST_MOVED}, if they are at least half of all. */
+function movedLittle(subjects: readonly FactorA[], found: Recovered | undefined): Recovered | undefined {
+  if (found === undefined) return undefined;
+  const positions = new Map<number, number>();
+  const twister = streamAt(found.state, 0);
+  let now = 0;
+  for (const [i, position] of [...found.positions].sort(([, p], [, q]) => p - q)) {
+    const { a } = subjects[i]!;
+    skipDraws(twister, position - now);
+    now = position + a.length;
+    if (1 - correlationAfter(twister, a) ** 2 <= MOST_MOVED) positions.set(i, position);
+  }
+  return 2 * positions.size < subjects.length ? undefined : { ...found, positions };
 }
 
 /**

@@ -79,20 +79,20 @@ class Encodings:
         if profile != "rd" or self.report["parent"]:
             found = "--parent" if profile == "rd" else f"--profile {profile}"
             raise LqaError("USAGE", found=f"{found} does not follow a calibration", expected="profile rd without a parent")
-        seed = (self.report.get("start") or {}).get("seed")
-        if seed is not None:
-            self._options = _with_seed(self._options, seed)
+        self._options = _with_start(self._options, self.report.get("start"))
 
 
-def _with_seed(options: Sequence[str], seed: int) -> list[str]:
-    """Options of `lqa encode` with the seed that it has found: to find it takes seconds, and tuning encodes once a step."""
-    words = list(options)
-    for at, word in enumerate(words):
-        if word == "--start=auto":
-            words[at] = f"--start={seed}"
-        elif word == "--start" and words[at + 1:at + 2] == ["auto"]:
-            words[at + 1] = str(seed)
-    return words
+def _with_start(options: Sequence[str], found: Mapping[str, Any] | None) -> list[str]:
+    """Options of `lqa encode` with the start that it has found, or without one: to look for it takes seconds, and tuning encodes once a step."""
+    if found is not None and found.get("seed") is None:
+        return list(options)  # states of a generator, which only a search finds
+    words, rest = [], iter(options)
+    for word in rest:
+        if word == "--start":
+            next(rest, None)
+        elif not word.startswith("--start="):
+            words.append(word)
+    return [*words, f"--start={'none' if found is None else found['seed']}"]
 
 
 def kept_apart(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:
