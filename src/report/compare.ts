@@ -106,7 +106,7 @@ interface Method {
 }
 
 /**
- * Encodes an adapter in memory with `sign`, `rtn` and `rd`.
+ * Encodes an adapter in memory with `sign`, `rtn` and `rd`, without known starts: the bound is of files that have all weights.
  *
  * `onProgress` counts methods, and names the current method and module. If the floor rules out a goal of `rd`, the goal
  * becomes a row without figures.
@@ -136,7 +136,7 @@ export async function compareAdapter(adapter: Adapter, options: CompareOptions =
   const boundAt = relativeBound(await componentsOf(adapter, during("bound")));
   const measure = async ({ method, options: told }: Method): Promise<Measured> => {
     const started = performance.now();
-    const { report } = await encodeAdapter(adapter, { ...during(method), ...told });
+    const { report } = await encodeAdapter(adapter, { ...during(method), ...told, start: "none" });
     const bound = boundAt(report.bitsPerParameter * parameters);
     const { averageBits, bitsPerParameter, relativeError, restoredError, gain } = report;
     const { snrDb, outputBytes, tensorBytes } = report;
