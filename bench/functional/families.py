@@ -1,6 +1,6 @@
 """What every way to encode does to behaviour, over all adapters: python families.py [--write]
 
-Encoders and ways at equal bytes, from the raw results of evaluate.py (`earlier/`: the encoder of 2026-11-25; plain: today's default),
+Encoders and ways at equal bytes, from the raw results of evaluate.py (`earlier/`: the encoder of 2026-11-25; plain: today's without a start),
 young.py (with and without a known start), tuned.py (calibrated and tuned), and those of bench/models on other base models. Prints KL to the unquantized adapter on held-out items,
 and KL relative to plain with its 95 % interval by paired bootstrap, where both results have the figures of single items. Then the means
 over all pairs, next to what we want to reach. `--write` puts both tables into docs/fidelity.md.
@@ -51,16 +51,19 @@ def gather() -> Rows:
             rows[f"young {line['name']}", line["bits"]]["plain" if line["start"] == "none" else "start"] = line | {"kl_items": line["items"]}
     for path in sorted(MODELS.glob("*-s[0-9].jsonl")):
         lines = lm.json_lines(path)
+        names = {line.get("encoding") for line in lines}
         scored: dict[str, dict[str, dict]] = defaultdict(dict)
         for line in lines:
             if "item" in line:
                 scored[line["weights"]][line["item"]] = line
         for line in lines:
-            found = re.fullmatch(r"lqa ([\d.]+)(?: (calibrated|start|tuned))?", line.get("encoding", ""))
+            found = re.fullmatch(r"lqa ([\d.]+)(?: (calibrated|plain|tuned))?", line.get("encoding", ""))
             own = scored[line["weights"]]
             if found and own.keys() == scored[line["of"]].keys():
                 kl = [own[item]["kl"] for item in sorted(own)]
-                rows[path.stem, found[1]][found[2] or "plain"] = {"kl": sum(kl) / sum(one["tokens"] for one in own.values()), "kl_items": kl}
+                # Where the default has no start, there is no other encoding without one.
+                usual = "start" if f"lqa {found[1]} plain" in names else "plain"
+                rows[path.stem, found[1]][found[2] or usual] = {"kl": sum(kl) / sum(one["tokens"] for one in own.values()), "kl_items": kl}
     return {key: ways for key, ways in sorted(rows.items()) if len(ways) > 1 and "plain" in ways}
 
 

@@ -18,7 +18,6 @@ from place import BenchError
 
 CALIBRATION, TUNING = 64, 160  # training items
 BITS = ("0.5", "0.75", "1.0", "1.5", "2.5", "4.0")
-WITH_START = ("0.5", "1.0", "1.5")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _makers() -> dict[str, Maker]:
     loraquant = ("--profile", "loraquant", "--h-rule", "code", "--refine", "search", "--variant")
     return {
         **{f"lqa {bits}": _lqa("--bits", bits) for bits in BITS},
-        **{f"lqa {bits} start": _lqa("--bits", bits, "--start", "auto") for bits in WITH_START},
+        **{f"lqa {bits} plain": _lqa("--bits", bits, "--start", "none") for bits in BITS},
         **{f"lqa {bits} calibrated": _calibrated("--bits", bits) for bits in BITS[:4]},
         "lqa 0.5 tuned": _tuned("--bits", "0.5"),
         **{f"rtn {bits}": _lqa("--profile", "rtn", "--code-bits", bits) for bits in ("2", "3")},

@@ -72,4 +72,6 @@ ADAPTERS = {
         Adapter(GEMMA, "gsm8k", "r16-all", "", 300, seed=1),
     )
 }
+# Only trained, for trials.py: the first one stopped earlier, where A has moved less.
+SHORT = {one.name: one for one in (Adapter(GEMMA, "people", "r8-qv", f"{steps}-steps", steps, 16) for steps in (15, 30, 45, 70))}
 QUICK = f"{GEMMA}-people-r8-qv-s0"

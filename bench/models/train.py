@@ -170,15 +170,16 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="all, or some of those of --list")
     parser.add_argument("--list", action="store_true", help="only list the adapters and how far each is")
     args = parser.parse_args()
+    known = plan.ADAPTERS | plan.SHORT
     for name in args.names:
-        if name not in plan.ADAPTERS:
+        if name not in known:
             raise BenchError(f"no adapter {name}; see --list")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    for name in args.names or plan.ADAPTERS:
+    for name in args.names or known:
         if args.list:
             print(f"{name}\t{progress(name)}")
         else:
-            train(plan.ADAPTERS[name])
+            train(known[name])
 
 
 def progress(name: str) -> str:
@@ -187,7 +188,7 @@ def progress(name: str) -> str:
     checkpoint = place.STATE / "checkpoints" / f"{name}.pt"
     if not checkpoint.is_file():
         return "not started"
-    return f"step {torch.load(checkpoint, weights_only=True)['step']} of {plan.ADAPTERS[name].steps}"
+    return f"step {torch.load(checkpoint, weights_only=True)['step']} of {(plan.ADAPTERS | plan.SHORT)[name].steps}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Trials of what could become the default, on several base models: python trials.py NAME ... [--only PATTERN] [--items N]; without names what they gave
 
-NAME is an adapter that is kept here or in bench/functional. Each trial is a calibration file, encoded at 0.5 and 1.0 bits, and scored
-on the first held-out items like everything else. `results/trials.jsonl` gets a line for each; lines that are there are not made again.
+NAME is an adapter that is kept here or in bench/functional, or trained here. Each trial is a calibration file, encoded without a known
+start at 0.5 and 1.0 bits, or at those of --bits, and scored on the first held-out items like everything else. `results/trials.jsonl` gets a
+line for each; lines that are there are not made again.
 
-- `plain`: without a calibration. `start`: with a known start. `factors`: a file made of the factors alone that says of errors what the
-  encoder assumed without one until 2026-12-02; its line says by what share of its energy A has moved from its random start.
+- `plain`: without a calibration. `start`: with a start if the encoder uses one by itself; its line says what share of A's energy is not
+  from its random numbers. `start at any distance`: by an encoder that uses starts however far A moved, such as that of commit ab62b962.
+- `factors`: a file made of the factors alone that says of errors what the encoder assumed without one until 2026-12-02.
 - `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
 - `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
 - `drawn N at T`: measured on N texts that the model writes at the temperature T (`lqa calibrate` without texts); `first token`: each
@@ -21,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import geometric_mean, median
 from typing import Any
 
 import bases
@@ -42,6 +44,7 @@ from lqa.texts import Text
 from safetensors.torch import save_file
 
 BITS = ("0.5", "1.0")
+STARTS = ("start", "start at any distance")
 # So many trials are scored together: the adapter runs once for all.
 TOGETHER = 4
 PATH = place.RESULTS / "trials.jsonl"
@@ -61,8 +64,8 @@ class Case:
 
 
 def load(name: str, count: int) -> Case:
-    if name in keep.names():
-        adapter, reference = plan.ADAPTERS[name], keep.load(name)
+    if name in plan.ADAPTERS | plan.SHORT:
+        adapter, folder = (plan.ADAPTERS | plan.SHORT)[name], keep.load(name).folder if name in keep.names() else place.STATE / "trained" / name
         model, tokenizer = load_base(str(bases.directory(bases.find(adapter.base))))
         items = [text for _, text in divergence.texts(tokenizer, adapter, count)]
     else:
@@ -72,19 +75,21 @@ def load(name: str, count: int) -> Case:
         import tasks
 
         reference = references.load(name)
+        folder = reference.folder
         model, tokenizer = lm.load_base(torch.float32)
         heldout = tasks.load(reference.task).build().heldout[:count]
         items = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in lm.examples(tokenizer, heldout)]
-    return Case(reference.folder, add_adapter(model, reference.folder, ADAPTER), tokenizer, items)
+    return Case(folder, add_adapter(model, folder, ADAPTER), tokenizer, items)
 
 
 def moved(name: str, case: Case) -> float | None:
-    """By what share of its energy A has moved; None for adapters that were not trained here."""
-    if name not in plan.ADAPTERS:
+    """What share of A's energy is not from its random numbers, as a median over modules; None for adapters that were not trained here."""
+    adapter = (plan.ADAPTERS | plan.SHORT).get(name)
+    if not adapter:
         return None
-    begun, _ = train.prepared(plan.ADAPTERS[name])
-    before, now = (torch.cat([one.lora_A[ADAPTER].weight.detach().flatten() for one in lora_layers(model, ADAPTER).values()]) for model in (begun, case.model))
-    return round(float((now - before).square().sum() / before.square().sum()), 4)
+    begun, _ = train.prepared(adapter)
+    before, now = ([layer.lora_A[ADAPTER].weight.detach().flatten() for layer in lora_layers(model, ADAPTER).values()] for model in (begun, case.model))
+    return round(median(1 - float(torch.cosine_similarity(x, y, 0)) ** 2 for x, y in zip(before, now, strict=True)), 4)
 
 
 def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = False) -> Figures:
@@ -117,7 +122,7 @@ def drawn(case: Case, count: int, temperature: float, seed: int = 0, *, first_to
 
 TRIALS: dict[str, Callable[[Case], Figures]] = {
     "plain": lambda _: {},
-    "start": lambda _: {},
+    **{trial: lambda _: {} for trial in STARTS},
     "factors": factors,
     "span": lambda case: factors(case, span=True),
     "k as q": lambda case: factors(case, k_as_q=True),
@@ -129,16 +134,16 @@ TRIALS: dict[str, Callable[[Case], Figures]] = {
 }
 
 
-def run(name: str, count: int, wanted: list[str]) -> None:
+def run(name: str, count: int, wanted: list[str], rates: list[str]) -> None:
     done = {(line["name"], line["trial"], line["bits"]) for line in place.json_lines(PATH) if line["items"] == count}
-    wanted = [trial for trial in wanted if any((name, trial, bits) not in done for bits in BITS)]
+    wanted = [trial for trial in wanted if any((name, trial, bits) not in done for bits in rates)]
     if not wanted:
         print(f"{name}: scored already", flush=True)
         return
     case = load(name, count)
     for at in range(0, len(wanted), TOGETHER):
-        together = [(trial, bits) for trial in wanted[at : at + TOGETHER] for bits in BITS]
-        lines = encoded(name, case, wanted[at : at + TOGETHER])
+        together = [(trial, bits) for trial in wanted[at : at + TOGETHER] for bits in rates]
+        lines = encoded(name, case, wanted[at : at + TOGETHER], rates)
         found = score(case.model, case.items, [ADAPTER, *(label(*one) for one in together)])
         for one, line, scores in zip(together, lines, found[1:], strict=True):
             case.model.delete_adapter(label(*one))
@@ -152,7 +157,7 @@ def label(trial: str, bits: str) -> str:
     return re.sub("[^a-z0-9]", "_", f"{trial} {bits}")
 
 
-def encoded(name: str, case: Case, trials: list[str]) -> list[dict]:
+def encoded(name: str, case: Case, trials: list[str], rates: list[str]) -> list[dict]:
     """Makes encodings and adds them to the model. Returns the beginnings of their lines."""
     scratch, lines = place.STATE / "trials" / name, []
     scratch.mkdir(parents=True, exist_ok=True)
@@ -160,13 +165,13 @@ def encoded(name: str, case: Case, trials: list[str]) -> list[dict]:
         began = time.process_time()
         figures = TRIALS[trial](case)
         line = {"name": name, "trial": trial, "seconds": round(time.process_time() - began, 1)}
-        if trial == "factors":
+        if trial in ("factors", *STARTS):
             line["moved"] = moved(name, case)
-        options = ["--start", "auto"] if trial == "start" else []
+        options = ["--start", "auto" if trial in STARTS else "none"]
         if figures:
             save_file(figures, scratch / "calibration.safetensors")
             options += ["--calibration", str(scratch / "calibration.safetensors")]
-        for bits in BITS:
+        for bits in rates:
             report = keep.lqa("encode", str(case.folder), "-o", str(scratch / "adapter.lqa"), "--force", "--bits", bits, *options)
             keep.lqa("decode", str(scratch / "adapter.lqa"), "-o", str(scratch / "restored"), "--force")
             add_adapter(case.model, scratch / "restored", label(trial, bits))
@@ -197,9 +202,8 @@ def show() -> None:
                 ratios[trial] += [line["kl"] / base["kl"]] if line else []
             print(f"| {' | '.join(map(str, pair))} | {base['kl']:.2g} | {' | '.join(cells)} |")
         print(f"| geometric mean | | | | {' | '.join(f'{geometric_mean(own):.2f}' if own else '' for own in ratios.values())} |")
-    for line in lines.values():
-        if line.get("moved") is not None and line["bits"] == BITS[0]:
-            print(f"\nA of {line['name']} has moved by {line['moved']:.1%} of its energy")
+    for name, share in {line["name"]: line["moved"] for line in lines.values() if line.get("moved") is not None}.items():
+        print(f"\n{share:.1%} of the energy of A of {name} is not from its random numbers")
 
 
 def ratio(line: dict, base: dict) -> str:
@@ -212,10 +216,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="adapters of bench/models or bench/functional")
     parser.add_argument("--items", type=int, default=48, help="the first N held-out items (default 48)")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="trials, such as 'drawn *'; may be repeated")
+    parser.add_argument("--bits", action="append", default=[], metavar="BITS", help=f"rates, may be repeated (default {' and '.join(BITS)})")
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     for name in given.names:
-        run(name, given.items, [one for one in TRIALS if not given.only or any(fnmatchcase(one, pattern) for pattern in given.only)])
+        run(name, given.items, [one for one in TRIALS if not given.only or any(fnmatchcase(one, pattern) for pattern in given.only)], given.bits or list(BITS))
     if not given.names:
         show()
 

@@ -86,7 +86,8 @@ class Peers(unittest.TestCase):
     def test_nf4_is_that_of_bitsandbytes(self) -> None:
         from bitsandbytes import functional
 
-        for weight in (self.a, self.b, torch.randn(48, 64)):
+        # As rows of one block: on some processors bitsandbytes 0.50.2 decodes blocks that cross rows with the wrong magnitudes.
+        for weight in (self.a.view(-1, 64), self.b.view(-1, 64), torch.randn(48, 64)):
             packed, state = functional.quantize_4bit(weight, blocksize=64, quant_type="nf4")
             stored, meant = peers.nf4(weight)
             self.assertTrue(torch.equal(stored["_absmax"], state.absmax))

@@ -111,7 +111,7 @@ class Tables(unittest.TestCase):
         self.assertEqual((folder / "page.md").read_text(), MARKS)
         self.assertIsNone(run())
         self.assertEqual(run("--check"), 0)
-        self.assertIn("| lqa 1.0 | 1.01 | 100.0 % | 0.1 |\n", (folder / "page.md").read_text())
+        self.assertIn("| lqa 1.0 | 1.01 | 0.1 (100 %) |\n", (folder / "page.md").read_text())
         self.assertIn("| one bit | 1,234 | 1.01 | 100 % | 0.1 | 20 | us |\n", (folder / "comparison.md").read_text())
         self.assertIn("| lqa 1.0 | 1 | 20 |\n", (folder / "tables.md").read_text())
         (folder / "x.svg").write_text("other")
