@@ -58,6 +58,8 @@ const LEAST_MARGIN = 3;
 const LEADING_BITS = 8;
 /** Largest share of A's energy that may not be from its draws: where A moved farther, a start costs behaviour (docs/known-starts.md). */
 const MOST_MOVED = 1 / 8;
+/** Largest energy of A, relative to that of draws: a movement adds its own, and beyond this it is more than {@link MOST_MOVED}. */
+const MOST_ENERGY = 1.2;
 /** Most steps back in search of a seed: no file can name a draw further from its seed. */
 const STEPS_BACK = 2 ** 28;
 
@@ -76,8 +78,9 @@ export function recoverStart(
     .map((_, i) => i)
     .filter((i) => looksUniform(subjects[i]!))
     .sort((x, y) => compareByModel(subjects[x]!.name, subjects[y]!.name));
+  const near = order.filter((i) => energyOf(subjects[i]!) <= MOST_ENERGY);
   // If most modules moved far, a search is not worthwhile.
-  if (order.length === 0 || 2 * order.length < subjects.length) return undefined;
+  if (near.length === 0 || 2 * near.length < subjects.length) return undefined;
   if (seed !== undefined) return movedLittle(subjects, bySeeds(subjects, order, [seed], SEARCHED_KNOWN));
   if (spacings.length === 0) return undefined;
   const found = bySeeds(subjects, order, COMMON_SEEDS, SEARCHED) ?? bySolving(subjects, order, spacings);
@@ -103,18 +106,21 @@ function movedLittle(subjects: readonly FactorA[], found: Recovered | undefined)
  * Tests for a uniform distribution on ±1/√inputs with some noise: the second moment is near its value, and the fourth is flat.
  * Weights that moved far show nothing of their start.
  */
-function looksUniform({ a, inputs }: FactorA): boolean {
+function looksUniform(subject: FactorA): boolean {
+  const { a, inputs } = subject;
   if (a.length < LEAST_WEIGHTS) return false;
-  let [second, fourth] = [0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const square = a[i]! * a[i]!;
-    second += square;
-    fourth += square * square;
-  }
-  const variance = second / a.length;
-  if (!(variance > 0)) return false;
-  const ratio = 3 * inputs * variance;
-  return ratio > 0.7 && ratio < 1.5 && fourth / a.length / (variance * variance) < 2.4;
+  const energy = energyOf(subject);
+  if (!(energy > 0.7 && energy < 1.5)) return false;
+  let fourth = 0;
+  for (let i = 0; i < a.length; i++) fourth += a[i]! ** 4;
+  return (9 * inputs ** 2 * fourth) / a.length / energy ** 2 < 2.4;
+}
+
+/** The energy of A, relative to that of its draws. */
+function energyOf({ a, inputs }: FactorA): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * a[i]!;
+  return (3 * inputs * sum) / a.length;
 }
 
 function bySeeds(
@@ -220,10 +226,8 @@ function equationsOf(
 }
 
 /** Standard deviation of the movement, on the scale where draws are from 0 to 1: from the excess of the variance over theirs. */
-function noiseOf({ a, inputs }: FactorA): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * a[i]!;
-  return Math.sqrt(Math.max((inputs * sum) / a.length / 4 - 1 / 12, 1e-4));
+function noiseOf(subject: FactorA): number {
+  return Math.sqrt(Math.max((energyOf(subject) - 1) / 12, 1e-4));
 }
 
 /** Steps back from the words of outputs to the seed. `position` is that of the first of these words. */
