@@ -3,6 +3,7 @@
  * threads need JavaScript, so these tests run on `dist/`, which `npm test` builds first.
  */
 
+import { spawnSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import type { LoraModule } from "../../src/core/index.ts";
 import { core, encode, node } from "../helpers/built.ts";
@@ -110,5 +111,23 @@ describe("a pool of workers", () => {
     await expect(encodeAdapter(adapter(modules), { bits: 2, executor: pool, onProgress })).rejects.toThrow(
       /worker ended/,
     );
+  });
+
+  // As the Python package starts Node.
+  it.each([
+    ["--input-type=module", "--eval"],
+    ["--max-old-space-size=1000", "--input-type=module", "--eval"],
+  ])("begins in a process of %s", (...words) => {
+    const script = `
+      import { createWorkerPool } from ${JSON.stringify(new URL("../../dist/node/index.js", import.meta.url).href)};
+      import { encodeAdapter } from ${JSON.stringify(new URL("../../dist/encode/index.js", import.meta.url).href)};
+      const module = ${JSON.stringify({ ...modules[0]!, b: [...modules[0]!.b], a: [...modules[0]!.a] })};
+      for (const factor of ["b", "a"]) module[factor] = Float32Array.from(module[factor]);
+      const executor = createWorkerPool(2);
+      const { bytes } = await encodeAdapter({ modules: [module], tensors: [], origin: undefined, meta: {} }, { executor });
+      await executor.close();
+      console.log(bytes.length > 0);`;
+    const { stdout, stderr } = spawnSync(process.execPath, [...words, script], { encoding: "utf8" });
+    expect([stdout, stderr]).toEqual(["true\n", ""]);
   });
 });

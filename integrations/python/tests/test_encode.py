@@ -49,7 +49,8 @@ class Encoder(unittest.TestCase):
 
     @unittest.skipIf(REASON, REASON)
     def test_a_process_that_stays(self) -> None:
-        words = ("encode", str(ADAPTER), f"--output={self.folder / 'z.lqa'}", "--force", "--bits=2.5")
+        # The adapter is so small that workers are used only on request.
+        words = ("encode", str(ADAPTER), f"--output={self.folder / 'z.lqa'}", "--force", "--bits=2.5", "--workers=2")
         once = node.run(*words)
         with node.Running() as running:
             for _ in range(2):

@@ -82,8 +82,11 @@ function checkCount(count: number): void {
 export function createWorkerPool(count: number): WorkerPool {
   checkCount(count);
   // Sources run unbuilt if Node strips types, so the extension is that of this file.
-  const script = new URL(`./worker${/\.[a-z]+$/.exec(import.meta.url)![0]}`, import.meta.url);
-  const workers = Array.from({ length: count }, () => new Worker(script));
+  const extension = /\.[a-z]+$/.exec(import.meta.url)![0];
+  const script = new URL(`./worker${extension}`, import.meta.url);
+  // Otherwise a worker needs no option of the process, and does not begin with --input-type, which is for text and not for files.
+  const options = extension === ".ts" ? {} : { execArgv: [] };
+  const workers = Array.from({ length: count }, () => new Worker(script, options));
   // A worker that has ended never answers.
   const ended = new WeakSet<Worker>();
   for (const worker of workers) worker.on("exit", () => ended.add(worker));
