@@ -1,15 +1,19 @@
 """What every way to encode does to behaviour, over all adapters: python families.py [--write]
 
 Encoders and ways at equal bytes, from the raw results of evaluate.py (`earlier/`: the encoder of 2026-11-25; plain: today's without a start),
-young.py (with and without a known start), tuned.py (calibrated and tuned), and those of bench/models on other base models. Prints KL to the unquantized adapter on held-out items,
+young.py and trials.py of bench/models (with and without a known start), tuned.py (calibrated and tuned), and those of bench/models on other base models. Prints KL to the unquantized adapter on held-out items,
 and KL relative to plain with its 95 % interval by paired bootstrap, where both results have the figures of single items. Then the means
-over all pairs, next to what we want to reach. `--write` puts both tables into docs/fidelity.md.
+over all pairs, next to what we want to reach, and what known starts save at equal bytes and at equal KL. `--write` puts the tables into
+docs/fidelity.md and docs/known-starts.md.
 """
 
 import argparse
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 from statistics import geometric_mean
 
 import lm
@@ -17,7 +21,8 @@ import summarize
 from young import PATH as YOUNG
 from young import interval
 
-PAGE = lm.HERE.parents[1] / "docs" / "fidelity.md"
+DOCS = lm.HERE.parents[1] / "docs"
+PAGES = {"families": DOCS / "fidelity.md", "goals": DOCS / "fidelity.md", "starts-kl": DOCS / "known-starts.md"}
 MODELS = lm.HERE.parent / "models" / "results"
 WAYS = {"old": "November", "plain": "plain", "start": "start", "calibrated": "calibrated", "own": "by itself", "tuned": "tuned"}
 # A way, what it is compared with, the largest mean and the largest ratio that we want.
@@ -46,9 +51,15 @@ def gather() -> Rows:
     for line in lm.json_lines(lm.RESULTS / "tuned.jsonl"):
         if line["kind"] in WAYS:
             rows[line["name"], line["bits"]].setdefault(line["kind"], line)
-    for line in lm.json_lines(YOUNG):
-        if line["label"] == "main":
-            rows[f"young {line['name']}", line["bits"]]["plain" if line["start"] == "none" else "start"] = line | {"kl_items": line["items"]}
+    begun = [line | {"kl_items": line["items"], "way": line["start"].replace("none", "plain")} for line in lm.json_lines(YOUNG) if line["label"] == "main"]
+    tried = [line | {"way": line["trial"]} for line in lm.json_lines(MODELS / "trials.jsonl") if line["name"] not in kept | {path.stem for path in MODELS.glob("*")}]
+    for line in [*begun, *tried]:
+        if line["way"] in ("plain", "seed", "start"):
+            rows[f"young {line['name']}", line["bits"]]["plain" if line["way"] == "plain" else "start"] = line
+    for key, ways in rows.items():
+        # The start is not used.
+        if key[0].startswith("young ") and ways["start"]["kl_items"] == ways["plain"]["kl_items"]:
+            del ways["start"]
     for path in sorted(MODELS.glob("*-s[0-9].jsonl")):
         lines = lm.json_lines(path)
         names = {line.get("encoding") for line in lines}
@@ -105,20 +116,42 @@ def goals(rows: Rows) -> list[str]:
     return lines
 
 
+def starts(rows: Rows) -> list[str]:
+    """What starts save: KL at equal bits, and bits at the KL of plain between rates of the start, where lines join the logarithms of KL."""
+    both: dict[str, dict[str, dict]] = defaultdict(dict)
+    for (name, bits), ways in rows.items():
+        if "start" in ways:
+            both[name][bits] = ways
+    rates = sorted({bits for own in both.values() for bits in own}, key=float)
+    heads = [f"KL at {rates[0]} bits", *rates[1:], f"bytes for the KL of {rates[1]} bits", *rates[2:-1]]
+    lines = [f"| adapter | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for name, own in sorted(both.items(), key=lambda each: ("-s0" not in each[0], each[0])):
+        cells = [f"{own[bits]['start']['kl'] / own[bits]['plain']['kl']:.2f}" if bits in own else "–" for bits in rates]
+        curve = sorted((float(bits), math.log(ways["start"]["kl"])) for bits, ways in own.items())
+        for bits in rates[1:-1]:
+            wanted = math.log(own[bits]["plain"]["kl"]) if bits in own else math.inf
+            found = [x + (y - x) * (wanted - u) / (v - u) for (x, u), (y, v) in pairwise(curve) if v <= wanted <= u]
+            cells.append(f"{found[0] / float(bits):.2f}" if found else "–")
+        lines.append(f"| {name.removeprefix('young ')} | {' | '.join(cells)} |")
+    return lines
+
+
 def write(part: str, lines: list[str]) -> None:
-    """Replaces a part of the page, which stands between two comments."""
+    """Replaces a part of its page, which stands between two comments."""
+    page: Path = PAGES[part]
     begin, end = f"<!-- generated:{part} -->\n", f"<!-- /generated:{part} -->"
-    before, rest = PAGE.read_text(encoding="utf-8").split(begin)
-    PAGE.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1], encoding="utf-8")
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end)[1], encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tables of every way to encode, over all adapters.")
-    parser.add_argument("--write", action="store_true", help="put them into docs/fidelity.md")
+    parser.add_argument("--write", action="store_true", help="put them into the documentation")
     put: Callable[[str, list[str]], None] = write if parser.parse_args().write else lambda _, lines: print("\n".join(lines), end="\n\n")
     rows = gather()
     put("families", table(rows))
     put("goals", goals(rows))
+    put("starts-kl", starts(rows))
 
 
 if __name__ == "__main__":
