@@ -87,7 +87,7 @@ for (const [name, path] of adapterFolders()) {
   const seconds = cpuSeconds(before);
   const none = await encodeAdapter(adapter, { maxError, start: "none" });
   const auto = await encodeAdapter(adapter, { maxError, start: "auto" });
-  const used = (auto.bytes[12] & 128) !== 0;
+  const used = auto.report.start !== undefined;
   const row = {
     name,
     modules: adapter.modules.length,

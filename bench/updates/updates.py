@@ -279,7 +279,7 @@ def moved(state: dict, size: float, random_: np.random.Generator) -> dict:
 
 
 def speed() -> None:
-    for modules, updates in ((120, 3), (1220, 1)):
+    for modules, updates in ((120, 5), (1220, 3)):
         speed_of(modules, updates)
 
 
