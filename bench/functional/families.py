@@ -51,14 +51,15 @@ def gather() -> Rows:
     for line in lm.json_lines(lm.RESULTS / "tuned.jsonl"):
         if line["kind"] in WAYS:
             rows[line["name"], line["bits"]].setdefault(line["kind"], line)
-    begun = [line | {"kl_items": line["items"], "way": line["start"].replace("none", "plain")} for line in lm.json_lines(YOUNG) if line["label"] == "main"]
-    tried = [line | {"way": line["trial"]} for line in lm.json_lines(MODELS / "trials.jsonl") if line["name"] not in kept | {path.stem for path in MODELS.glob("*")}]
+    begun = [line | {"name": f"young {line['name']}", "kl_items": line["items"], "way": line["start"]} for line in lm.json_lines(YOUNG) if line["label"] == "main"]
+    tried = [line | {"name": f"{line['name']}, 48 items", "way": line["trial"]} for line in lm.json_lines(MODELS / "trials.jsonl") if line["name"] not in kept]
+    ways_of = {"none": "plain", "plain": "plain", "seed": "start", "start": "start", "drawn 64 at 1.0": "own"}
     for line in [*begun, *tried]:
-        if line["way"] in ("plain", "seed", "start"):
-            rows[f"young {line['name']}", line["bits"]]["plain" if line["way"] == "plain" else "start"] = line
-    for key, ways in rows.items():
+        if line["way"] in ways_of:
+            rows[line["name"], line["bits"]][ways_of[line["way"]]] = line
+    for ways in rows.values():
         # The start is not used.
-        if key[0].startswith("young ") and ways["start"]["kl_items"] == ways["plain"]["kl_items"]:
+        if "start" in ways and ways["start"]["kl_items"] == ways["plain"]["kl_items"]:
             del ways["start"]
     for path in sorted(MODELS.glob("*-s[0-9].jsonl")):
         lines = lm.json_lines(path)
@@ -132,7 +133,7 @@ def starts(rows: Rows) -> list[str]:
             wanted = math.log(own[bits]["plain"]["kl"]) if bits in own else math.inf
             found = [x + (y - x) * (wanted - u) / (v - u) for (x, u), (y, v) in pairwise(curve) if v <= wanted <= u]
             cells.append(f"{found[0] / float(bits):.2f}" if found else "–")
-        lines.append(f"| {name.removeprefix('young ')} | {' | '.join(cells)} |")
+        lines.append(f"| {name.removeprefix('young ').removesuffix(', 48 items')} | {' | '.join(cells)} |")
     return lines
 
 
