@@ -52,8 +52,8 @@ def gather() -> Rows:
         if line["kind"] in WAYS:
             rows[line["name"], line["bits"]].setdefault(line["kind"], line)
     begun = [line | {"name": f"young {line['name']}", "kl_items": line["items"], "way": line["start"]} for line in lm.json_lines(YOUNG) if line["label"] == "main"]
-    tried = [line | {"name": f"{line['name']}, 48 items", "way": line["trial"]} for line in lm.json_lines(MODELS / "trials.jsonl") if line["name"] not in kept]
-    ways_of = {"none": "plain", "plain": "plain", "seed": "start", "start": "start", "drawn 64 at 1.0": "own"}
+    tried = [line | {"name": f"{line['name']}, {line['items']} items", "way": line["trial"]} for line in lm.json_lines(MODELS / "trials.jsonl") if line["name"] not in kept]
+    ways_of = {"none": "plain", "plain": "plain", "seed": "start", "start": "start", "November": "old", "own texts": "own", "tuned-seed": "tuned"}
     for line in [*begun, *tried]:
         if line["way"] in ways_of:
             rows[line["name"], line["bits"]][ways_of[line["way"]]] = line
@@ -133,7 +133,7 @@ def starts(rows: Rows) -> list[str]:
             wanted = math.log(own[bits]["plain"]["kl"]) if bits in own else math.inf
             found = [x + (y - x) * (wanted - u) / (v - u) for (x, u), (y, v) in pairwise(curve) if v <= wanted <= u]
             cells.append(f"{found[0] / float(bits):.2f}" if found else "–")
-        lines.append(f"| {name.removeprefix('young ').removesuffix(', 48 items')} | {' | '.join(cells)} |")
+        lines.append(f"| {name.removeprefix('young ').partition(',')[0]} | {' | '.join(cells)} |")
     return lines
 
 

@@ -25,7 +25,7 @@ import table as encodings
 import tasks
 from trial import begin, read_texts
 
-from lqa.calibrate import calibrate
+from lqa.calibrate import OWN_ASSUMED, calibrate
 from lqa.draw import draw_texts
 from lqa.encodings import Encodings, keep_best, kept_apart
 from lqa.node import Running
@@ -57,7 +57,7 @@ def score(name: str, rates: list[str], kinds: list[str], again: bool, tried: dic
     began = time.process_time()
     if OWN in missing_kinds:
         measured, apart = kept_apart(draw_texts(trial.model, trial.scorer.tokenizer), 0)
-        own = calibrate(trial.model, measured)
+        own = calibrate(trial.model, measured, assumed=OWN_ASSUMED)
     seconds[OWN] = time.process_time() - began
     began = time.process_time()
     if missing_kinds & {"calibrated", UNSEEN, "tuned"}:

@@ -3,7 +3,8 @@
 Trains adapters for few steps, as most starts are found in such, and scores encodings with and without a start at equal bytes: the
 Kullback-Leibler divergence from the adapter at the answers' places of development items, and its mean over them. `train` writes a
 checkpoint every ten steps and continues from it; `score` appends a JSON line for each encoding to results/young.jsonl and makes none
-twice. `--label` keeps the results of another `lqa` command apart (LQA_CLI, table.py). `show` prints KL with the start over KL without.
+twice. `--label` keeps the results of another `lqa` command apart (LQA_CLI, table.py). `--kinds tuned,tuned-seed` tunes with 512 training
+items (`lqa tune`, of the Python package). `show` prints KL with the start over KL without.
 """
 
 import argparse
@@ -49,7 +50,7 @@ ADAPTERS = {
 }
 TASK, SEED, ITEMS, WARMUP = "number-words", 42, 4, 5
 BITS = ("0.5", "1.0", "1.5")
-SCORED = 24
+SCORED, TEXTS = 24, 512
 FOLDER, PATH = lm.WORK / "young", lm.RESULTS / "young.jsonl"
 
 
@@ -156,8 +157,11 @@ def score(name: str, label: str, kinds: list[str], bits: list[str]) -> None:
     record = json.loads((folder / "training.json").read_text())
     scorer = Scorer(name)
     for b, kind in wanted:
-        asked = ["--bits", b, "--start", kind if kind == "none" else str(SEED)]
-        restored, report = encodings.round_trip(folder / "adapter", asked, lm.WORK / "scratch" / f"young-{label}-{name}")
+        asked = ["--bits", b, "--start", "none" if kind in ("none", "tuned") else str(SEED)]
+        scratch = lm.WORK / "scratch" / f"young-{label}-{name}"
+        if kind.startswith("tuned"):
+            asked += ["--calibration", str(calibration(folder / "adapter", asked, scratch))]
+        restored, report = encodings.round_trip(folder / "adapter", asked, scratch)
         line = {"label": label, "name": name, "bits": b, "start": kind, "moved": record["moved"]} | scorer.gain()
         line |= {"bytes": report["outputBytes"], "error": report["relativeError"], "content": report["contentId"]}
         line |= scorer.score(restored)
@@ -165,6 +169,26 @@ def score(name: str, label: str, kinds: list[str], bits: list[str]) -> None:
         with PATH.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
         print(f"{label} {name} {b} {kind}: {line['bytes']} bytes, error {line['error']:.2%}, KL {line['kl']:.3g}", flush=True)
+
+
+def calibration(adapter: Path, options: list[str], scratch: Path) -> Path:
+    """A calibration file with what `lqa tune` trained."""
+    from lqa.tune import main as tune
+
+    base, texts, kept = FOLDER / "base", scratch / "texts.jsonl", scratch / "kept.safetensors"
+    if not base.is_dir():
+        model, tokenizer = lm.load_base(torch.float32)
+        tokenizer.save_pretrained(base)
+        # Dequantized from GGUF, which transformers does not write; so as a model of the same shape.
+        del model.config.quantization_config
+        whole = type(model)(model.config)
+        whole.load_state_dict(model.state_dict())
+        whole.save_pretrained(base)
+    scratch.mkdir(parents=True, exist_ok=True)
+    items = tasks.load(TASK).build().train[:TEXTS]
+    texts.write_text("".join(json.dumps({"prompt": one.prompt, "completion": " " + one.answer}) + "\n" for one in items), encoding="utf-8")
+    tune([str(adapter), f"--model={base}", f"--texts={texts}", f"--output={scratch / 'tuned.lqa'}", f"--keep={kept}", "--force", *options])
+    return kept
 
 
 def interval(x: list[float], y: list[float]) -> tuple[float, float]:
@@ -196,7 +220,7 @@ def main() -> None:
     parser.add_argument("what", choices=("train", "score", "show"))
     parser.add_argument("names", nargs="*", choices=[*ADAPTERS, []], metavar="NAME", help="adapters [all]")
     parser.add_argument("--label", default="main", help="name of the lqa command in the results [main]")
-    parser.add_argument("--kinds", default="none,seed", help="none, seed or both [none,seed]")
+    parser.add_argument("--kinds", default="none,seed", help="none, seed, tuned and tuned-seed [none,seed]")
     parser.add_argument("--bits", default=",".join(BITS))
     given = parser.parse_args()
     if given.what == "show":

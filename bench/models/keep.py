@@ -23,8 +23,9 @@ from place import BenchError
 
 WEIGHTS, ENDING = "adapter_model.safetensors", ".lqa.zst"
 LEVEL, LARGEST = 19, 1 << 28  # of zstd; bytes of a file that is unpacked
-# The lqa command. LQA_CLI names another build, so that a long run does not change with dist/.
-CLI = shlex.split(os.environ.get("LQA_CLI", f"node {shlex.quote(str(place.ROOT / 'dist/cli/main.js'))}"))
+# The lqa command. LQA_CLI names another build, so that a long run does not change with dist/; what is kept is decoded by our own.
+OURS = ["node", str(place.ROOT / "dist/cli/main.js")]
+CLI = shlex.split(os.environ["LQA_CLI"]) if "LQA_CLI" in os.environ else OURS
 LORAQUANT = ("node", str(place.ROOT / "bench/loraquant/encode.mjs"))
 
 
@@ -43,10 +44,10 @@ class Reference:
     weights: str
 
 
-def lqa(*arguments: str) -> dict:
+def lqa(*arguments: str, cli: list[str] = CLI) -> dict:
     """Runs a command of the command line and returns its report. LoRAQuant has a program of its own."""
     try:
-        run = subprocess.run([*(LORAQUANT if "loraquant" in arguments else CLI), *arguments, "--json"], capture_output=True, text=True)
+        run = subprocess.run([*(LORAQUANT if "loraquant" in arguments else cli), *arguments, "--json"], capture_output=True, text=True)
         report = json.loads(run.stdout)
     except (OSError, ValueError) as error:
         raise BenchError(f"lqa {shlex.join(arguments)} gives no report ({error}); build it with npm ci && npm run build") from error
@@ -77,7 +78,7 @@ def load(name: str) -> Reference:
             partial.write_bytes(zstandard.ZstdDecompressor().decompress(file.read_bytes(), max_output_size=LARGEST))
         except zstandard.ZstdError as error:
             raise BenchError(f"{file} is damaged ({error}); take it from the repository again") from error
-    lqa("decode", str(packed), "-o", str(folder), "--force")
+    lqa("decode", str(packed), "-o", str(folder), "--force", cli=OURS)
     return Reference(name, folder, digest(folder))
 
 

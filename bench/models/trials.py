@@ -9,13 +9,13 @@ line for each; lines that are there are not made again.
 - `factors`: a file made of the factors alone that says of errors what the encoder assumed without one until 2026-12-02.
 - `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
 - `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
-- `drawn N at T`: measured on N texts that the model writes at the temperature T (`lqa calibrate` without texts); `first token`: each
-  begins with another random token of the vocabulary.
+- `November`: by the encoder of 2026-11-25, built at commit 8bb7c1e9 and named by LQA_CLI.
+- `own texts`: measured on texts that the model writes, as `lqa calibrate` measures without texts (which then keeps it only if it answers
+  more like the adapter than `plain` on texts kept apart); also at other temperatures, of fewer tokens, and drawn again.
 """
 
 import argparse
 import os
-import random
 import re
 import sys
 import time
@@ -36,15 +36,17 @@ import train
 import numpy
 import torch
 from lqa.base_model import add_adapter, load_base
-from lqa.calibrate import calibrate, components_of, lora_layers
+from lqa.calibrate import OWN_ASSUMED, calibrate, components_of, lora_layers
 from lqa.divergence import ADAPTER
-from lqa.draw import AT_ONCE, LENGTH, draw_texts, draw_tokens
+from lqa.draw import TEMPERATURE, TOKENS, draw_texts
+from lqa.encodings import kept_apart
 from lqa.scores import estimate, score
 from lqa.texts import Text
 from safetensors.torch import save_file
 
 BITS = ("0.5", "1.0")
 STARTS = ("start", "start at any distance")
+OTHERS = {"November": ["--profile", "rd"]}
 # So many trials are scored together: the adapter runs once for all.
 TOGETHER = 4
 PATH = place.RESULTS / "trials.jsonl"
@@ -107,30 +109,22 @@ def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = Fals
     return found
 
 
-def drawn(case: Case, count: int, temperature: float, seed: int = 0, *, first_token: bool = False) -> Figures:
-    if not first_token:
-        return calibrate(case.model, draw_texts(case.model, case.tokenizer, count=count, temperature=temperature, seed=seed))
-    begin = next(one for one in (case.tokenizer.bos_token_id, case.tokenizer.eos_token_id) if one is not None)
-    generator, chosen = torch.Generator().manual_seed(seed), random.Random(seed)
-    begun = [[begin, chosen.randrange(case.model.config.vocab_size)] for _ in range(count)]
-    texts = []
-    for at in range(0, count, AT_ONCE):
-        rows = draw_tokens(case.model, begun[at : at + AT_ONCE], LENGTH - 1, temperature, generator)
-        texts += [Text((*head, *row), len(head)) for head, row in zip(begun[at:], rows, strict=False)]
-    return calibrate(case.model, texts)
+def own(case: Case, *, tokens: int = TOKENS, temperature: float = TEMPERATURE, seed: int = 0, assumed: float = OWN_ASSUMED) -> Figures:
+    texts = draw_texts(case.model, case.tokenizer, tokens=tokens, temperature=temperature, seed=seed)
+    return calibrate(case.model, kept_apart(texts, 0)[0], assumed=assumed)
 
 
 TRIALS: dict[str, Callable[[Case], Figures]] = {
-    "plain": lambda _: {},
-    **{trial: lambda _: {} for trial in STARTS},
+    **{trial: lambda _: {} for trial in ("plain", *OTHERS, *STARTS)},
     "factors": factors,
     "span": lambda case: factors(case, span=True),
     "k as q": lambda case: factors(case, k_as_q=True),
     "k as q, o twice": lambda case: factors(case, k_as_q=True, o=2),
-    **{f"drawn 64 at {temperature}": lambda case, t=temperature: drawn(case, 64, t) for temperature in (0.7, 1.0, 1.3)},
-    **{f"drawn {count} at 1.0": lambda case, n=count: drawn(case, n, 1.0) for count in (16, 128)},
-    "drawn 64 at 1.0, first token": lambda case: drawn(case, 64, 1.0, first_token=True),
-    "drawn 64 at 1.0, again": lambda case: drawn(case, 64, 1.0, seed=1),
+    "own texts": own,
+    "own texts, again": lambda case: own(case, seed=1),
+    "own texts, as measured": lambda case: own(case, assumed=0),
+    "a quarter of own texts": lambda case: own(case, tokens=TOKENS // 4),
+    **{f"own texts at {temperature}": lambda case, t=temperature: own(case, temperature=t) for temperature in (0.7, 1.3)},
 }
 
 
@@ -167,7 +161,7 @@ def encoded(name: str, case: Case, trials: list[str], rates: list[str]) -> list[
         line = {"name": name, "trial": trial, "seconds": round(time.process_time() - began, 1)}
         if trial in ("factors", *STARTS):
             line["moved"] = moved(name, case)
-        options = ["--start", "auto" if trial in STARTS else "none"]
+        options = OTHERS.get(trial, ["--start", "auto" if trial in STARTS else "none"])
         if figures:
             save_file(figures, scratch / "calibration.safetensors")
             options += ["--calibration", str(scratch / "calibration.safetensors")]
@@ -186,8 +180,8 @@ def show() -> None:
     pairs = list(dict.fromkeys(key[:3] for key in lines))
     made = [trial for trial in TRIALS if any(key[3] == trial for key in lines)]
     for title, against, trials in (
-        ("Without data", "factors", [one for one in made if not one.startswith(("plain", "start", "factors", "drawn"))]),
-        ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "drawn"))]),
+        ("Without data", "factors", [one for one in made if one in ("span", "k as q", "k as q, o twice")]),
+        ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "own", "a quarter"))]),
     ):
         print(f"\n{title}, KL relative to `{against}`:\n\n| adapter | items | bits | KL of {against} | {' | '.join(trials)} |", f"|---|--:|--:|--:|{'--:|' * len(trials)}", sep="\n")
         ratios: dict[str, list[float]] = {trial: [] for trial in trials}
@@ -215,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score trials of what could become the default; rerun to resume.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="adapters of bench/models or bench/functional")
     parser.add_argument("--items", type=int, default=48, help="the first N held-out items (default 48)")
-    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="trials, such as 'drawn *'; may be repeated")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="trials, such as 'own texts*'; may be repeated")
     parser.add_argument("--bits", action="append", default=[], metavar="BITS", help=f"rates, may be repeated (default {' and '.join(BITS)})")
     given = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))

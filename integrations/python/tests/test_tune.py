@@ -92,6 +92,24 @@ class Calibration(unittest.TestCase):
         again = calibrate(self.model, self.texts, seed=1)
         self.assertTrue(all(torch.equal(again[name], value) for name, value in found.items()))
 
+    def test_figures_nearer_to_what_the_encoder_assumes(self) -> None:
+        measured, between, assumed = (calibrate(self.model, self.texts, seed=1, assumed=share) for share in (0, 0.5, 1))
+        names = [name for name in measured if name.endswith(".components")]
+        ratios = []
+        for name in names:
+            strengths = measured[name][:, 0]
+            outputs = lora_layers(self.model, "default")[name.removesuffix(".components")].out_features
+            ratios.append(assumed[name][:, 1:] * outputs * strengths.square().sum() ** 0.25 / strengths.square()[:, None])
+        # By the module's outputs and its energy, with the sums of what was measured, and without another look at directions.
+        torch.testing.assert_close(torch.cat(ratios), ratios[0][:1].expand(len(names) * RANK, 3), rtol=1e-4, atol=0)
+        for found in (between, assumed):
+            self.assertEqual(list(found), list(measured))
+            self.assertTrue(all(torch.equal(value, measured[name]) for name, value in found.items() if name not in names))
+            sums = [sum(each[name][:, 1:].double().sum(0) for name in names) for each in (found, measured)]
+            torch.testing.assert_close(*sums, rtol=1e-5, atol=0)
+        squares = torch.cat([between[name][:, 1:].square() / (measured[name][:, 1:] * assumed[name][:, 1:]) for name in names])
+        torch.testing.assert_close(squares, squares[:1].expand_as(squares), rtol=1e-4, atol=0)
+
     def test_errors_count_most_along_the_directions(self) -> None:
         found = calibrate(self.model, self.texts, seed=1)
         wanted = self.said()
@@ -281,7 +299,7 @@ class Calibration(unittest.TestCase):
         self.assertEqual(report["nats"][report["kept"]], min(report["nats"].values()))
         # On a busy machine a step takes more than the half minute after which a line of progress comes.
         said = re.sub(r"^.* left\n", "", said, flags=re.MULTILINE)
-        self.assertRegex(said, r"^no --texts: the model writes 80 texts itself\ndrawing texts: 80 of 80 texts, .* taken\ncalibrating: 64 of 64 texts, ")
+        self.assertRegex(said, r"^no --texts: the model writes texts of 3520 tokens itself\ndrawing texts: 3520 of 3520 tokens, .* taken\ncalibrating: \d+ of \d+ texts, ")
         node.run(*commands[1])
         first = Path("my-adapter.lqa").read_bytes()
         self.assertEqual(self.command("calibrate", *commands[0][1:-2], "--texts", "task.jsonl", "-o", "c.safetensors")[0], 0)
@@ -507,22 +525,32 @@ class Calibration(unittest.TestCase):
 
     def test_texts_that_the_model_writes(self) -> None:
         class Tokenizer:
-            eos_token_id, bos_token_id = 1, None
+            eos_token_id, bos_token_id, eos_token = 1, None, "<end>"
+            chat_template: str | dict[str, str] | None = "{{ message.content }}<end>"
 
         tokenizer = Tokenizer()
         before = self.state()
-        found = draw_texts(self.model, tokenizer, count=40, length=6, seed=2)
-        self.assertEqual(found, draw_texts(self.model, tokenizer, count=40, length=6, seed=2))
-        self.assertNotEqual(found, draw_texts(self.model, tokenizer, count=40, length=6, seed=3))
+        found = draw_texts(self.model, tokenizer, tokens=40 * 6, length=6, seed=2)
+        self.assertEqual(found, draw_texts(self.model, tokenizer, tokens=40 * 6, length=6, seed=2))
+        self.assertNotEqual(found, draw_texts(self.model, tokenizer, tokens=40 * 6, length=6, seed=3))
         self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
         self.assertEqual([(len(text.tokens), text.tokens[0], text.start) for text in found], [(7, 1, 1)] * 40)
         # At nearly no temperature it writes what is likeliest, with the tokens before.
-        [text] = draw_texts(self.model, tokenizer, count=1, length=8, temperature=1e-6)
+        [text] = draw_texts(self.model, tokenizer, tokens=8, length=8, temperature=1e-6)
         with torch.no_grad():
             likeliest = self.model(input_ids=torch.tensor([text.tokens])).logits[0, :-1].argmax(-1)
         self.assertEqual(list(text.tokens[1:]), likeliest.tolist())
+        # A token that ends texts ends this one, but not where it ends turns of a chat.
+        tokenizer.eos_token_id = end = text.tokens[3]
+        for template, length in ((None, 3), ("{{ bos_token }}", 3), ({"default": "{{ bos_token }}"}, 3), ("{{ eos_token }}", 8), ({"tools": "<end>"}, 8)):
+            tokenizer.bos_token_id, tokenizer.chat_template = text.tokens[0], template
+            [cut] = draw_texts(self.model, tokenizer, tokens=1, length=8, temperature=1e-6)
+            self.assertEqual((template, cut.tokens), (template, text.tokens[: 1 + text.tokens[1:].index(end) + 1] if length == 3 else text.tokens))
+        # However soon they end, there are four times as many at most as long ones.
+        tokenizer.chat_template = None
+        self.assertLessEqual(len(draw_texts(self.model, tokenizer, tokens=10 * 8, length=8, temperature=1e-6)), 40)
         tokenizer.bos_token_id = 5
-        self.assertEqual(draw_texts(self.model, tokenizer, count=1, length=2)[0].tokens[0], 5)
+        self.assertEqual(draw_texts(self.model, tokenizer, tokens=2, length=2)[0].tokens[0], 5)
         tokenizer.bos_token_id = tokenizer.eos_token_id = None
         with self.assertRaises(lqa.LqaError) as caught:
             draw_texts(self.model, tokenizer)

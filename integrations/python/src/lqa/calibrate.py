@@ -25,13 +25,15 @@ import torch
 
 from .base_model import check_directory, context_of, load_model
 from .divergence import check_finite
-from .draw import COUNT, LENGTH, draw_texts
+from .draw import LENGTH, TOKENS, draw_texts
 from .encodings import COMPONENTS, Encodings, keep_best, kept_apart
 from .errors import LqaError
 from .model_command import Progress, output_file, parser, print_report, say, say_cut
 from .texts import Line, Text, Texts, read_lines, to_texts
 
 PREFIX = "base_model.model."
+# How near to what the encoder assumes are the sensitivities that texts of the model's own give (docs/fidelity.md).
+OWN_ASSUMED = 0.5
 # Kept of the directions of each factor. Half as many do nearly as well (docs/fidelity.md).
 DIRECTIONS = 32
 # Of the softmax that tokens are drawn from.
@@ -43,7 +45,7 @@ NOISY_TEXTS = 32
 MOST_OFF = 64.0
 
 
-def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default", seed: int = 0,
+def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default", seed: int = 0, assumed: float = 0.0,
               progress: Callable[[int, int], None] | None = None) -> dict[str, torch.Tensor]:
     """Measures the sensitivities of an adapter's components.
 
@@ -52,6 +54,8 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
         texts: a few dozen of what the adapter is for.
         adapter_name: of the adapter.
         seed: of the drawn tokens.
+        assumed: 0 for sensitivities as measured, 1 for what the encoder assumes without a calibration, and what is between them: weights in
+            their geometric mean. `OWN_ASSUMED` for texts that the model wrote, which say less of the task than its own texts.
         progress: called with the number of texts done and their total.
 
     Returns:
@@ -88,11 +92,26 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
                     progress(done, len(texts))
         said = sum(float(total[:2].sum()) for total in sums.values()) / count
         scale = _noise_ratio(model, texts[:: max(1, len(texts) // NOISY_TEXTS)], factors, said, generator)
-        found = {f"{name}.components": torch.cat([strengths[None], scale * sums[name] / count]).T.float().contiguous()
-                 for name, (_, _, strengths) in factors.items()}
+        strengths = {name: own for name, (_, _, own) in factors.items()}
+        outputs = {name: layer.out_features for name, layer in layers.items()}
+        sums = _toward_assumed({name: scale * own / count for name, own in sums.items()}, strengths, outputs, assumed)
+        found = {f"{name}.components": torch.cat([own[None], sums[name]]).T.float().contiguous() for name, own in strengths.items()}
         # A layer that no text reached has none.
         return found | {f"{name}.directions_{factor}": one.result() for name, own in directions.items()
                         for factor, one in own.items() if one.rows is not None}
+
+
+def _toward_assumed(measured: dict[str, torch.Tensor], strengths: dict[str, torch.Tensor], outputs: dict[str, int], share: float) -> dict[str, torch.Tensor]:
+    """Sensitivities nearer to those that the encoder assumes (weightOf in src/encode/quantize/rd/subject.ts), with the sums that they had."""
+    if not share:
+        return measured
+    names = list(measured)
+    found = torch.cat([measured[name] for name in names], 1)
+    energies = {name: float(strengths[name].square().sum()) for name in names}
+    rule = torch.cat([strengths[name].square() / (outputs[name] * energies[name] ** 0.25) if energies[name] else strengths[name] for name in names])
+    mixed = found ** (1 - share) * rule**share
+    mixed *= found.sum(1, keepdim=True) / mixed.sum(1, keepdim=True).clamp_min(1e-300)
+    return dict(zip(names, mixed.split([len(strengths[name]) for name in names], 1), strict=True))
 
 
 def _noise_ratio(model: Any, texts: Sequence[Text], factors: dict[str, tuple[torch.nn.Parameter, torch.nn.Parameter, torch.Tensor]],
@@ -226,15 +245,16 @@ def _components(layers: dict[str, Any], adapter_name: str) -> Iterator[dict[str,
             parameter.requires_grad_(wanted)
 
 
-def texts_of(given: Any, lines: list[Line] | None, model: Any, tokenizer: Any, count: int) -> Texts:
-    """The texts of a command: those of its file, or, without one, `count` that the model writes."""
+def texts_of(given: Any, lines: list[Line] | None, model: Any, tokenizer: Any, tokens: int) -> Texts:
+    """The texts of a command: those of its file, or, without one, of so many tokens that the model writes."""
     limit = min(given.limit, context_of(model) or given.limit)
     if lines is not None:
         texts = to_texts(lines, tokenizer, limit)
         say_cut(texts, given.limit)
         return texts
-    say(f"no --texts: the model writes {count} texts itself")
-    return Texts(draw_texts(model, tokenizer, count=count, length=min(LENGTH, limit - 1), seed=given.seed, progress=Progress("drawing texts")), 0, 0, limit)
+    say(f"no --texts: the model writes texts of {tokens} tokens itself")
+    progress = Progress("drawing texts", "tokens")
+    return Texts(draw_texts(model, tokenizer, tokens=tokens, length=min(LENGTH, limit - 1), seed=given.seed, progress=progress), 0, 0, limit)
 
 
 def main(words: Sequence[str]) -> None:
@@ -251,9 +271,11 @@ def main(words: Sequence[str]) -> None:
     with Encodings(given.adapter, encoding) as encodings:
         encodings.check()
         model, tokenizer = load_model(given.model, given.adapter)
-        texts = texts_of(given, lines, model, tokenizer, COUNT)
+        texts = texts_of(given, lines, model, tokenizer, TOKENS)
         measured, apart = kept_apart(texts.texts, given.seed)
-        best = keep_best(model, encodings, calibrate(model, measured, seed=given.seed, progress=Progress("calibrating")), apart)
+        assumed = OWN_ASSUMED if lines is None else 0
+        figures = calibrate(model, measured, seed=given.seed, assumed=assumed, progress=Progress("calibrating"))
+        best = keep_best(model, encodings, figures, apart)
     # A file without tensors: `lqa encode` takes it for no calibration.
     put(save(dict(best.figures), {"kept": best.name}))
     modules = sum(name.endswith(COMPONENTS) for name in best.figures)

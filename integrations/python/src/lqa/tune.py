@@ -22,8 +22,9 @@ import torch
 
 from . import peft
 from .base_model import check_directory, check_exists, load_model
-from .calibrate import calibrate, components_of, lora_layers, texts_of
+from .calibrate import OWN_ASSUMED, calibrate, components_of, lora_layers, texts_of
 from .divergence import ADAPTER, ENCODED, Batch, activate, batches, check_finite, divergence, mean_divergence
+from .draw import TOKENS
 from .encodings import COMPONENTS, DIRECTIONS, PLAIN, Encodings, keep_best, kept_apart, only_one
 from .errors import LqaError
 from .model_command import Progress, output_file, parser, positive, print_report, whole
@@ -32,8 +33,8 @@ from .texts import Text, read_lines
 
 # Fewest texts: some must be left to train with.
 LEAST_TEXTS = 16
-# Texts that the model writes if none are given, and those that calibrate.
-DRAWN, CALIBRATING = 256, 64
+# Tokens of the texts that the model writes if none are given, and texts that calibrate.
+DRAWN, CALIBRATING = 3 * TOKENS, 64
 # Bounds of a factor, as in the calibration file's reader.
 MOST_GAIN = 16
 # Cosine from which on an encoded vector is that component.
@@ -262,7 +263,8 @@ def main(words: Sequence[str]) -> None:
         texts = texts_of(given, lines, model, tokenizer, DRAWN)
         training, apart = kept_apart(texts.texts, given.seed)
         if figures is None:
-            figures = calibrate(model, training[:CALIBRATING], seed=given.seed, progress=Progress("calibrating"))
+            assumed = OWN_ASSUMED if lines is None else 0
+            figures = calibrate(model, training[:CALIBRATING], seed=given.seed, assumed=assumed, progress=Progress("calibrating"))
         best = keep_best(model, encodings, figures, apart)
         encodings.encode(best.figures, {"kept": best.name})
         first = {"kept": best.name, "content_id": encodings.report["contentId"]}
