@@ -53,7 +53,7 @@ def gather() -> Rows:
             rows[line["name"], line["bits"]].setdefault(line["kind"], line)
     begun = [line | {"name": f"young {line['name']}", "kl_items": line["items"], "way": line["start"]} for line in lm.json_lines(YOUNG) if line["label"] == "main"]
     tried = [line | {"name": f"{line['name']}, {line['items']} items", "way": line["trial"]} for line in lm.json_lines(MODELS / "trials.jsonl") if line["name"] not in kept]
-    ways_of = {"none": "plain", "plain": "plain", "seed": "start", "start": "start", "November": "old", "own texts": "own", "tuned-seed": "tuned"}
+    ways_of = {"none": "plain", "plain": "plain", "seed": "start", "start": "start", "November": "old", "own texts": "own", "tuned": "tuned"}
     for line in [*begun, *tried]:
         if line["way"] in ways_of:
             rows[line["name"], line["bits"]][ways_of[line["way"]]] = line

@@ -28,7 +28,7 @@ if not REASON:
     import lqa.calibrate
     import lqa.tune
     from lqa.calibrate import DIRECTIONS, calibrate, lora_layers
-    from lqa.draw import draw_texts
+    from lqa.draw import LEAST, draw_texts
     from lqa.encodings import PLAIN, WHOLE, Encodings, keep_best, kept_apart
     from lqa.model_command import Progress, duration
     from lqa.texts import Text, read_texts
@@ -395,6 +395,26 @@ class Calibration(unittest.TestCase):
             given = [[word for word in call.args if str(word).startswith("--start") or word in words] for call in ran.call_args_list]
             self.assertEqual(given, [words, [later]])
 
+    def test_no_start_unless_asked_for(self) -> None:
+        base = self.model.unload()
+        self.write_base(base)
+        torch.manual_seed(42)
+        model = peft.get_peft_model(base, peft.LoraConfig(r=RANK, target_modules=["up_proj"], task_type="CAUSAL_LM"))
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(std=0.15)
+        model.save_pretrained("young", save_embedding_layers=False)
+        words = ("young", "--model", "my-base", "--texts", "task.jsonl", "--bits", "1", "--epochs", "3", "--force", "-o", "tuned.lqa")
+        for start, seed in (((), None), (("--start", "auto"), 42)):
+            code, report, _ = self.command("tune", *words, *start, "--keep", "kept.safetensors")
+            self.assertEqual((code, (report["encoding"]["start"] or {}).get("seed")), (0, seed))
+            # Without another word about a start, as its content id says which encoding was trained.
+            self.assertLess(report["after"], report["before"])
+            node.run("encode", "young", "--bits", "1", "--calibration", "kept.safetensors", "-o", "again.lqa", "--force")
+            self.assertEqual(Path("again.lqa").read_bytes(), Path("tuned.lqa").read_bytes())
+        code, report, _ = self.command("tune", *words, "--start", "maybe")
+        self.assertEqual((code, report["error"]["kind"]), (2, "USAGE"))
+
     def test_refused_before_the_model_is_loaded(self) -> None:
         self.write_base(self.model.unload())
         texts = ("--texts", "task.jsonl")
@@ -530,9 +550,9 @@ class Calibration(unittest.TestCase):
 
         tokenizer = Tokenizer()
         before = self.state()
-        found = draw_texts(self.model, tokenizer, tokens=40 * 6, length=6, seed=2)
-        self.assertEqual(found, draw_texts(self.model, tokenizer, tokens=40 * 6, length=6, seed=2))
-        self.assertNotEqual(found, draw_texts(self.model, tokenizer, tokens=40 * 6, length=6, seed=3))
+        found = draw_texts(self.model, tokenizer, tokens=40 * LEAST, length=6, seed=2)
+        self.assertEqual(found, draw_texts(self.model, tokenizer, tokens=40 * LEAST, length=6, seed=2))
+        self.assertNotEqual(found, draw_texts(self.model, tokenizer, tokens=40 * LEAST, length=6, seed=3))
         self.assertTrue(all(torch.equal(value, before[name]) for name, value in self.model.state_dict().items()))
         self.assertEqual([(len(text.tokens), text.tokens[0], text.start) for text in found], [(7, 1, 1)] * 40)
         # At nearly no temperature it writes what is likeliest, with the tokens before.
@@ -546,9 +566,9 @@ class Calibration(unittest.TestCase):
             tokenizer.bos_token_id, tokenizer.chat_template = text.tokens[0], template
             [cut] = draw_texts(self.model, tokenizer, tokens=1, length=8, temperature=1e-6)
             self.assertEqual((template, cut.tokens), (template, text.tokens[: 1 + text.tokens[1:].index(end) + 1] if length == 3 else text.tokens))
-        # However soon they end, there are four times as many at most as long ones.
-        tokenizer.chat_template = None
-        self.assertLessEqual(len(draw_texts(self.model, tokenizer, tokens=10 * 8, length=8, temperature=1e-6)), 40)
+        # If they end at once, there are not as many texts as tokens.
+        tokenizer.chat_template, tokenizer.eos_token_id = None, text.tokens[1]
+        self.assertEqual(draw_texts(self.model, tokenizer, tokens=4 * LEAST, temperature=1e-6), [Text(text.tokens[:2])] * 4)
         tokenizer.bos_token_id = 5
         self.assertEqual(draw_texts(self.model, tokenizer, tokens=2, length=2)[0].tokens[0], 5)
         tokenizer.bos_token_id = tokenizer.eos_token_id = None

@@ -107,8 +107,8 @@ def _toward_assumed(measured: dict[str, torch.Tensor], strengths: dict[str, torc
         return measured
     names = list(measured)
     found = torch.cat([measured[name] for name in names], 1)
-    energies = {name: float(strengths[name].square().sum()) for name in names}
-    rule = torch.cat([strengths[name].square() / (outputs[name] * energies[name] ** 0.25) if energies[name] else strengths[name] for name in names])
+    squares = [strengths[name].square() for name in names]
+    rule = torch.cat([own / (outputs[name] * own.sum().clamp_min(1e-300) ** 0.25) for name, own in zip(names, squares, strict=True)])
     mixed = found ** (1 - share) * rule**share
     mixed *= found.sum(1, keepdim=True) / mixed.sum(1, keepdim=True).clamp_min(1e-300)
     return dict(zip(names, mixed.split([len(strengths[name]) for name in names], 1), strict=True))

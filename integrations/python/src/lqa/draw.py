@@ -17,8 +17,8 @@ from .texts import Text
 TOKENS = 3520
 LENGTH = 44
 TEMPERATURE = 1.0
-# A text counts as at least this share of the longest: else there would be as many of them as tokens.
-LEAST = 4
+# A text counts as at least so many tokens, since it takes about as long: so there are 320 texts at most.
+LEAST = 11
 # Texts that are drawn at once: they share the reading of the weights.
 AT_ONCE = 32
 
@@ -30,7 +30,7 @@ def draw_texts(model: Any, tokenizer: Any, *, tokens: int = TOKENS, length: int 
     Args:
         model: a PeftModel with the adapter active.
         tokenizer: its tokenizer.
-        tokens: how many they should have together, each counted with a quarter of `length` at least. There may be fewer than `length` more.
+        tokens: how many they should have together, each counted with at least `LEAST`. There may be some more.
         length: most tokens of a text, without the one that it begins with.
         temperature: of the distribution that tokens are drawn from.
         seed: of the draws.
@@ -54,7 +54,7 @@ def draw_texts(model: Any, tokenizer: Any, *, tokens: int = TOKENS, length: int 
         for row in draw_tokens(model, [[begin]] * AT_ONCE, length, temperature, generator, end_of(tokenizer)):
             if done < tokens:
                 texts.append(Text((begin, *row)))
-                done += max(len(row), length // LEAST)
+                done += max(len(row), LEAST)
         if progress:
             progress(min(done, tokens), tokens)
     return texts

@@ -245,6 +245,7 @@ def main(words: Sequence[str]) -> None:
                      "itself. All other options are those of `lqa encode`.", texts="hundreds of", output="the .lqa file to write")
     options.add_argument("--calibration", help="a file of `lqa calibrate`; without it, the first texts calibrate")
     options.add_argument("--keep", help="where to keep the calibration with what was trained, from which `lqa encode` makes the same file")
+    options.add_argument("--start", default="none", help="none, auto or a seed, as of lqa encode (default none: tuned files are not closer with a start)")
     options.add_argument("--epochs", type=whole(1), default=4, help="times that the texts are gone through (default 4)")
     options.add_argument("--rate", type=positive, default=0.03, help="learning rate of the factors (default 0.03)")
     options.add_argument("--code-rate", type=positive, default=0.003, help="learning rate of the vectors (default 0.003)")
@@ -256,7 +257,7 @@ def main(words: Sequence[str]) -> None:
     lines = None if given.texts is None else read_lines(given.texts)
     check_count(lines)
     check_directory(given.adapter)
-    with Encodings(given.adapter, encoding) as encodings:
+    with Encodings(given.adapter, [*encoding, f"--start={given.start}"]) as encodings:
         encodings.check()
         check_trainable(PeftConfig.from_pretrained(given.adapter))
         model, tokenizer = load_model(given.model, given.adapter)
