@@ -11,7 +11,7 @@ line for each; lines that are there are not made again.
 - `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
 - `November`: by the encoder of 2026-11-25, built at commit 8bb7c1e9 and named by LQA_CLI.
 - `own texts`: measured on texts that the model writes, as `lqa calibrate` measures without texts (which then keeps it only if it answers
-  more like the adapter than `plain` on texts kept apart); also at other temperatures, of fewer tokens, and drawn again.
+  more like the adapter than `plain` on texts kept apart); also with weights as measured, of fewer tokens, and drawn again.
 """
 
 import argparse
@@ -38,7 +38,7 @@ import torch
 from lqa.base_model import add_adapter, load_base
 from lqa.calibrate import OWN_ASSUMED, calibrate, components_of, lora_layers
 from lqa.divergence import ADAPTER
-from lqa.draw import TEMPERATURE, TOKENS, draw_texts
+from lqa.draw import TOKENS, draw_texts
 from lqa.encodings import kept_apart
 from lqa.scores import estimate, score
 from lqa.texts import Text
@@ -109,8 +109,8 @@ def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = Fals
     return found
 
 
-def own(case: Case, *, tokens: int = TOKENS, temperature: float = TEMPERATURE, seed: int = 0, assumed: float = OWN_ASSUMED) -> Figures:
-    texts = draw_texts(case.model, case.tokenizer, tokens=tokens, temperature=temperature, seed=seed)
+def own(case: Case, *, tokens: int = TOKENS, seed: int = 0, assumed: float = OWN_ASSUMED) -> Figures:
+    texts = draw_texts(case.model, case.tokenizer, tokens=tokens, seed=seed)
     return calibrate(case.model, kept_apart(texts, 0)[0], assumed=assumed)
 
 
@@ -124,7 +124,6 @@ TRIALS: dict[str, Callable[[Case], Figures]] = {
     "own texts, again": lambda case: own(case, seed=1),
     "own texts, as measured": lambda case: own(case, assumed=0),
     "a quarter of own texts": lambda case: own(case, tokens=TOKENS // 4),
-    **{f"own texts at {temperature}": lambda case, t=temperature: own(case, temperature=t) for temperature in (0.7, 1.3)},
 }
 
 
