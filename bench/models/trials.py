@@ -9,6 +9,8 @@ line for each; lines that are there are not made again.
 - `factors`: a file made of the factors alone that says of errors what the encoder assumed without one until 2026-12-02.
 - `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
 - `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
+- `B' by strength`, `B' by its root`: `k as q`, where noise in a vector of B' counts (2.5 s / s₁)^p times, for p of 1 and ½: s is the strength of
+  its component, s₁ that of the strongest. This is how it grows in the mean where sensitivities are measured; noise in A' counts as before.
 - `November`: by the encoder of 2026-11-25, built at commit 8bb7c1e9 and named by LQA_CLI.
 - `own texts`: measured on texts that the model writes, as `lqa calibrate` measures without texts (which then keeps it only if it answers
   more like the adapter than `plain` on texts kept apart); also with weights as measured, of fewer tokens, and drawn again.
@@ -52,6 +54,8 @@ TOGETHER = 4
 PATH = place.RESULTS / "trials.jsonl"
 # Of the metric of B', which is 1 in the mean over all directions.
 SHARE = 0.25
+# So many times as much as noise in A' counts that in B' of the strongest component.
+STRONGEST = 2.5
 Figures = dict[str, torch.Tensor]
 
 
@@ -94,7 +98,7 @@ def moved(name: str, case: Case) -> float | None:
     return round(median(1 - float(torch.cosine_similarity(x, y, 0)) ** 2 for x, y in zip(before, now, strict=True)), 4)
 
 
-def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = False) -> Figures:
+def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = False, power: float = 0) -> Figures:
     """A calibration file of the factors alone: with `k_as_q` the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts."""
     found: Figures = {}
     layers = lora_layers(case.model, ADAPTER)
@@ -102,7 +106,9 @@ def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = Fals
         u, _, strengths = components_of(layer, ADAPTER)
         counted = layers.get(name.replace("k_proj", "q_proj"), layer) if k_as_q else layer
         weight = (o if name.endswith("o_proj") else 1) / (counted.out_features * strengths.square().sum() ** 0.25)
-        found[f"{name}.components"] = torch.stack([strengths, *3 * [weight * strengths.square()]], 1).float().contiguous()
+        a = weight * strengths.square()
+        b = a * (STRONGEST * strengths / strengths[0]) ** power
+        found[f"{name}.components"] = torch.stack([strengths, b, a, (b + a) / 2], 1).float().contiguous()
         if span:
             found[f"{name}.directions_b"] = (u.T * (SHARE * len(u) / u.shape[1]) ** 0.5).float().contiguous()
             found[f"{name}.directions_a"] = torch.zeros(1, layer.in_features)
@@ -120,6 +126,8 @@ TRIALS: dict[str, Callable[[Case], Figures]] = {
     "span": lambda case: factors(case, span=True),
     "k as q": lambda case: factors(case, k_as_q=True),
     "k as q, o twice": lambda case: factors(case, k_as_q=True, o=2),
+    "B' by strength": lambda case: factors(case, k_as_q=True, power=1),
+    "B' by its root": lambda case: factors(case, k_as_q=True, power=0.5),
     "own texts": own,
     "own texts, again": lambda case: own(case, seed=1),
     "own texts, as measured": lambda case: own(case, assumed=0),
@@ -180,6 +188,7 @@ def show() -> None:
     made = [trial for trial in TRIALS if any(key[3] == trial for key in lines)]
     for title, against, trials in (
         ("Without data", "factors", [one for one in made if one in ("span", "k as q", "k as q, o twice")]),
+        ("Noise in B' by strength", "plain", [one for one in made if one.startswith("B'")]),
         ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "own", "a quarter"))]),
     ):
         print(f"\n{title}, KL relative to `{against}`:\n\n| adapter | items | bits | KL of {against} | {' | '.join(trials)} |", f"|---|--:|--:|--:|{'--:|' * len(trials)}", sep="\n")

@@ -49,7 +49,9 @@ export function openLazyFile(path: string): LazyFile | undefined {
   return {
     length: size,
     subarray(begin, end) {
-      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - begin));
+      // Not zeroed: it is filled, or the call fails. A buffer of its own, not a piece of Node's pool.
+      const { buffer } = Buffer.allocUnsafeSlow(Math.max(0, Math.min(end, size) - begin));
+      const bytes = new Uint8Array(buffer);
       for (let filled = 0; filled < bytes.length; ) {
         const read = call(() => readSync(file, bytes, filled, bytes.length - filled, begin + filled));
         if (read === 0)
