@@ -7,7 +7,7 @@ line for each; lines that are there are not made again.
 - `plain`: without a calibration. `start`: with a start if the encoder uses one by itself; its line says what share of A's energy is not
   from its random numbers. `start at any distance`: by an encoder that uses starts however far A moved, such as that of commit ab62b962.
 - `factors`: a file made of the factors alone that says of errors what the encoder assumed without one until 2026-12-02.
-- `span`: `factors`, with the noise of B' shaped by B's own left singular vectors.
+- `span`: `factors`, with the noise of B' shaped by B's own left singular vectors, with a quarter of the metric; also with a twentieth.
 - `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
 - `B' by strength`, `B' by its root`: `k as q`, where noise in a vector of B' counts (2.5 s / s₁)^p times, for p of 1 and ½: s is the strength of
   its component, s₁ that of the strongest. This is how it grows in the mean where sensitivities are measured; noise in A' counts as before.
@@ -52,8 +52,6 @@ OTHERS = {"November": ["--profile", "rd"]}
 # So many trials are scored together: the adapter runs once for all.
 TOGETHER = 4
 PATH = place.RESULTS / "trials.jsonl"
-# Of the metric of B', which is 1 in the mean over all directions.
-SHARE = 0.25
 # So many times as much as noise in A' counts that in B' of the strongest component.
 STRONGEST = 2.5
 Figures = dict[str, torch.Tensor]
@@ -98,8 +96,13 @@ def moved(name: str, case: Case) -> float | None:
     return round(median(1 - float(torch.cosine_similarity(x, y, 0)) ** 2 for x, y in zip(before, now, strict=True)), 4)
 
 
-def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = False, power: float = 0) -> Figures:
-    """A calibration file of the factors alone: with `k_as_q` the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts."""
+def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: float = 0, power: float = 0) -> Figures:
+    """A calibration file of the factors alone: with `k_as_q` the weight of a module is that of `weightOf` in src/encode/quantize/rd/subject.ts.
+
+    Args:
+        span: the share of B's own directions of the metric of B', which is 1 in the mean over all.
+        power: p, see above.
+    """
     found: Figures = {}
     layers = lora_layers(case.model, ADAPTER)
     for name, layer in layers.items():
@@ -110,7 +113,7 @@ def factors(case: Case, *, k_as_q: bool = False, o: float = 1, span: bool = Fals
         b = a * (STRONGEST * strengths / strengths[0]) ** power
         found[f"{name}.components"] = torch.stack([strengths, b, a, (b + a) / 2], 1).float().contiguous()
         if span:
-            found[f"{name}.directions_b"] = (u.T * (SHARE * len(u) / u.shape[1]) ** 0.5).float().contiguous()
+            found[f"{name}.directions_b"] = (u.T * (span * len(u) / u.shape[1]) ** 0.5).float().contiguous()
             found[f"{name}.directions_a"] = torch.zeros(1, layer.in_features)
     return found
 
@@ -123,7 +126,8 @@ def own(case: Case, *, tokens: int = TOKENS, seed: int = 0, assumed: float = OWN
 TRIALS: dict[str, Callable[[Case], Figures]] = {
     **{trial: lambda _: {} for trial in ("plain", *OTHERS, *STARTS)},
     "factors": factors,
-    "span": lambda case: factors(case, span=True),
+    "span": lambda case: factors(case, span=0.25),
+    "span, a twentieth": lambda case: factors(case, span=0.05),
     "k as q": lambda case: factors(case, k_as_q=True),
     "k as q, o twice": lambda case: factors(case, k_as_q=True, o=2),
     "B' by strength": lambda case: factors(case, k_as_q=True, power=1),
@@ -187,7 +191,7 @@ def show() -> None:
     pairs = list(dict.fromkeys(key[:3] for key in lines))
     made = [trial for trial in TRIALS if any(key[3] == trial for key in lines)]
     for title, against, trials in (
-        ("Without data", "factors", [one for one in made if one in ("span", "k as q", "k as q, o twice")]),
+        ("Without data", "factors", [one for one in made if one.startswith(("span", "k as q"))]),
         ("Noise in B' by strength", "plain", [one for one in made if one.startswith("B'")]),
         ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "own", "a quarter"))]),
     ):
