@@ -576,6 +576,31 @@ class Calibration(unittest.TestCase):
             draw_texts(self.model, tokenizer)
         self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
 
+    def test_texts_of_a_model_for_chats(self) -> None:
+        class Tokenizer:
+            eos_token_id, bos_token_id, eos_token, chat_template = 1, None, "<end>", "{{ eos_token }}"
+            written = "4 5 6 {} 7"
+
+            def apply_chat_template(self, messages: list[dict[str, str]], *, tokenize: bool) -> str:
+                assert not tokenize and [message["role"] for message in messages] == ["user"]
+                return self.written.format(messages[0]["content"])
+
+            def __call__(self, text: str, *, add_special_tokens: bool) -> dict[str, list[int]]:
+                assert not add_special_tokens
+                return {"input_ids": [int(one) for one in text.split()]}
+
+        tokenizer = Tokenizer()
+        # A turn of the user begins, of which nothing counts.
+        for found, tokens in ((draw_texts(self.model, tokenizer, tokens=96), 99), (draw_texts(self.model, tokenizer, tokens=LEAST, limit=8), 8)):
+            self.assertEqual([(text.tokens[:3], text.start, len(text.tokens)) for text in found], [((4, 5, 6), 3, tokens)])
+        with self.assertRaises(lqa.LqaError) as caught:
+            draw_texts(self.model, tokenizer, limit=3)
+        self.assertEqual(caught.exception.kind, "SOURCE_IMPORTANCE")
+        # A template that leaves out what is said, or says nothing before it, does not help.
+        for written in ("4 5 6", "{} 7"):
+            tokenizer.written = written
+            self.assertEqual({text.start for text in draw_texts(self.model, tokenizer, tokens=LEAST)}, {1})
+
     def test_progress_in_a_log(self) -> None:
         with contextlib.redirect_stderr(io.StringIO()) as said, mock.patch("lqa.model_command.time.monotonic", side_effect=[0, 1, 20, 40, 45, 100]):
             progress = Progress("tuning")

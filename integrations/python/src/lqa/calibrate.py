@@ -25,7 +25,7 @@ import torch
 
 from .base_model import check_directory, context_of, load_model
 from .divergence import check_finite
-from .draw import LENGTH, TOKENS, draw_texts
+from .draw import TOKENS, draw_texts
 from .encodings import COMPONENTS, Encodings, keep_best, kept_apart
 from .errors import LqaError
 from .model_command import Progress, output_file, parser, print_report, say, say_cut
@@ -254,7 +254,7 @@ def texts_of(given: Any, lines: list[Line] | None, model: Any, tokenizer: Any, t
         return texts
     say(f"no --texts: the model writes texts of {tokens} tokens itself")
     progress = Progress("drawing texts", "tokens")
-    return Texts(draw_texts(model, tokenizer, tokens=tokens, length=min(LENGTH, limit - 1), seed=given.seed, progress=progress), 0, 0, limit)
+    return Texts(draw_texts(model, tokenizer, tokens=tokens, limit=limit, seed=given.seed, progress=progress), 0, 0, limit)
 
 
 def main(words: Sequence[str]) -> None:

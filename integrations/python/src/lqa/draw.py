@@ -13,51 +13,73 @@ import torch
 from .errors import LqaError
 from .texts import Text
 
-# Tokens that are drawn together and most of one text, and the temperature that they are drawn with.
+# Tokens that are drawn together, and the temperature that they are drawn with.
 TOKENS = 3520
-LENGTH = 44
 TEMPERATURE = 1.0
+# Most of one text, and of one that begins a chat, where an answer should follow the question.
+LENGTH, CHAT_LENGTH = 44, 96
+# Stands for what a user says; no chat template has it.
+SAID = "\u0001"
 # A text counts as at least so many tokens, since it takes about as long: so there are 320 texts at most.
 LEAST = 11
 # Texts that are drawn at once: they share the reading of the weights.
 AT_ONCE = 32
 
 
-def draw_texts(model: Any, tokenizer: Any, *, tokens: int = TOKENS, length: int = LENGTH, temperature: float = TEMPERATURE, seed: int = 0,
-               progress: Callable[[int, int], None] | None = None) -> list[Text]:
+def draw_texts(model: Any, tokenizer: Any, *, tokens: int = TOKENS, length: int | None = None, limit: int | None = None,
+               temperature: float = TEMPERATURE, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[Text]:
     """Lets a model write texts. Always the same ones with the same model and seed.
 
     Args:
         model: a PeftModel with the adapter active.
         tokenizer: its tokenizer.
         tokens: how many they should have together, each counted with at least `LEAST`. There may be some more.
-        length: most tokens of a text, without the one that it begins with.
+        length: most tokens of a text, without those that it begins with: `LENGTH`, or `CHAT_LENGTH` in a model for chats.
+        limit: most tokens of a text, with those that it begins with.
         temperature: of the distribution that tokens are drawn from.
         seed: of the draws.
         progress: called with the number of tokens done and their total.
 
     Returns:
-        Texts in which every drawn token counts. After a token that ends turns of a chat the model goes on, so that an answer follows a
-        question; one that ends texts is the last of its text.
+        Texts in which every drawn token counts. Those of a model for chats begin a turn of the user, and after a token that ends turns the
+        model goes on, so that an answer follows a question. A token that ends texts is the last of its text.
 
     Raises:
-        LqaError: SOURCE_IMPORTANCE if the tokenizer knows no token to begin with; SOURCE_NONFINITE if the model predicts infinity or NaN.
+        LqaError: SOURCE_IMPORTANCE if the tokenizer knows no token to begin with, or the limit leaves none to draw; SOURCE_NONFINITE if the
+            model predicts infinity or NaN.
     """
-    begin = next((one for one in (tokenizer.bos_token_id, tokenizer.eos_token_id) if one is not None), None)
-    if begin is None:
+    begin = beginning_of(tokenizer)
+    if not begin:
         raise LqaError("SOURCE_IMPORTANCE", where="the tokenizer", summary="The model has no token that begins or ends a text, so it cannot write texts itself.",
                        advice="Give texts of the task with --texts.")
+    most = (LENGTH if len(begin) == 1 else CHAT_LENGTH) if length is None else length
+    if limit is not None:
+        most = min(most, limit - len(begin))
+    if most < 1:
+        raise LqaError("SOURCE_IMPORTANCE", where="the limit of tokens", summary="The beginning of a chat is as long as a text may be.",
+                       expected=f"more than {len(begin)} tokens", found=limit, advice="Set a larger --limit, or give texts of the task with --texts.")
     generator = torch.Generator().manual_seed(seed)
     texts: list[Text] = []
     done = 0
     while done < tokens:
-        for row in draw_tokens(model, [[begin]] * AT_ONCE, length, temperature, generator, end_of(tokenizer)):
+        for row in draw_tokens(model, [begin] * AT_ONCE, most, temperature, generator, end_of(tokenizer)):
             if done < tokens:
-                texts.append(Text((begin, *row)))
+                texts.append(Text((*begin, *row), len(begin)))
                 done += max(len(row), LEAST)
         if progress:
             progress(min(done, tokens), tokens)
     return texts
+
+
+def beginning_of(tokenizer: Any) -> list[int]:
+    """The tokens before what is drawn: by its chat template the beginning of a turn of the user, or else one that begins or ends texts."""
+    try:
+        begin, said, _ = tokenizer.apply_chat_template([{"role": "user", "content": SAID}], tokenize=False).partition(SAID)
+    except Exception:  # there is no template, or it raises what it wants
+        begin = said = ""
+    if begin and said:
+        return list(tokenizer(begin, add_special_tokens=False)["input_ids"])
+    return [one for one in (tokenizer.bos_token_id, tokenizer.eos_token_id) if one is not None][:1]
 
 
 def end_of(tokenizer: Any) -> int | None:
