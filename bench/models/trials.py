@@ -10,7 +10,7 @@ line for each; lines that are there are not made again.
 - `span`: `factors`, with the noise of B' shaped by B's own left singular vectors, with a quarter of the metric; also with a twentieth.
 - `k as q`, `k as q, o twice`: `factors`, with errors of k counted by q's number of outputs, as the encoder does now, and those of o twice.
 - `B' by strength`, `B' by its root`: `k as q`, where noise in a vector of B' counts (2.5 s / s₁)^p times, for p of 1 and ½: s is the strength of
-  its component, s₁ that of the strongest. This is how it grows in the mean where sensitivities are measured; noise in A' counts as before.
+  its component, s₁ that of the strongest. Measured sensitivities grow in this way; noise in A' counts as before.
 - `November`: by the encoder of 2026-11-25, built at commit 8bb7c1e9 and named by LQA_CLI.
 - `own texts`: measured on texts that the model writes, as `lqa calibrate` measures without texts (which then keeps it only if it answers
   more like the adapter than `plain` on texts kept apart); also with weights as measured, of fewer tokens, and drawn again.
