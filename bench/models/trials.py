@@ -14,6 +14,7 @@ line for each; lines that are there are not made again.
 - `November`: by the encoder of 2026-11-25, built at commit 8bb7c1e9 and named by LQA_CLI.
 - `own texts`: measured on texts that the model writes, as `lqa calibrate` measures without texts (which then keeps it only if it answers
   more like the adapter than `plain` on texts kept apart); also with weights as measured, of fewer tokens, and drawn again.
+- `gradients`: of four batches of the training items, as `lqa.training.LqaCallback` with bits takes them in the last steps of a training.
 """
 
 import argparse
@@ -33,18 +34,20 @@ import divergence
 import keep
 import place
 import plan
+import problems
 import train
 
 import numpy
 import torch
 from lqa.base_model import add_adapter, load_base
-from lqa.calibrate import OWN_ASSUMED, calibrate, components_of, lora_layers
+from lqa.calibrate import OWN_ASSUMED, calibrate, components_of, log_likelihoods, lora_layers
 from lqa.divergence import ADAPTER
 from lqa.draw import TOKENS, draw_texts
 from lqa.encodings import kept_apart
+from lqa.gradients import STEPS, Gradients
 from lqa.scores import estimate, score
 from lqa.texts import Text
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 BITS = ("0.5", "1.0")
 STARTS = ("start", "start at any distance")
@@ -54,6 +57,8 @@ TOGETHER = 4
 PATH = place.RESULTS / "trials.jsonl"
 # So many times as much as noise in A' counts that in B' of the strongest component.
 STRONGEST = 2.5
+# Items of SmolLM2 in a batch of `gradients`.
+BATCH = 4
 Figures = dict[str, torch.Tensor]
 
 
@@ -65,6 +70,8 @@ class Case:
     model: Any
     tokenizer: Any
     items: list[Text]
+    # The loss of a batch of training items, and its gradients.
+    backward: Callable[[int], object]
 
 
 def load(name: str, count: int) -> Case:
@@ -72,6 +79,10 @@ def load(name: str, count: int) -> Case:
         adapter, folder = (plan.ADAPTERS | plan.SHORT)[name], keep.load(name).folder if name in keep.names() else place.STATE / "trained" / name
         model, tokenizer = load_base(str(bases.directory(bases.find(adapter.base))))
         items = [text for _, text in divergence.texts(tokenizer, adapter, count)]
+        ready = train.batches(train.texts(tokenizer, adapter, problems.load(adapter.task).train), adapter)
+
+        def backward(_: int) -> object:
+            return train.backward(model, next(ready))
     else:
         sys.path.append(str(place.ROOT / "bench" / "functional"))
         import lm
@@ -83,7 +94,14 @@ def load(name: str, count: int) -> Case:
         model, tokenizer = lm.load_base(torch.float32)
         heldout = tasks.load(reference.task).build().heldout[:count]
         items = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in lm.examples(tokenizer, heldout)]
-    return Case(folder, add_adapter(model, folder, ADAPTER), tokenizer, items)
+        seen = lm.examples(tokenizer, tasks.load(reference.task).build().train)
+
+        def backward(batch: int) -> object:
+            rows = [seen[(BATCH * batch + i) % len(seen)] for i in range(BATCH)]
+            lost = [-log_likelihoods(model, Text(tuple(one.prompt + one.answer), len(one.prompt))).gather(1, torch.tensor(one.answer)[:, None]).mean() for one in rows]
+            return torch.stack(lost).mean().backward()
+    model = add_adapter(model, folder, ADAPTER)
+    return Case(folder, model, tokenizer, items, backward)
 
 
 def moved(name: str, case: Case) -> float | None:
@@ -123,7 +141,21 @@ def own(case: Case, *, tokens: int = TOKENS, seed: int = 0, assumed: float = OWN
     return calibrate(case.model, kept_apart(texts, 0)[0], assumed=assumed)
 
 
-TRIALS: dict[str, Callable[[Case], Figures]] = {
+def gradients(case: Case) -> bytes:
+    kept = Gradients(case.model, ADAPTER)
+    factors = [factor[ADAPTER].weight for layer in lora_layers(case.model, ADAPTER).values() for factor in (layer.lora_A, layer.lora_B)]
+    for batch in range(STEPS):
+        for one in factors:
+            one.grad = None
+            one.requires_grad_(True)
+        case.backward(batch)
+        kept.add()
+    for one in factors:
+        one.grad = None
+    return kept.serialized()
+
+
+TRIALS: dict[str, Callable[[Case], Figures | bytes]] = {
     **{trial: lambda _: {} for trial in ("plain", *OTHERS, *STARTS)},
     "factors": factors,
     "span": lambda case: factors(case, span=0.25),
@@ -136,6 +168,7 @@ TRIALS: dict[str, Callable[[Case], Figures]] = {
     "own texts, again": lambda case: own(case, seed=1),
     "own texts, as measured": lambda case: own(case, assumed=0),
     "a quarter of own texts": lambda case: own(case, tokens=TOKENS // 4),
+    "gradients": gradients,
 }
 
 
@@ -174,7 +207,7 @@ def encoded(name: str, case: Case, trials: list[str], rates: list[str]) -> list[
             line["moved"] = moved(name, case)
         options = OTHERS.get(trial, ["--start", "auto" if trial in STARTS else "none"])
         if figures:
-            save_file(figures, scratch / "calibration.safetensors")
+            (scratch / "calibration.safetensors").write_bytes(figures if isinstance(figures, bytes) else save(figures))
             options += ["--calibration", str(scratch / "calibration.safetensors")]
         for bits in rates:
             report = keep.lqa("encode", str(case.folder), "-o", str(scratch / "adapter.lqa"), "--force", "--bits", bits, *options)
@@ -193,6 +226,7 @@ def show() -> None:
     for title, against, trials in (
         ("Without data", "factors", [one for one in made if one.startswith(("span", "k as q"))]),
         ("Noise in B' by strength", "plain", [one for one in made if one.startswith("B'")]),
+        ("By gradients of training", "plain", ["gradients"] if "gradients" in made else []),
         ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "own", "a quarter"))]),
     ):
         print(f"\n{title}, KL relative to `{against}`:\n\n| adapter | items | bits | KL of {against} | {' | '.join(trials)} |", f"|---|--:|--:|--:|{'--:|' * len(trials)}", sep="\n")

@@ -64,6 +64,8 @@ export interface Tuning {
 export interface Calibration {
   readonly moments: Moments;
   readonly sensitivities?: Sensitivities;
+  /** Whether the sensitivities are known up to a common factor only, as from gradients of training: then they give no divergence. */
+  readonly relative?: boolean;
   /** Name of a module to its directions. The encoder of `rd` shapes the noise of trellis codes by them. */
   readonly directions?: ReadonlyMap<string, Directions>;
   readonly tuning?: Tuning;

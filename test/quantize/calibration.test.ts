@@ -114,6 +114,20 @@ describe("sensitivities", () => {
     expect(unweighted.bytes).toEqual(plain.bytes);
   });
 
+  it("up to a common factor move the same bits, and give no estimate in nats", async () => {
+    const tensors = Object.fromEntries(
+      adapter.modules.map((m) => [`${m.name}.components`, components(m, m === v ? 1e-3 : 1e-7)]),
+    );
+    const encode = (metadata: readonly (readonly [string, string])[]) =>
+      encodeAdapter(adapter, { bits: 2, calibration: read(file(tensors, undefined, metadata)) });
+    const [known, relative] = [await encode([]), await encode([["scale", "relative"]])];
+    const lost = ({ report }: typeof known) => report.modules.map(({ relativeError }) => relativeError);
+    expect(lost(relative)).toEqual(lost(known));
+    expect(known.report.divergenceFrom).toBe("calibration");
+    expect(relative.report.divergenceFrom).toBe("weights");
+    expect(relative.report.modules.every(({ divergence }) => divergence === undefined)).toBe(true);
+  });
+
   it("of all components alike change nothing but the weights of the modules", async () => {
     // A tenfold cost of everything allots the same bits.
     const [one, ten] = await Promise.all(

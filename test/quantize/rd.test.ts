@@ -140,16 +140,36 @@ describe("profile rd", () => {
     expect(await bitsOfKeys("mlp.q_proj", "self_attn.k_proj")).toBe(plain);
   });
 
+  // The errors of many components of equal strength overlap, so that their sum is more than the allocation expects.
+  const flat = adapter(
+    Array.from({ length: 12 }, (_, i) => {
+      const multiplier = 1 + i / 4;
+      return module(`m${i}`, { out: 96, in: 96, rank: 16, multiplier, alpha: 16 * multiplier }, i + 1, 1);
+    }),
+  );
+
+  test("so is one with sensitivities that are known up to a factor only", async () => {
+    const sensitivities = new Map(
+      flat.modules.map((m) => [
+        m.name,
+        componentsOf(m).map((own) => {
+          const strength = m.multiplier * own.strength;
+          return { strength, b: strength, a: strength, joint: strength / 100 };
+        }),
+      ]),
+    );
+    const worst = async (relative: boolean) => {
+      const calibration = { moments: new Map(), sensitivities, relative, source: new Uint8Array(1) };
+      const { report } = await encodeAdapter(flat, { bits: 0.9, calibration });
+      return Math.max(...report.modules.map(({ relativeError }) => relativeError));
+    };
+    expect(await worst(false)).toBeGreaterThan(1);
+    expect(await worst(true)).toBeLessThanOrEqual(1);
+  });
+
   test.each([0.9, 1.15, 1.4])(
     "at %d bits a module that would lose more than all of it is weaker",
     async (bits) => {
-      // The errors of many components of equal strength overlap, so that their sum is more than the allocation expects.
-      const flat = adapter(
-        Array.from({ length: 12 }, (_, i) => {
-          const multiplier = 1 + i / 4;
-          return module(`m${i}`, { out: 96, in: 96, rank: 16, multiplier, alpha: 16 * multiplier }, i + 1, 1);
-        }),
-      );
       const { bytes, report } = await encodeAdapter(flat, { bits });
       expect(report.modules.filter(({ relativeError }) => relativeError > 1)).toEqual([]);
       expect(report.droppedModules).toBe(0);

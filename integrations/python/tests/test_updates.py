@@ -24,6 +24,8 @@ if not REASON:
 
     import lqa.chain
     import lqa.training
+    from lqa.calibrate import OWN_ASSUMED, Directions, _components, components_of, lora_layers, toward_assumed
+    from lqa.gradients import STEPS, Gradients
     from lqa.training import LqaCallback, open_run
 
 VOCABULARY, WIDTH = 48, 12
@@ -32,6 +34,8 @@ PAGE = (REPOSITORY / "docs" / "guide" / "training.md").read_text(encoding="utf-8
 
 @unittest.skipIf(REASON, REASON)
 class WithModel(unittest.TestCase):
+    size, rank = 64, 4
+
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -39,12 +43,12 @@ class WithModel(unittest.TestCase):
 
     def base(self) -> "LlamaForCausalLM":
         torch.manual_seed(5)
-        return LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        return LlamaForCausalLM(LlamaConfig(hidden_size=self.size, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
                                             num_key_value_heads=1, vocab_size=VOCABULARY, max_position_embeddings=32)).eval()
 
-    def model(self, rank: int = 4) -> "peft.PeftModel":
+    def model(self, rank: int | None = None) -> "peft.PeftModel":
         torch.manual_seed(42)
-        return peft.get_peft_model(self.base(), peft.LoraConfig(r=rank, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
+        return peft.get_peft_model(self.base(), peft.LoraConfig(r=rank or self.rank, lora_alpha=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
 
     def step(self, model: "peft.PeftModel", size: float) -> None:
         """Moves the adapter as a step of training does: everything a little."""
@@ -353,6 +357,33 @@ class Training(WithModel):
         self.assertEqual(self.names(folder), [there[0].name])
         open_run(folder).verify()
 
+    def test_files_of_so_many_bits_are_whole_and_calibrated(self) -> None:
+        self.size, self.rank = 256, 8  # a file of smaller layers is mostly container
+        callback = LqaCallback(bits=1.5, wait=True)
+        self.trainer([callback]).train()
+        folder = self.folder / "out" / "lqa"
+        self.assertEqual((callback.errors, self.names(folder)), ({}, [f"step-{step:06d}.lqa" for step in (2, 4, 6)]))
+        file = open_run(folder)
+        self.assertEqual((file.parent_id, file.meta["step"]), (None, 6))
+        self.assertIn("calibration=sha256:", file.meta["encoder"])
+        plain = lqa.encode(self.folder / "out" / "checkpoint-6", bits=1.5)
+        self.assertLessEqual(len(file._core.data), 1.02 * len(plain))
+        exact = lqa.peft.load(self.base(), lqa.encode(self.folder / "out" / "checkpoint-6", profile="raw"))
+        rows = torch.randint(0, VOCABULARY, (64, WIDTH), generator=torch.Generator().manual_seed(3))
+
+        def lost(decoded: "lqa.LqaFile | bytes") -> float:
+            with torch.no_grad():
+                one, other = (model(input_ids=rows).logits.log_softmax(-1) for model in (exact, lqa.peft.load(self.base(), decoded)))
+            return float((one.exp() * (one - other)).sum())
+
+        self.assertLess(lost(file), 0.8 * lost(plain))
+        # A run that goes on has no gradients before its first step.
+        (folder / "step-000006.lqa").unlink()
+        callback = LqaCallback(bits=1.5, wait=True)
+        self.trainer([callback], 8).train(resume_from_checkpoint=True)
+        self.assertEqual(callback.errors, {})
+        self.assertEqual(["calibration=" in open_run(folder, step).meta["encoder"] for step in (4, 6, 8)], [True, False, True])
+
     def test_the_newest_waits(self) -> None:
         begun, go = threading.Event(), threading.Event()
         encode, seen = lqa.chain.encode_adapter, []
@@ -411,6 +442,85 @@ class Training(WithModel):
         trainer = self.trainer([LqaCallback(adapter_name="other")])
         with self.assertRaises(ValueError):
             trainer.train()
+
+
+class OfTraining(WithModel):
+    """`lqa.gradients`."""
+
+    size, rank = 256, 8
+
+    def trained(self) -> "peft.PeftModel":
+        model = self.model()
+        self.step(model, 1)
+        return model
+
+    def backward(self, model: "peft.PeftModel", seed: int) -> None:
+        rows = torch.randint(0, VOCABULARY, (4, WIDTH), generator=torch.Generator().manual_seed(seed))
+        model.zero_grad()
+        model(input_ids=rows, labels=rows).loss.backward()
+
+    def test_figures_are_those_of_the_components(self) -> None:
+        model = self.trained()
+        gradients, layers = Gradients(model), lora_layers(model, "default")
+        sums = {name: torch.zeros(3, self.rank, dtype=torch.float64) for name in layers}
+        directions = {name: (Directions(), Directions()) for name in layers}
+        for seed in range(STEPS + 2):
+            self.backward(model, seed)
+            gradients.add()
+            if seed < 2:  # those of four steps are kept
+                continue
+            with _components(layers, "default") as factors:
+                self.backward(model, seed)
+                for name, (b, a, _) in factors.items():
+                    gb, ga, b, a = (x.detach().double() for x in (b.grad, a.grad, b, a))
+                    sums[name] += torch.stack([gb.square().sum(0) * b.square().sum(0) / len(b), ga.square().sum(1) * a.square().sum(1) / a.shape[1],
+                                               (gb * b).sum(0).square()])
+                    for found, rows in zip(directions[name], (gb.T, ga), strict=True):
+                        found.add(rows.float())
+        figures = gradients.taken().figures()
+        strengths = {name: components_of(layer, "default")[2] for name, layer in layers.items()}
+        sums = toward_assumed(sums, strengths, {name: layer.out_features for name, layer in layers.items()}, OWN_ASSUMED)
+        for name in layers:
+            torch.testing.assert_close(figures[f"{name}.components"], torch.cat([strengths[name][None], sums[name]]).T.float(), rtol=0.05, atol=0)
+            for factor, wanted in zip("ba", directions[name], strict=True):
+                one, other = figures[f"{name}.directions_{factor}"], wanted.result()
+                self.assertLess(float((one.T @ one - other.T @ other).norm()), 0.02 * float((other.T @ other).norm()))
+
+    def test_the_estimate_is_not_of_gradients(self) -> None:
+        model = self.trained()
+        gradients = Gradients(model)
+        self.backward(model, 1)
+        gradients.add()
+        report = lqa.encode(model, self.folder / "adapter.lqa", bits=1.5, calibration=gradients).report
+        self.assertEqual((report["divergenceFrom"], report["calibration"]["matched"]), ("weights", 4))
+
+    def test_what_has_no_gradients_is_not_calibrated(self) -> None:
+        model = self.trained()
+        gradients, plain = Gradients(model), lqa.encode(model, bits=1.5)
+        for bad in (None, float("nan"), float("inf")):
+            model.zero_grad()
+            for name, weight in model.named_parameters():
+                if "lora_" in name and bad is not None:
+                    weight.grad = torch.full_like(weight, bad)
+            gradients.add()
+            self.assertEqual(gradients.taken().figures(), {})
+        self.assertEqual(lqa.encode(model, bits=1.5, calibration=gradients), plain)
+
+    def test_an_adapter_of_fewer_directions_than_its_rank(self) -> None:
+        for untrained in (True, False):
+            model = self.model()
+            if not untrained:
+                with torch.no_grad():
+                    for name, weight in model.named_parameters():
+                        if "lora_" in name:
+                            weight.copy_(torch.randn(len(weight), 2) @ torch.randn(2, weight.shape[1]))
+            gradients = Gradients(model)
+            self.backward(model, 1)
+            gradients.add()
+            for name, figure in gradients.taken().figures().items():
+                self.assertTrue(bool(figure.isfinite().all()), name)
+            if not untrained:
+                lqa.open(lqa.encode(model, bits=1.5, calibration=gradients)).verify()
 
 
 @unittest.skipIf(REASON or absent("trl", "datasets"), REASON or "trl or datasets is absent")

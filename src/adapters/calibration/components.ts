@@ -4,7 +4,8 @@
  * `[directions, out]` and `<module>.directions_a` `[directions, in]` (see `Directions`), `<module>.gains` `[components]`,
  * `<module>.tuned_b` `[components, out]` and `<module>.tuned_a` `[components, in]`. The last three are trained for the encoding
  * that follows the others of the same file: its content id is in the metadata, under `content_id`. If they measured that an
- * encoding without figures is better, the file has none, and says so in the metadata, under `kept`.
+ * encoding without figures is better, the file has none, and says so in the metadata, under `kept`. Figures that are known up to a
+ * common factor only, as from the gradients of a training, have the metadata `scale: relative`.
  *
  * @module
  */
@@ -27,6 +28,8 @@ const ENDINGS = [SENSITIVITIES, DIRECTIONS.b, DIRECTIONS.a, GAINS, TUNED.b, TUNE
 const CONTENT = "content_id";
 /** Key and value of the metadata of a file without figures. */
 const [KEPT, PLAIN] = ["kept", "without a calibration"];
+/** Key and value of the metadata of figures whose common factor is unknown. */
+const [SCALE, RELATIVE] = ["scale", "relative"];
 /** Figures of a component: strength, b, a, joint. */
 const FIGURES = 4;
 /** Most directions of a factor: memory of the encoder grows with them. */
@@ -40,6 +43,8 @@ const MOST_GAIN = 16;
 export interface ComponentFigures {
   /** Whether the file has none because they do not help. */
   readonly plain: boolean;
+  /** Whether the sensitivities are known up to a common factor only. */
+  readonly relative: boolean;
   /** Undefined if the file has none. */
   readonly sensitivities: Sensitivities | undefined;
   readonly directions: ReadonlyMap<string, Directions> | undefined;
@@ -69,6 +74,7 @@ export function readComponents(bytes: Uint8Array, modules: readonly ModuleShape[
     });
   return {
     plain,
+    relative: metadata?.get(SCALE) === RELATIVE,
     sensitivities: sensitivities.size > 0 ? sensitivities : undefined,
     directions: directions.size > 0 ? directions : undefined,
     tuning: gains.size > 0 ? { contentId, gains, vectors } : undefined,

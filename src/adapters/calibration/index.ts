@@ -62,7 +62,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
     else for (const target of targets) moments.set(target.module.name, momentsOf(target, values));
   }
   // Sensitivities belong to the components of an encoder that does not weight by moments; with moments, components differ.
-  const { plain = false, sensitivities, directions, tuning } = figures ?? {};
+  const { plain = false, relative = false, sensitivities, directions, tuning } = figures ?? {};
   if (moments.size > 0 && sensitivities !== undefined)
     fail(KIND.SOURCE_IMPORTANCE, {
       where: "calibration file",
@@ -80,6 +80,7 @@ export function readCalibration(bytes: Uint8Array, modules: readonly ModuleShape
   return {
     moments,
     ...(sensitivities !== undefined && { sensitivities }),
+    ...(relative && { relative }),
     ...(directions !== undefined && { directions }),
     ...(tuning !== undefined && { tuning }),
     source: bytes,

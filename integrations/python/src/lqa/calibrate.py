@@ -94,14 +94,14 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
         scale = _noise_ratio(model, texts[:: max(1, len(texts) // NOISY_TEXTS)], factors, said, generator)
         strengths = {name: own for name, (_, _, own) in factors.items()}
         outputs = {name: layer.out_features for name, layer in layers.items()}
-        sums = _toward_assumed({name: scale * own / count for name, own in sums.items()}, strengths, outputs, assumed)
+        sums = toward_assumed({name: scale * own / count for name, own in sums.items()}, strengths, outputs, assumed)
         found = {f"{name}.components": torch.cat([own[None], sums[name]]).T.float().contiguous() for name, own in strengths.items()}
         # A layer that no text reached has none.
         return found | {f"{name}.directions_{factor}": one.result() for name, own in directions.items()
                         for factor, one in own.items() if one.rows is not None}
 
 
-def _toward_assumed(measured: dict[str, torch.Tensor], strengths: dict[str, torch.Tensor], outputs: dict[str, int], share: float) -> dict[str, torch.Tensor]:
+def toward_assumed(measured: dict[str, torch.Tensor], strengths: dict[str, torch.Tensor], outputs: dict[str, int], share: float) -> dict[str, torch.Tensor]:
     """Sensitivities nearer to those that the encoder assumes (weightOf in src/encode/quantize/rd/subject.ts), with the sums that they had."""
     if not share:
         return measured
@@ -214,13 +214,18 @@ def components_of(layer: Any, adapter_name: str) -> tuple[torch.Tensor, torch.Te
     Raises:
         LqaError: SOURCE_NONFINITE.
     """
-    b, a = layer.lora_B[adapter_name].weight.detach().double(), layer.lora_A[adapter_name].weight.detach().double()
+    return decomposed(layer.lora_B[adapter_name].weight.detach(), layer.lora_A[adapter_name].weight.detach(), layer.scaling[adapter_name])
+
+
+def decomposed(b: torch.Tensor, a: torch.Tensor, scaling: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `components_of`, of the factors of a layer."""
+    b, a = b.double(), a.double()
     if not bool(b.isfinite().all() and a.isfinite().all()):
         raise LqaError("SOURCE_NONFINITE", where="the factors of a layer")
     qb, rb = torch.linalg.qr(b)
     qa, ra = torch.linalg.qr(a.T)
     u, s, vt = torch.linalg.svd(rb @ ra.T)
-    return qb @ u, vt @ qa.T, s * abs(layer.scaling[adapter_name])
+    return qb @ u, vt @ qa.T, s * abs(scaling)
 
 
 @contextmanager

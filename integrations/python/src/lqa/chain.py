@@ -6,7 +6,7 @@ parent, so each file but the first gets two such children before the one that it
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .encoder import Adapter, encode_adapter
@@ -26,6 +26,23 @@ class Next(NamedTuple):
     follows: int
 
 
+def encode_next(source: Adapter, config: Any, options: Mapping[str, Any], running: Running | None = None, parents: Sequence[LqaFile] = ()) -> Next:
+    """Encodes a file, and opens and verifies it as a reader does.
+
+    Args:
+        source, config: as of `lqa.encode`.
+        options: others of it; a goal and `step` among them.
+        parents: at most one.
+
+    Raises:
+        LqaError: as `lqa.encode`.
+    """
+    data = encode_adapter(source, None, parents[0] if parents else None, config, "default", None, options, running).data
+    file = open_file(data, parents=parents)
+    file.verify()
+    return Next(file, data, 0)
+
+
 class Chain:
     """The newest file of a run and those that it follows, the first one first: at most five.
 
@@ -43,21 +60,10 @@ class Chain:
         self._children = children or [0] * len(self.files)
 
     def encode(self, source: Adapter, config: Any, options: Mapping[str, Any], running: Running | None = None) -> Next:
-        """Encodes the next file, and opens and verifies it as a reader does. `add` takes it once it is kept.
-
-        Args:
-            source, config: as of `lqa.encode`.
-            options: others of it; a goal and `step` among them.
-
-        Raises:
-            LqaError: as `lqa.encode`.
-        """
+        """As `encode_next`, with the parent that the chain chooses. `add` takes the file once it is kept."""
         follows = self._follows()
-        parents = self.files[follows - 1 : follows]
-        data = encode_adapter(source, None, parents[0] if parents else None, config, "default", None, options, running).data
-        file = open_file(data, parents=parents)
-        file.verify()
-        return Next(file, data, 0 if file.parent_id is None else follows)
+        found = encode_next(source, config, options, running, self.files[follows - 1 : follows])
+        return found if found.file.parent_id is None else found._replace(follows=follows)
 
     def _follows(self) -> int:
         at = len(self.files)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Protocol, Union
 
 import numpy as np
 
@@ -28,6 +28,13 @@ IN_MEMORY = "/dev/shm"
 PATHS = ("calibration", "base")
 # A place, a PeftModel, or a state dict of PEFT.
 Adapter = Union[str, PathLike[str], Mapping[str, Any], Any]
+
+
+class Measured(Protocol):
+    """A calibration in memory, such as `lqa.gradients.Gradients`."""
+
+    def serialized(self) -> bytes:
+        """The calibration file; no bytes if there is none."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
            max_bytes: int | str | None = None, max_error: float | str | None = None, floor: float | None = None,
            fit: Literal["unbiased", "least-squares"] | None = None,
            code_bits: int | None = None, group: int | None = None, element: Literal["f32", "f16", "bf16"] | None = None,
-           tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | None = None,
+           tensors: Literal["zstd", "keep", "f16"] | None = None, calibration: str | PathLike[str] | Measured | None = None,
            layout: Literal["file", "peft"] | None = None, base: str | PathLike[str] | None = None, unweighted: bool = False, start: int | Literal["none", "auto"] | None = None,
            parent: LqaFile | Source | None = None, step: int | None = None, workers: int | None = None, align: int | None = None,
            config: Any = None, adapter_name: str = "default", force: bool = False, timeout: float | None = None) -> Encoded | bytes:
@@ -77,6 +84,7 @@ def encode(source: Adapter, target: str | PathLike[str] | None = None, *,
             or one in memory: a PeftModel, or a state dict of PEFT (arrays of numpy or tensors by PEFT's keys).
         target: the .lqa file to write, or with `layout="peft"` the directory. Without it, the bytes of the file are returned, and a process of Node stays for the next call.
         bits, quality, max_bytes, max_error: the goal, one of them; default `quality="balanced"`, about 1.5 bits per weight.
+        calibration: a file of `lqa calibrate` or `lqa tune`, or moments of inputs; or `lqa.gradients.Gradients` of the training.
         parent: the file of which the adapter is the next version; the result then stores what differs from it, if that is smaller. If
             it has a parent itself, give it open: `lqa.open(child, parents=[...])`. If it has four, one behind the other, its own
             parent takes its place.
@@ -118,6 +126,10 @@ def encode_adapter(source: Adapter, target: str | PathLike[str] | None, parent: 
             place = place_of(source)
         else:
             place = str(write_adapter(folder / "adapter", source, config, adapter_name))
+        calibration = options.get("calibration")
+        if calibration is not None and not isinstance(calibration, (str, PathLike)):
+            measured = folder / "calibration.safetensors"
+            options = {**options, "calibration": measured if measured.write_bytes(calibration.serialized()) else None}
         path = folder / "encoded.lqa" if target is None else Path(os.path.abspath(fspath(target)))
         words = [f"--{name.strip('_').replace('_', '-')}{'' if value is True else f'={os.path.abspath(value) if name in PATHS else value}'}"
                  for name, value in options.items() if value is not None and value is not False]

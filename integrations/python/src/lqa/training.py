@@ -2,7 +2,8 @@
 
 At each save of the trainer the callback writes `step-NNNNNN.lqa`. The first file is whole; each later one holds what differs from an
 earlier one (`lqa.chain` says which), or is whole again where that is smaller. What differs is the adapter as it is minus what a
-reader of the chain has, so errors of the files do not add up.
+reader of the chain has, so errors of the files do not add up. With a goal in bits each file is whole, and the gradients of the steps
+before it say which errors matter (`lqa.gradients`).
 
 A step is encoded while training goes on: the callback copies the adapter and returns. If a save comes before the encoder is free, the
 newest copy waits, and the one that waited is not encoded.
@@ -21,11 +22,12 @@ from typing import Any, NamedTuple
 
 from transformers import TrainerCallback
 
-from .chain import Chain
+from .chain import Chain, encode_next
 from .encoder import peft_adapter
 from .errors import LqaError
 from .file import LqaFile
 from .file import open_whole as open_file
+from .gradients import Gradients, Taken
 from .node import Running
 from .updates import parents_of
 
@@ -43,6 +45,8 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
     Args:
         folder: where the files go. Default: `lqa` in the trainer's output directory.
         max_error: most of the energy of ΔW that a file may lose; what changed since its parent and is not stored counts 32 times.
+        bits: in place of `max_error`, bits per weight of each file. Each one is then whole, and calibrated by the gradients of the last steps
+            before it (`lqa.gradients`): far smaller errors at as many bits, and nothing to run.
         start: the seed of torch's generator that was set right before PEFT made the adapter. Files without a parent then store it in
             place of the random numbers that A began with, where that pays. Nothing is searched.
         instead: remove `adapter_model.safetensors` of each checkpoint once a later one is there and the step has its file. The newest
@@ -58,12 +62,15 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         errors: what went wrong, by step. Training goes on; the next file follows the last good one.
     """
 
-    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.02, start: int | None = None,
+    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.02, bits: float | None = None, start: int | None = None,
                  instead: bool = False, wait: bool = False, adapter_name: str = "default", options: dict[str, Any] | None = None,
                  on_file: Callable[[Path], None] | None = None) -> None:
         self._folder = None if folder is None else Path(folder)
-        self._options = {"max_error": max_error, "start": start, "workers": 1, **(options or {})}
+        goal = {"max_error": max_error} if bits is None else {"bits": bits}
+        self._options = {**goal, "start": start, "workers": 1, **(options or {})}
         self._instead, self._wait, self._adapter_name, self._on_file = instead, wait, adapter_name, on_file
+        self._whole = bits is not None
+        self._gradients: Gradients | None = None
         self._writer: _Writer | None = None
         self.newest: Path | None = None
         self.skipped: list[int] = []
@@ -82,9 +89,16 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         folder = self._folder or Path(args.output_dir) / "lqa"
         file, path = _resume(folder, state.global_step)
         self.newest = path
-        self._writer = _Writer(self, folder, Path(args.output_dir) if self._instead else None, Chain() if file is None else _chain(folder, file))
+        chain = None if self._whole else Chain() if file is None else _chain(folder, file)
+        self._gradients = Gradients(model, self._adapter_name) if self._whole else None
+        self._writer = _Writer(self, folder, Path(args.output_dir) if self._instead else None, chain)
         if state.global_step > 0 and path != folder / _name(state.global_step):
             self._submit(state.global_step, model)  # the trainer saved this step and ended before it was encoded
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Copies the gradients, for the calibration of whole files."""
+        if self._gradients is not None:
+            self._gradients.add()
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Copies the adapter, to be encoded."""
@@ -101,7 +115,8 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         tensors, config = peft_adapter(model, self._adapter_name)
         copied = {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
         assert self._writer is not None
-        self._writer.submit(_Saved(step, copied, config.to_dict()))
+        taken = self._gradients.taken() if self._gradients is not None and self._gradients.steps else None
+        self._writer.submit(_Saved(step, copied, config.to_dict(), taken))
 
 
 class _Saved(NamedTuple):
@@ -110,12 +125,13 @@ class _Saved(NamedTuple):
     step: int
     tensors: dict[str, Any]
     config: dict[str, Any]
+    gradients: Taken | None
 
 
 class _Writer:
     """The thread that encodes: one step at a time, and the newest that waits."""
 
-    def __init__(self, callback: LqaCallback, folder: Path, checkpoints: Path | None, chain: Chain) -> None:
+    def __init__(self, callback: LqaCallback, folder: Path, checkpoints: Path | None, chain: Chain | None) -> None:
         self._callback, self._folder, self._checkpoints, self._chain = callback, folder, checkpoints, chain
         self._waiting: _Saved | None = None
         self._closed = False
@@ -162,10 +178,15 @@ class _Writer:
                 running.__exit__()
 
     def _encode(self, saved: _Saved, running: Running) -> None:
-        found = self._chain.encode(saved.tensors, saved.config, {**self._callback._options, "step": saved.step}, running)
+        options = {**self._callback._options, "step": saved.step}
+        if self._chain is None:
+            found = encode_next(saved.tensors, saved.config, {**options, "calibration": saved.gradients}, running)
+        else:
+            found = self._chain.encode(saved.tensors, saved.config, options, running)
         path = self._folder / _name(saved.step)
         _write(path, found.data)
-        self._chain.add(found)
+        if self._chain is not None:
+            self._chain.add(found)
         self._callback.newest = path
         parent = found.file.parent_id
         logger.info("%s: %d bytes, %s, error %.2g", path, len(found.data), "whole" if parent is None else f"a child of {parent[:12]}",

@@ -208,8 +208,8 @@ export async function quantizeRd(
     const qualityOf = (i: number): ModuleQuality => known[i]!.get(keys[i]!)!.quality;
     const isWorse = (i: number): boolean =>
       qualityOf(i).relativeError > 1 && subjects[i]!.survey.left === undefined;
-    // Sensitivities know better.
-    const worse = sensitivities === undefined ? missing.filter(isWorse) : [];
+    // Sensitivities that were measured know better.
+    const worse = sensitivities === undefined || calibration.relative ? missing.filter(isWorse) : [];
     const weaker = worse.map((i) => weakening(qualityOf(i)));
     await measured(worse, weaker);
     return keys.map((key, i) => known[i]!.get(key)!);
@@ -218,7 +218,7 @@ export async function quantizeRd(
     const found = await measureNew(choices);
     const scale = sensitivityScale(subjects, fit);
     const encoded = found.map(({ factors, quality: plain }, i): QuantizedModule => {
-      const divergence = divergenceOf(subjects[i]!, choices[i]!, fit);
+      const divergence = calibration.relative ? undefined : divergenceOf(subjects[i]!, choices[i]!, fit);
       const quality = { ...plain, ...(divergence !== undefined && { divergence }) };
       const fromParent = subjects[i]!.survey.left !== undefined;
       return { factors, fromParent, quality, loss: lossOfSubject(subjects[i]!, choices[i]!, fit, scale) };
