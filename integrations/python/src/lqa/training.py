@@ -180,7 +180,7 @@ class _Writer:
     def _encode(self, saved: _Saved, running: Running) -> None:
         options = {**self._callback._options, "step": saved.step}
         if self._chain is None:
-            found = encode_next(saved.tensors, saved.config, {**options, "calibration": saved.gradients}, running)
+            found = encode_next(saved.tensors, saved.config, {"calibration": saved.gradients, **options}, running)
         else:
             found = self._chain.encode(saved.tensors, saved.config, options, running)
         path = self._folder / _name(saved.step)
