@@ -14,7 +14,8 @@ line for each; lines that are there are not made again.
 - `November`: by the encoder of 2026-11-25, built at commit 8bb7c1e9 and named by LQA_CLI.
 - `own texts`: measured on texts that the model writes, as `lqa calibrate` measures without texts (which then keeps it only if it answers
   more like the adapter than `plain` on texts kept apart); also with weights as measured, of fewer tokens, and drawn again.
-- `gradients`: of four batches of the training items, as `lqa.training.LqaCallback` with bits takes them in the last steps of a training.
+- `gradients`: of four batches of the training items, as `lqa.training.LqaCallback` with bits takes them in the last steps of a training; also with
+  a start if the encoder uses one by itself.
 """
 
 import argparse
@@ -51,6 +52,7 @@ from safetensors.torch import save
 
 BITS = ("0.5", "1.0")
 STARTS = ("start", "start at any distance")
+WITH_START = (*STARTS, "gradients and a start")
 OTHERS = {"November": ["--profile", "rd"]}
 # So many trials are scored together: the adapter runs once for all.
 TOGETHER = 4
@@ -169,6 +171,7 @@ TRIALS: dict[str, Callable[[Case], Figures | bytes]] = {
     "own texts, as measured": lambda case: own(case, assumed=0),
     "a quarter of own texts": lambda case: own(case, tokens=TOKENS // 4),
     "gradients": gradients,
+    "gradients and a start": gradients,
 }
 
 
@@ -205,7 +208,7 @@ def encoded(name: str, case: Case, trials: list[str], rates: list[str]) -> list[
         line = {"name": name, "trial": trial, "seconds": round(time.process_time() - began, 1)}
         if trial in ("factors", *STARTS):
             line["moved"] = moved(name, case)
-        options = OTHERS.get(trial, ["--start", "auto" if trial in STARTS else "none"])
+        options = OTHERS.get(trial, ["--start", "auto" if trial in WITH_START else "none"])
         if figures:
             (scratch / "calibration.safetensors").write_bytes(figures if isinstance(figures, bytes) else save(figures))
             options += ["--calibration", str(scratch / "calibration.safetensors")]
@@ -226,7 +229,7 @@ def show() -> None:
     for title, against, trials in (
         ("Without data", "factors", [one for one in made if one.startswith(("span", "k as q"))]),
         ("Noise in B' by strength", "plain", [one for one in made if one.startswith("B'")]),
-        ("By gradients of training", "plain", ["gradients"] if "gradients" in made else []),
+        ("By gradients of training", "plain", [one for one in made if one.startswith("gradients")]),
         ("By texts of the model itself", "plain", [one for one in made if one.startswith(("start", "factors", "own", "a quarter"))]),
     ):
         print(f"\n{title}, KL relative to `{against}`:\n\n| adapter | items | bits | KL of {against} | {' | '.join(trials)} |", f"|---|--:|--:|--:|{'--:|' * len(trials)}", sep="\n")

@@ -67,7 +67,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
                  on_file: Callable[[Path], None] | None = None) -> None:
         self._folder = None if folder is None else Path(folder)
         goal = {"max_error": max_error} if bits is None else {"bits": bits}
-        self._options = {**goal, "start": start, "workers": 1, **(options or {})}
+        self._options = {**goal, "start": "none" if start is None else start, "workers": 1, **(options or {})}
         self._instead, self._wait, self._adapter_name, self._on_file = instead, wait, adapter_name, on_file
         self._whole = bits is not None
         self._gradients: Gradients | None = None
