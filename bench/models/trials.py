@@ -23,9 +23,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from statistics import geometric_mean, median
 from typing import Any
@@ -72,8 +73,8 @@ class Case:
     model: Any
     tokenizer: Any
     items: list[Text]
-    # The loss of a batch of training items, and its gradients.
-    backward: Callable[[int], object]
+    # Puts the gradients of one batch of training items after the other into the adapter.
+    training: Callable[[], Iterator[object]]
 
 
 def load(name: str, count: int) -> Case:
@@ -81,10 +82,10 @@ def load(name: str, count: int) -> Case:
         adapter, folder = (plan.ADAPTERS | plan.SHORT)[name], keep.load(name).folder if name in keep.names() else place.STATE / "trained" / name
         model, tokenizer = load_base(str(bases.directory(bases.find(adapter.base))))
         items = [text for _, text in divergence.texts(tokenizer, adapter, count)]
-        ready = train.batches(train.texts(tokenizer, adapter, problems.load(adapter.task).train), adapter)
 
-        def backward(_: int) -> object:
-            return train.backward(model, next(ready))
+        def training() -> Iterator[object]:
+            for chosen in train.batches(train.texts(tokenizer, adapter, problems.load(adapter.task).train), adapter):
+                yield train.backward(model, chosen)
     else:
         sys.path.append(str(place.ROOT / "bench" / "functional"))
         import lm
@@ -96,14 +97,15 @@ def load(name: str, count: int) -> Case:
         model, tokenizer = lm.load_base(torch.float32)
         heldout = tasks.load(reference.task).build().heldout[:count]
         items = [Text(tuple(one.prompt + one.answer), len(one.prompt)) for one in lm.examples(tokenizer, heldout)]
-        seen = lm.examples(tokenizer, tasks.load(reference.task).build().train)
 
-        def backward(batch: int) -> object:
-            rows = [seen[(BATCH * batch + i) % len(seen)] for i in range(BATCH)]
-            lost = [-log_likelihoods(model, Text(tuple(one.prompt + one.answer), len(one.prompt))).gather(1, torch.tensor(one.answer)[:, None]).mean() for one in rows]
-            return torch.stack(lost).mean().backward()
+        def training() -> Iterator[object]:
+            seen = lm.examples(tokenizer, tasks.load(reference.task).build().train)
+            for at in range(0, len(seen), BATCH):
+                lost = [-log_likelihoods(model, Text(tuple(one.prompt + one.answer), len(one.prompt))).gather(1, torch.tensor(one.answer)[:, None]).mean()
+                        for one in seen[at : at + BATCH]]
+                yield torch.stack(lost).mean().backward()
     model = add_adapter(model, folder, ADAPTER)
-    return Case(folder, model, tokenizer, items, backward)
+    return Case(folder, model, tokenizer, items, training)
 
 
 def moved(name: str, case: Case) -> float | None:
@@ -145,15 +147,12 @@ def own(case: Case, *, tokens: int = TOKENS, seed: int = 0, assumed: float = OWN
 
 def gradients(case: Case) -> bytes:
     kept = Gradients(case.model, ADAPTER)
-    factors = [factor[ADAPTER].weight for layer in lora_layers(case.model, ADAPTER).values() for factor in (layer.lora_A, layer.lora_B)]
-    for batch in range(STEPS):
-        for one in factors:
-            one.grad = None
-            one.requires_grad_(True)
-        case.backward(batch)
+    for layer in lora_layers(case.model, ADAPTER).values():
+        for factor in (layer.lora_A, layer.lora_B):
+            factor.requires_grad_(True)
+    for _ in islice(case.training(), STEPS):
         kept.add()
-    for one in factors:
-        one.grad = None
+        case.model.zero_grad()
     return kept.serialized()
 
 

@@ -20,6 +20,7 @@ REASON = absent("peft", "torch", "transformers", "accelerate")
 if not REASON:
     import peft
     import torch
+    from safetensors.torch import save_file
     from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
     import lqa.chain
@@ -384,6 +385,24 @@ class Training(WithModel):
         self.assertEqual(callback.errors, {})
         self.assertEqual(["calibration=" in open_run(folder, step).meta["encoder"] for step in (4, 6, 8)], [True, False, True])
 
+    def test_a_start_and_a_calibration_must_be_given_to_count(self) -> None:
+        self.size, self.rank = 256, 8
+        moments = self.folder / "moments.safetensors"
+        save_file({f"model.layers.{i}.self_attn.{name}_proj": torch.ones(256) for i in range(2) for name in "qv"}, moments)
+        seen, encode = [], lqa.chain.encode_adapter
+
+        def spied(*words, **named):
+            seen.append(words[6])
+            return encode(*words, **named)
+
+        with mock.patch.object(lqa.chain, "encode_adapter", spied):
+            for number, given in enumerate(({"start": 42, "options": {"calibration": moments}}, {})):
+                callback = LqaCallback(self.folder / f"files-{number}", bits=1.5, wait=True, **given)
+                self.trainer([callback], 2).train()
+                self.assertEqual(callback.errors, {})
+        self.assertEqual([each["start"] for each in seen], [42, "none"])
+        self.assertEqual((seen[0]["calibration"], type(seen[1]["calibration"])), (moments, lqa.gradients.Taken))
+
     def test_the_newest_waits(self) -> None:
         begun, go = threading.Event(), threading.Event()
         encode, seen = lqa.chain.encode_adapter, []
@@ -485,6 +504,15 @@ class OfTraining(WithModel):
             for factor, wanted in zip("ba", directions[name], strict=True):
                 one, other = figures[f"{name}.directions_{factor}"], wanted.result()
                 self.assertLess(float((one.T @ one - other.T @ other).norm()), 0.02 * float((other.T @ other).norm()))
+
+    def test_four_steps_of_bfloat16_are_kept(self) -> None:
+        model = self.trained()
+        gradients = Gradients(model)
+        for seed in range(6):
+            self.backward(model, seed)
+            gradients.add()
+        kept = sum(one.nbytes for step in gradients.taken().steps for pair in step.values() for one in pair)
+        self.assertEqual(kept, 4 * 2 * sum(tensor.numel() for tensor in self.factors(model).values()))
 
     def test_the_estimate_is_not_of_gradients(self) -> None:
         model = self.trained()

@@ -84,10 +84,7 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
                 count += len(drawn)
                 gradients = torch.autograd.grad(-scores.gather(1, drawn).sum(), [f for b, a, _ in factors.values() for f in (b, a)])
                 for (b, a, _), total, gb, ga in zip(factors.values(), sums.values(), gradients[::2], gradients[1::2], strict=True):
-                    gb, ga, b, a = (x.detach().double().cpu() for x in (gb, ga, b, a))
-                    total[0] += gb.square().sum(0) * b.square().sum(0) / b.shape[0]
-                    total[1] += ga.square().sum(1) * a.square().sum(1) / a.shape[1]
-                    total[2] += (gb * b).sum(0).square()
+                    total += squares(*(x.detach().double().cpu() for x in (b, a, gb, ga)))
                 if progress:
                     progress(done, len(texts))
         said = sum(float(total[:2].sum()) for total in sums.values()) / count
@@ -99,6 +96,12 @@ def calibrate(model: Any, texts: Sequence[Text], *, adapter_name: str = "default
         # A layer that no text reached has none.
         return found | {f"{name}.directions_{factor}": one.result() for name, own in directions.items()
                         for factor, one in own.items() if one.rows is not None}
+
+
+def squares(b: torch.Tensor, a: torch.Tensor, gb: torch.Tensor, ga: torch.Tensor) -> torch.Tensor:
+    """What gradients of B' and A' say of each component, `[3, rank]`: of noise in its vector of B', of A', and of its loss."""
+    noise = gb.square().sum(0) * b.square().sum(0) / b.shape[0], ga.square().sum(1) * a.square().sum(1) / a.shape[1]
+    return torch.stack([*noise, (gb * b).sum(0).square()])
 
 
 def toward_assumed(measured: dict[str, torch.Tensor], strengths: dict[str, torch.Tensor], outputs: dict[str, int], share: float) -> dict[str, torch.Tensor]:
@@ -214,18 +217,23 @@ def components_of(layer: Any, adapter_name: str) -> tuple[torch.Tensor, torch.Te
     Raises:
         LqaError: SOURCE_NONFINITE.
     """
-    return decomposed(layer.lora_B[adapter_name].weight.detach(), layer.lora_A[adapter_name].weight.detach(), layer.scaling[adapter_name])
+    u, vt, s = decomposed(layer.lora_B[adapter_name].weight.detach(), layer.lora_A[adapter_name].weight.detach())
+    return u, vt, s * abs(layer.scaling[adapter_name])
 
 
-def decomposed(b: torch.Tensor, a: torch.Tensor, scaling: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """As `components_of`, of the factors of a layer."""
+def decomposed(b: torch.Tensor, a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `components_of`, of factors and without the multiplier.
+
+    Raises:
+        LqaError: SOURCE_NONFINITE.
+    """
     b, a = b.double(), a.double()
     if not bool(b.isfinite().all() and a.isfinite().all()):
         raise LqaError("SOURCE_NONFINITE", where="the factors of a layer")
     qb, rb = torch.linalg.qr(b)
     qa, ra = torch.linalg.qr(a.T)
     u, s, vt = torch.linalg.svd(rb @ ra.T)
-    return qb @ u, vt @ qa.T, s * abs(scaling)
+    return qb @ u, vt @ qa.T, s
 
 
 @contextmanager

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save
 
-from .calibrate import OWN_ASSUMED, Directions, decomposed, lora_layers, toward_assumed
+from .calibrate import OWN_ASSUMED, Directions, decomposed, lora_layers, squares, toward_assumed
 
 # So many steps are kept, in bfloat16: four times the 16-bit adapter.
 STEPS = 4
+
+# A direction of a factor with less than this share of the energy of its strongest is none.
+DEPENDENT = 1e-12
 
 
 class Gradients:
@@ -43,11 +46,6 @@ class Gradients:
             if all(one is not None for one in pair):
                 found[name] = tuple(one.detach().to("cpu", torch.bfloat16, copy=True) for one in pair)
         self._steps.append(found)
-
-    @property
-    def steps(self) -> int:
-        """How many are kept."""
-        return len(self._steps)
 
     def taken(self) -> Taken:
         """Copies what a calibration of the adapter as it is needs: a thread can make it while training goes on."""
@@ -91,21 +89,18 @@ class Taken(NamedTuple):
             steps = [pair for step in self.steps if (pair := step.get(name)) and all(bool(one.isfinite().all()) for one in pair)]
             if not steps:
                 continue
-            u, v, own = decomposed(b, a, scaling)
-            root = (own / abs(scaling)).sqrt() if scaling else torch.zeros_like(own)
-            weak, strong = u * root, root[:, None] * v
-            # The adapter may have fewer directions than its rank: the least of several solutions.
-            to_b, to_a = _solved(a.double().T, strong.T), _solved(b.double(), weak)
-            total, found = torch.zeros(3, len(own), dtype=torch.float64), (Directions(), Directions())
+            u, v, singular = decomposed(b, a)
+            root = singular.sqrt()
+            of_b, of_a = u * root, root[:, None] * v
+            to_b, to_a = _solved(a.double().T, of_a.T), _solved(b.double(), of_b)
+            total, found = torch.zeros(3, len(singular), dtype=torch.float64), (Directions(), Directions())
             for gradient_b, gradient_a in steps:
                 gb, ga = gradient_b.double() @ to_b, to_a.T @ gradient_a.double()
-                total[0] += gb.square().sum(0) * weak.square().sum(0) / len(weak)
-                total[1] += ga.square().sum(1) * strong.square().sum(1) / strong.shape[1]
-                total[2] += (gb * weak).sum(0).square()
-                for directed, rows in zip(found, (gb.T, ga)):
-                    directed.add(rows.float().contiguous())
-            sums[name], strengths[name], outputs[name] = total, own, len(b)
-            for factor, directed in zip("ba", found):
+                total += squares(of_b, of_a, gb, ga)
+                for directed, rows in zip(found, (gb.T, ga), strict=True):
+                    directed.add(rows.float())
+            sums[name], strengths[name], outputs[name] = total, singular * abs(scaling), len(b)
+            for factor, directed in zip("ba", found, strict=True):
                 directions[f"{name}.directions_{factor}"] = directed.result()
         if not sums:
             return {}
@@ -119,5 +114,5 @@ class Taken(NamedTuple):
 
 
 def _solved(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Z with the least ‖x Z − y‖, and of those the smallest."""
-    return torch.linalg.pinv(x) @ y
+    """The smallest Z with x Z = y, whose columns are combinations of those of x; of few columns, which may depend on each other."""
+    return torch.linalg.pinv(x.T @ x, hermitian=True, rtol=DEPENDENT) @ (x.T @ y)

@@ -115,8 +115,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         tensors, config = peft_adapter(model, self._adapter_name)
         copied = {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
         assert self._writer is not None
-        taken = self._gradients.taken() if self._gradients is not None and self._gradients.steps else None
-        self._writer.submit(_Saved(step, copied, config.to_dict(), taken))
+        self._writer.submit(_Saved(step, copied, config.to_dict(), self._gradients and self._gradients.taken()))
 
 
 class _Saved(NamedTuple):
