@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { LqaFile } from "../core/index.ts";
+import { decodeModule, type LqaFile } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { GENERATIONS } from "../limits.ts";
 import { comparable, type LoraModule, type ModuleShape } from "../model/adapter.ts";
 import type { ParentFactors } from "./quantize/parent/align.ts";
+import { noiseOf } from "./quantize/parent/noise.ts";
 
 /** A parent's modules. */
 export interface Parents {
@@ -44,8 +45,10 @@ export async function decodeParents(
     const number = numbers.get(module.name);
     const record = number === undefined ? undefined : file.modules[number]!;
     if (record === undefined || !fits(module, record)) continue;
-    const { b, a } = await file.decode(record, { layout: "component", signal });
-    found.set(module.name, { number: number!, factors: { rank: record.rank, b: b.data, a: a.data } });
+    const packed = await file.packed(record, { signal });
+    const { b, a } = decodeModule(record, packed, { layout: "component" });
+    const noise = noiseOf(record, packed);
+    found.set(module.name, { number: number!, factors: { rank: record.rank, b: b.data, a: a.data, noise } });
   }
   if (found.size === 0)
     fail(KIND.USAGE, {

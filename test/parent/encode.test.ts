@@ -42,19 +42,31 @@ describe("a child of a parent", () => {
 
   it("keeps what changed since the parent, even if that is less than the error", async () => {
     const child = checkpoint(4);
-    const [now, before] = [deltas(child), deltas(await parent.adapter())];
+    const [now, before] = [deltas(child), deltas(checkpoint(0))];
     const dot = (x: Float64Array, y: Float64Array): number => x.reduce((sum, own, i) => sum + own * y[i]!, 0);
     const step = now.map((own, i) => own - before[i]!);
     const maxError = 1.5 * (dot(step, step) / dot(now, now));
     const { bytes } = await encodeAdapter(child, { maxError, parent });
     const decoded = deltas(await (await open(bytes, { parents: [parentBytes] })).adapter());
+    const had = deltas(await parent.adapter());
     const kept = dot(
-      decoded.map((own, i) => own - before[i]!),
+      decoded.map((own, i) => own - had[i]!),
       step,
     );
     // What is missing counts 32 times; what is stored has its length.
-    expect(kept / dot(step, step)).toBeGreaterThan(0.7);
+    expect(kept / dot(step, step)).toBeGreaterThan(0.6);
     expect(kept / dot(step, step)).toBeLessThan(1.1);
+  });
+
+  it("does not code what its parent lost", async () => {
+    const same = checkpoint(0);
+    const { report } = await encodeAdapter(same, { maxError: 0.01, parent });
+    // 32 bits of a module name its parent.
+    for (const [i, { rank, out, in: inputs }] of same.modules.entries())
+      expect(report.modules[i]!.bitsPerParameter * rank * (out + inputs)).toBe(32);
+    // The parent has more error than that.
+    const finer = await encodeAdapter(same, { maxError: 0.0005, parent });
+    expect(finer.report.relativeError).toBeLessThanOrEqual(0.0005);
   });
 
   it("is tried alone if it is clearly smaller than the first file of its chain", async () => {

@@ -80,7 +80,7 @@ export function parcel<K extends PoolKind>(
   const own: LoraModule = { ...shapeOf(module), b, a };
   const transfer = [b.buffer, a.buffer] as ArrayBuffer[];
   if (parent === undefined) return { input: { ...input, module: own }, transfer };
-  const copied = { rank: parent.rank, b: parent.b.slice(), a: parent.a.slice() };
+  const copied = { ...parent, b: parent.b.slice(), a: parent.a.slice() };
   transfer.push(copied.b.buffer as ArrayBuffer, copied.a.buffer as ArrayBuffer);
   return { input: { ...input, module: own, parent: copied }, transfer };
 }

@@ -18,14 +18,16 @@
  */
 import { jacobiSvd, transposeColumns } from "../../linalg/svd.ts";
 import { dot } from "../../linalg/vectors.ts";
+import type { Noise } from "./noise.ts";
 
-/** The decoded factors of a parent's module, component after component, without the multiplier. */
+/** The decoded factors of a parent's module, component after component, without the multiplier, and what its codes have lost. */
 export interface ParentFactors {
   readonly rank: number;
   /** `[experts][rank][out]`. */
   readonly b: Float32Array;
   /** `[experts][rank][in · kernel]`. */
   readonly a: Float32Array;
+  readonly noise: Noise;
 }
 
 /** Both factors of a module in the order of its parent's components. */

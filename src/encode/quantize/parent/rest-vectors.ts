@@ -60,6 +60,12 @@ function alignExpert(pair: Pair, e: number): AlignedExpert | undefined {
   return again === undefined || again === "dependent" ? undefined : { ...again, core };
 }
 
+/** The vectors of a module with a parent. */
+export interface RestVectors extends ModuleVectors {
+  /** By component, the share of the energy of its whole vectors that is only noise of the parent, at most `left`. */
+  readonly noise: readonly ComponentVectors["left"][];
+}
+
 /**
  * The vectors of a module that is aligned with its parent.
  *
@@ -70,7 +76,7 @@ export function restVectors(
   parent: ParentFactors,
   aligned: readonly AlignedExpert[],
   wanted: Readonly<Record<"b" | "a", readonly number[]>>,
-): ModuleVectors {
+): RestVectors {
   const { rank, multiplier } = work.module;
   const pair = weighted(work, parent);
   const vectors = {
@@ -87,20 +93,28 @@ export function restVectors(
   }
   const energies: number[] = [];
   const components: ComponentVectors[] = [];
+  const noise: ComponentVectors["left"][] = [];
   for (let c = 0; c < rank; c++) {
-    let [energy, leftB, leftA] = [0, 0, 0];
-    for (const { b, a } of aligned) {
+    let [energy, leftB, leftA, noiseB, noiseA] = [0, 0, 0, 0, 0];
+    for (const [e, { b, a }] of aligned.entries()) {
+      const noiseOf = (factor: "b" | "a", rest: number): number =>
+        c < parent.rank ? Math.min(rest, parent.noise[factor][e * parent.rank + c]!) : 0;
       energy += b.whole[c]! * a.whole[c]!;
       leftB += b.rest[c]! * a.whole[c]!;
       leftA += b.whole[c]! * a.rest[c]!;
+      noiseB += noiseOf("b", b.rest[c]!) * a.whole[c]!;
+      noiseA += b.whole[c]! * noiseOf("a", a.rest[c]!);
     }
+    const shares = (b: number, a: number): ComponentVectors["left"] =>
+      energy === 0 ? { b: 0, a: 0 } : { b: b / energy, a: a / energy };
     energies.push(multiplier * multiplier * energy);
     components.push({
       ...{ b: vectors.b[c]!, a: vectors.a[c]!, started: [] },
-      left: energy === 0 ? { b: 0, a: 0 } : { b: leftB / energy, a: leftA / energy },
+      left: shares(leftB, leftA),
     });
+    noise.push(shares(noiseB, noiseA));
   }
-  return { energies, components, cores: [], weights: pair.weights };
+  return { energies, components, cores: [], weights: pair.weights, noise };
 }
 
 function weighted({ module, moments }: TaskWork, parent: ParentFactors): Pair {

@@ -115,6 +115,16 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
   };
 }
 
+/** The expected distortion of codes; 0 if it is not known, as of codes of other profiles. */
+export function distortionOf(encoding: Encoding): number {
+  const found = RATES.find((rate) => {
+    const own = rate.encoding("none");
+    if (own.codec === "trellis") return encoding.codec === "trellis" && own.table === encoding.table;
+    return own.codec === "affine" && encoding.codec === "affine" && own.bits === encoding.bits;
+  });
+  return found?.distortion ?? 0;
+}
+
 /** Bits of the planes of a vector, by rate number. */
 export function bitsOfRates(length: number): readonly number[] {
   return RATES.map((rate) => {

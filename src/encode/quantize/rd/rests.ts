@@ -27,12 +27,13 @@ export interface Started {
 /**
  * How many times the energy of an error of the rest counts, at most as the whole vector. The rest is what training changed: it lies
  * along the inputs that training saw, which the random numbers do not, so the model feels its errors more (docs/known-starts.md).
+ * The same holds for what changed since a parent.
  */
 const LEARNED = 32;
 
-/** What losing the share `lost` of a vector's energy counts like, if the loss is in the rest. */
-export function countedRest(lost: number): number {
-  return Math.min(1, LEARNED * lost);
+/** What losing the share `lost` of a vector's energy counts like, if the loss is in the rest, and `noise` of it is only noise. */
+export function countedRest(lost: number, noise: number = 0): number {
+  return Math.min(1, LEARNED * (lost - noise) + noise);
 }
 
 /** The mixtures of each vector, one for each of {@link MIX_BITS}. */

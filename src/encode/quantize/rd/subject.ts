@@ -33,8 +33,9 @@ export interface Side {
   /** The survey of the rest that a start leaves; `shares`: its share for each number of bits of a mixture. */
   readonly rest: FactorSurvey;
   readonly shares: readonly number[];
-  /** The share of its energy that remains after subtracting a parent; undefined without one. */
+  /** The share of its energy that remains after subtracting a parent, and what it counts like if it is not coded; undefined without one. */
   readonly left: number | undefined;
+  readonly dropped: number | undefined;
   /** By rate number. */
   readonly coded: Map<number, CodedSide>;
 }
@@ -88,11 +89,12 @@ export function subjectOf(
     outputs,
     components: survey.energies.map((energy, c) => {
       const { rest } = survey;
-      // Also where the parent has nothing: what is new counts as what changed.
       const left = survey.left?.[c];
+      const dropped = survey.dropped?.[c];
       const side = (factor: "b" | "a", shares: readonly number[]): Side => ({
         ...{ bits: bits[factor], survey: survey[factor], rest, shares, left: left?.[factor] },
-        coded: new Map([[0, nothing(zero, left?.[factor])]]),
+        dropped: dropped?.[factor],
+        coded: new Map([[0, nothing(zero, left?.[factor], dropped?.[factor])]]),
       });
       return {
         energy,
@@ -136,10 +138,10 @@ export function restError(left: number, distortion: number): number {
 }
 
 /** The coded side at rate 0. */
-function nothing(zero: Coded, left: number | undefined): CodedSide {
+function nothing(zero: Coded, left: number | undefined, dropped: number | undefined): CodedSide {
   return left === undefined
     ? { ...zero, distortion: 1 }
-    : { ...zero, distortion: left, counted: countedRest(left) };
+    : { ...zero, distortion: left, counted: dropped ?? left };
 }
 
 /** The encoding of a side at a rate: the actual one if it is coded, else the usual one. */
@@ -249,7 +251,7 @@ function ratesOf(side: Side, { experts, rank }: LoraModule): Rates {
   const bits = side.bits.map((own) => experts * own);
   const distortion = RATES.map((_, number) => expectedDistortion(side, number));
   if (side.left !== undefined)
-    return { bits, distortion, counted: [countedRest(side.left), ...distortion.slice(1)] };
+    return { bits, distortion, counted: [side.dropped ?? side.left, ...distortion.slice(1)] };
   if (side.shares.length === 0) return { bits, distortion, counted: distortion };
   const counted = distortion.slice();
   for (const mixing of side.shares.keys()) {

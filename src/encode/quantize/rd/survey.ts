@@ -15,6 +15,7 @@ import type { Svd } from "../../linalg/svd.ts";
 import { range } from "../parent/align.ts";
 import { type AlignedExpert, alignModule, restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
+import { countedRest } from "./rests.ts";
 import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
 
 /** The result of the trial for one factor. */
@@ -39,9 +40,10 @@ export interface Survey {
   readonly shares: readonly (readonly number[])[];
   /**
    * By component, the shares of its vectors that remain after subtracting the parent; absent without a parent, or if the module
-   * is not stored as a difference.
+   * is not stored as a difference. `dropped`: what a difference that is not coded counts like.
    */
   readonly left?: readonly ComponentVectors["left"][];
+  readonly dropped?: readonly ComponentVectors["left"][];
   /** The SVD of each expert's core: 16 · rank² bytes, so that coding needs no second one. None if the module is a difference. */
   readonly cores: readonly Svd[];
   /** How each expert is aligned with the parent, in as much memory; absent if the module is not stored as a difference. */
@@ -68,7 +70,11 @@ export function surveyModule(work: TaskWork): Survey {
       const { energies, cores } = rests;
       const [b, a] = [surveyRests(rests, "b", tried), surveyRests(rests, "a", tried)];
       const left = rests.components.map((component) => component.left);
-      return { energies, b, a, rest: a, shares: energies.map(() => []), left, cores, aligned };
+      const dropped = left.map((own, c) => ({
+        b: countedRest(own.b, rests.noise[c]!.b),
+        a: countedRest(own.a, rests.noise[c]!.a),
+      }));
+      return { energies, b, a, rest: a, shares: energies.map(() => []), left, dropped, cores, aligned };
     }
   }
   // With a start, the trial covers all components, to measure the share that it leaves of each.
