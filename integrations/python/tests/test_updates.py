@@ -285,7 +285,7 @@ class Training(WithModel):
         self.assertLessEqual(lost, most * 1.001 * energy)
 
     def test_default_error(self) -> None:
-        self.assertEqual(inspect.signature(LqaCallback).parameters["max_error"].default, 0.02)
+        self.assertEqual(inspect.signature(LqaCallback).parameters["max_error"].default, 0.01)
 
     def test_a_file_at_each_save(self) -> None:
         callback, found = LqaCallback(max_error=0.03, instead=True, wait=True, on_file=lambda path: found.append(path.name)), []

@@ -62,7 +62,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
         errors: what went wrong, by step. Training goes on; the next file follows the last good one.
     """
 
-    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.02, bits: float | None = None, start: int | None = None,
+    def __init__(self, folder: str | PathLike[str] | None = None, *, max_error: float = 0.01, bits: float | None = None, start: int | None = None,
                  instead: bool = False, wait: bool = False, adapter_name: str = "default", options: dict[str, Any] | None = None,
                  on_file: Callable[[Path], None] | None = None) -> None:
         self._folder = None if folder is None else Path(folder)
