@@ -32,7 +32,7 @@ export type { Svd } from "./linalg/svd.ts";
 export type { Outlook } from "./quantize/answers.ts";
 export type { BoundComponent } from "./quantize/bound.ts";
 export type { Coded } from "./quantize/coders.ts";
-export type { Aligned, AlignedFactor, ParentFactors } from "./quantize/parent/align.ts";
+export type { Aligned, AlignedFactor, Noise, ParentFactors } from "./quantize/parent/align.ts";
 export type { AlignedExpert } from "./quantize/parent/rest-vectors.ts";
 export {
   QUALITY_BITS,

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { decodeModule, type LqaFile } from "../core/index.ts";
+import { decodePlanes, rankOf, vectorLengths } from "../core/format.ts";
+import { decodeModule, type Encoding, type LqaFile, type PackedFactors, type Planes } from "../core/index.ts";
 import * as KIND from "../error-catalogue.ts";
 import { fail } from "../errors.ts";
 import { GENERATIONS } from "../limits.ts";
 import { comparable, type LoraModule, type ModuleShape } from "../model/adapter.ts";
-import type { ParentFactors } from "./quantize/parent/align.ts";
-import { noiseOf } from "./quantize/parent/noise.ts";
+import type { Noise, ParentFactors } from "./quantize/parent/align.ts";
+import { distortionOf } from "./quantize/rd/rates.ts";
 
 /** A parent's modules. */
 export interface Parents {
@@ -63,4 +64,53 @@ export async function decodeParents(
 
 function fits(module: ModuleShape, parent: ModuleShape): boolean {
   return comparable(module, parent) && parent.rank <= module.rank;
+}
+
+/**
+ * What the codes of a module have lost of its vectors, as far as its file tells: the difference of a child has this noise besides
+ * what changed.
+ *
+ * A vector with codes of the distortion D lost D times the energy of what the codes decode to, because the file has it as long as
+ * the original. A vector that decodes to zero has the noise of the parent's parent.
+ *
+ * @param packed with its parents, if it has any
+ */
+function noiseOf(
+  shape: Pick<ModuleShape, "out" | "in" | "kernel" | "experts">,
+  packed: PackedFactors,
+): Noise {
+  const { bands, planes, parent } = packed;
+  const rank = rankOf(bands);
+  const lengths = vectorLengths(shape, bands);
+  const inherited = typeof parent === "object" ? noiseOf(shape, parent) : undefined;
+  const inheritedRank = inherited === undefined ? 0 : inherited.b.length / shape.experts;
+  const noise = { b: new Float64Array(shape.experts * rank), a: new Float64Array(shape.experts * rank) };
+  for (let e = 0; e < shape.experts; e++)
+    for (const factor of ["b", "a"] as const) {
+      let c = 0;
+      for (const [i, band] of bands.entries()) {
+        const encoding = band[factor];
+        const distortion = distortionOf(encoding);
+        for (const energy of energiesOf(encoding, planes[e]![i]![factor], band.components, lengths[factor])) {
+          if (energy > 0) noise[factor][e * rank + c] = distortion * energy;
+          else if (c < inheritedRank)
+            noise[factor][e * rank + c] = inherited![factor][e * inheritedRank + c]!;
+          c++;
+        }
+      }
+    }
+  return noise;
+}
+
+/** The energy of what each vector decodes to. */
+function energiesOf(encoding: Encoding, planes: Planes, components: number, length: number): number[] {
+  const weights = new Float32Array(components * length);
+  decodePlanes(encoding, planes, components, length, weights, {
+    ...{ offset: 0, componentStride: length, weightStride: 1 },
+  });
+  return Array.from({ length: components }, (_, k) => {
+    let sum = 0;
+    for (let i = k * length; i < (k + 1) * length; i++) sum += weights[i]! * weights[i]!;
+    return sum;
+  });
 }

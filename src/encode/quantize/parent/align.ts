@@ -18,7 +18,9 @@
  */
 import { jacobiSvd, transposeColumns } from "../../linalg/svd.ts";
 import { dot } from "../../linalg/vectors.ts";
-import type { Noise } from "./noise.ts";
+
+/** Expected energy of the errors of each vector of a module, `[experts][rank]`. */
+export type Noise = Readonly<Record<"b" | "a", Float64Array>>;
 
 /** The decoded factors of a parent's module, component after component, without the multiplier, and what its codes have lost. */
 export interface ParentFactors {

@@ -117,12 +117,14 @@ function affineRate([bits, distortion]: readonly [number, number]): Rate {
 
 /** The expected distortion of codes; 0 if it is not known, as of codes of other profiles. */
 export function distortionOf(encoding: Encoding): number {
-  const found = RATES.find((rate) => {
-    const own = rate.encoding("none");
-    if (own.codec === "trellis") return encoding.codec === "trellis" && own.table === encoding.table;
-    return own.codec === "affine" && encoding.codec === "affine" && own.bits === encoding.bits;
-  });
-  return found?.distortion ?? 0;
+  return RATES.find((rate) => codesOf(rate.encoding("none")) === codesOf(encoding))?.distortion ?? 0;
+}
+
+/** The codec with its table, bits or element type. */
+function codesOf(encoding: Encoding): string {
+  const value = (key: "table" | "bits" | "element"): unknown =>
+    (encoding as Partial<Record<typeof key, unknown>>)[key];
+  return `${encoding.codec} ${value("table")} ${value("bits")} ${value("element")}`;
 }
 
 /** Bits of the planes of a vector, by rate number. */
