@@ -9,7 +9,7 @@ STYLE = (
     "@media(prefers-color-scheme:dark){text{fill:#c4cbd4}.ground{fill:#1b1b1f}path.g{stroke:#363d47}"
     ".c0{stroke:#a5adb8}.p0{fill:#a5adb8}.c1{stroke:#ff9a80}.p1{fill:#ff9a80}.c2{stroke:#74bdf0}.p2{fill:#74bdf0}.c3{stroke:#4fd0a2}.p3{fill:#4fd0a2}}"
 )
-NAMES = {"safetensors": "safetensors, 16 bits", "differences": "differences in bf16, zstd", "whole": "whole .lqa, 1.5 bits", "chain": "chain of .lqa, error 2 %"}
+NAMES = {"safetensors": "safetensors, 16 bits", "differences": "differences in bf16, zstd", "whole": "whole .lqa, 1.5 bits", "chain": "chain of .lqa, error 1 %"}
 WIDTH, LEFT, RIGHT, HEIGHT = 640, 74, 20, 250
 
 
@@ -18,9 +18,9 @@ def svg(sizes: list[dict], scores: list[dict]) -> str:
     Args:
         sizes, scores: the lines of results.jsonl of one run, by step.
     """
-    bytes_ = {name: [(line["step"], line["chain"]["0.02"][0] if name == "chain" else line[name]) for line in sizes if name in line or name == "chain"]
+    bytes_ = {name: [(line["step"], line["chain"]["0.01"][0] if name == "chain" else line[name]) for line in sizes if name in line or name == "chain"]
               for name in NAMES}
-    lacks = {name: [(line["step"], line["0.02" if name == "chain" else name]) for line in scores] for name in ("whole", "chain")}
+    lacks = {name: [(line["step"], line["0.01" if name == "chain" else name]) for line in scores] for name in ("whole", "chain")}
     steps = [line["step"] for line in sizes]
     parts = [*panel(bytes_, steps, 30, "bytes of a save", (1e4, 1e5, 1e6), lambda value: f"{value / 1000:,.0f} KB", NAMES),
              *panel(lacks, steps, 30 + HEIGHT + 50, "KL from the exact adapter", (1e-4, 1e-3), lambda value: f"{value:g}", {})]

@@ -39,7 +39,7 @@ RATES = {"supervised": 5e-4, "continued": 1e-4, "policy": 2e-5}
 FOLDERS = {"supervised": "updates", "continued": "updates-continued", "policy": "updates-policy", "gsm8k": "updates-gsm8k"}
 # Saves of every so many steps are scored.
 APART = {"supervised": 2 * EVERY, "continued": 2 * EVERY, "policy": EVERY, "gsm8k": 4 * EVERY}
-ERRORS = (0.02, 0.05)
+ERRORS = (0.01, 0.02, 0.05)
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
@@ -306,14 +306,14 @@ def speed_of(modules: int, updates: int) -> None:
         return time.process_time() - before
 
     root = lqa.open(lqa.encode(state, config=config, workers=1))
-    for error in (0.05, 0.02):
+    for error in reversed(ERRORS):
         for _ in range(updates):
             after = moved(state, 0.1, random_)
             before = node_seconds(), time.process_time()
             data = lqa.encode(after, config=config, max_error=error, parent=root, workers=1)
             seconds = node_seconds() - before[0] + time.process_time() - before[1]
             print(f"at {error:.0%}: {len(data)} bytes, {8 * len(data) / weights:.3f} bits per weight, {seconds:.2f} s", flush=True)
-    whole, child = lqa.open(lqa.encode(after, config=config, max_error=0.02, workers=1)), lqa.open(data, parents=[root])
+    whole, child = lqa.open(lqa.encode(after, config=config, max_error=ERRORS[0], workers=1)), lqa.open(data, parents=[root])
     times = []
     for file in (whole, child):
         file.verify()
@@ -396,11 +396,14 @@ def means(run: str) -> list[str]:
 
     cells = [run, str(len(updates)), *(bits([line[key] for line in updates]) for key in ("safetensors", "zstd", "differences", "whole"))]
     for error in ERRORS:
-        found = [line["chain"][str(error)] for line in updates]
+        found = [line["chain"][str(error)] for line in updates if str(error) in line["chain"]]
+        if not found:
+            cells.append("")
+            continue
         cells.append(f"{bits([size for size, *_ in found])} ({bits([size for size, child, _ in found if child])})")
     scored = {line["step"] for line in updates}
     for key in ("whole", *map(str, ERRORS)):
-        values = [line[key] for line in scores if line["step"] in scored]
+        values = [line[key] for line in scores if line["step"] in scored and key in line]
         cells.append(f"{sum(values) / len(values):.2g}" if values else "")
     return cells
 
@@ -414,13 +417,19 @@ def show_run(run: str) -> None:
     for step, line in lines(run, "sizes").items():
         cells = [str(step), *(f"{line[key]:,}" if key in line else "" for key in ("safetensors", "zstd", "differences", "whole"))]
         for error in ERRORS:
+            if str(error) not in line["chain"]:
+                cells.append("")
+                continue
             size, child, _ = line["chain"][str(error)]
             cells.append(f"{size:,} ({8 * size / line['weights']:.2f}{'' if child else ', whole'})")
         score = scores.get(step, {})
         cells += [f"{score[key]:.2g}" if key in score else "" for key in ("whole", *map(str, ERRORS))]
         print(f"| {' | '.join(cells)} |")
     for error in ERRORS:
-        found = [(8 * line["chain"][str(error)][0] / line["weights"], line["chain"][str(error)][1]) for line in list(lines(run, "sizes").values())[1:]]
+        found = [(8 * line["chain"][str(error)][0] / line["weights"], line["chain"][str(error)][1])
+                 for line in list(lines(run, "sizes").values())[1:] if str(error) in line["chain"]]
+        if not found:
+            continue
         children = [bits for bits, child in found if child]
         print(f"\nAt {error:.0%}: {sum(bits for bits, _ in found) / len(found):.3f} bits per weight and update in the mean, "
               f"{sum(children) / len(children):.3f} of children alone.")
