@@ -44,7 +44,7 @@ class LqaCallback(TrainerCallback):  # type: ignore[misc]
 
     Args:
         folder: where the files go. Default: `lqa` in the trainer's output directory.
-        max_error: most of the energy of ΔW that a file may lose; what changed since its parent and is not stored counts 32 times.
+        max_error: most of the energy of ΔW that a file may lose; what changed since its parent and is not stored counts 8 times.
         bits: in place of `max_error`, bits per weight of each file. Each one is then whole, and calibrated by the gradients of the last steps
             before it (`lqa.gradients`): far smaller errors at as many bits, and nothing to run.
         start: the seed of torch's generator that was set right before PEFT made the adapter. Files without a parent then store it in

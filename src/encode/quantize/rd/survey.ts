@@ -15,7 +15,7 @@ import type { Svd } from "../../linalg/svd.ts";
 import { range } from "../parent/align.ts";
 import { type AlignedExpert, alignModule, restVectors } from "../parent/rest-vectors.ts";
 import { trialDistortion } from "./code-trellis.ts";
-import { countedRest } from "./rests.ts";
+import { countedChange } from "./rests.ts";
 import { type ComponentVectors, type ModuleVectors, moduleVectors, type TaskWork } from "./vectors.ts";
 
 /** The result of the trial for one factor. */
@@ -71,8 +71,8 @@ export function surveyModule(work: TaskWork): Survey {
       const [b, a] = [surveyRests(rests, "b", tried), surveyRests(rests, "a", tried)];
       const left = rests.components.map((component) => component.left);
       const dropped = left.map((own, c) => ({
-        b: countedRest(own.b, rests.noise[c]!.b),
-        a: countedRest(own.a, rests.noise[c]!.a),
+        b: countedChange(own.b, rests.noise[c]!.b),
+        a: countedChange(own.a, rests.noise[c]!.a),
       }));
       return { energies, b, a, rest: a, shares: energies.map(() => []), left, dropped, cores, aligned };
     }
