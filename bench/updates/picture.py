@@ -10,7 +10,7 @@ STYLE = (
     ".c0{stroke:#a5adb8}.p0{fill:#a5adb8}.c1{stroke:#ff9a80}.p1{fill:#ff9a80}.c2{stroke:#74bdf0}.p2{fill:#74bdf0}.c3{stroke:#4fd0a2}.p3{fill:#4fd0a2}}"
 )
 NAMES = {"safetensors": "safetensors, 16 bits", "differences": "differences in bf16, zstd", "whole": "whole .lqa, 1.5 bits", "chain": "chain of .lqa, error 1 %"}
-WIDTH, LEFT, RIGHT, HEIGHT = 640, 74, 20, 250
+WIDTH, LEFT, RIGHT, HEIGHT = 640, 84, 20, 250
 
 
 def svg(sizes: list[dict], scores: list[dict]) -> str:
@@ -53,6 +53,8 @@ def panel(lines: dict[str, list[tuple[int, float]]], steps: list[int], top: int,
         parts.append(f'<path d="M{"L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in points)}" class="c{colour}"/>')
         parts += [f'<circle cx="{x(step):.1f}" cy="{y(value):.1f}" r="4" class="p{colour}"/>' for step, value in points]
         if name in names:
-            right, down = (x(steps[-4]) + 40, 26) if name == "chain" else (WIDTH - RIGHT, -12)
-            parts.append(f'<text x="{right:.1f}" y="{y(points[-1][1]) + down:.1f}" class="e n p{colour}">{names[name]}</text>')
+            at, down = {"differences": (len(points) // 2, 26), "whole": (len(points) - 6, -12), "chain": (len(points) - 5, 32)}.get(name, (len(points) - 1, -12))
+            step, value = points[at]
+            right = x(step)
+            parts.append(f'<text x="{right:.1f}" y="{y(value) + down:.1f}" class="e n p{colour}">{names[name]}</text>')
     return parts
