@@ -52,7 +52,7 @@ class Adapter:
         return SHAPES[self.shape].rate
 
 
-GEMMA, QWEN = "gemma3-270m", "qwen2.5-coder-0.5b"
+GEMMA, QWEN, LARGER = "gemma3-270m", "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
 ADAPTERS = {
     adapter.name: adapter
     for adapter in (
@@ -62,6 +62,7 @@ ADAPTERS = {
         Adapter(GEMMA, "people", "r8-qv", "", 120, 16, seed=1),
         Adapter(GEMMA, "gsm8k", "r16-all", "", 150),
         Adapter(QWEN, "mbpp", "r8-qv", "young", 30, limit=320),
+        Adapter(LARGER, "gsm8k", "r8-qv", "young", 30),
         Adapter(QWEN, "people", "r8-qv", "", 120, 16),
         Adapter(QWEN, "mbpp", "r16-all", "", 100, limit=320),
         Adapter(QWEN, "gsm8k", "r16-all", "", 300),

@@ -305,14 +305,22 @@ def speed_of(modules: int, updates: int) -> None:
             pass
         return time.process_time() - before
 
+    def encoding(after: dict, **options) -> tuple[bytes, float]:
+        before = node_seconds(), time.process_time()
+        data = lqa.encode(after, config=config, workers=1, **options)
+        return data, node_seconds() - before[0] + time.process_time() - before[1]
+
     root = lqa.open(lqa.encode(state, config=config, workers=1))
     for error in reversed(ERRORS):
+        wholes, children = [], []
         for _ in range(updates):
             after = moved(state, 0.1, random_)
-            before = node_seconds(), time.process_time()
-            data = lqa.encode(after, config=config, max_error=error, parent=root, workers=1)
-            seconds = node_seconds() - before[0] + time.process_time() - before[1]
-            print(f"at {error:.0%}: {len(data)} bytes, {8 * len(data) / weights:.3f} bits per weight, {seconds:.2f} s", flush=True)
+            wholes.append(encoding(after, max_error=error)[1])
+            data, seconds = encoding(after, max_error=error, parent=root)
+            children.append(seconds)
+            print(f"at {error:.0%}: {len(data)} bytes, {8 * len(data) / weights:.3f} bits per weight, {seconds:.2f} s, whole {wholes[-1]:.2f} s", flush=True)
+        middle, whole = statistics.median(children), statistics.median(wholes)
+        print(f"at {error:.0%}: medians {middle:.2f} s, whole {whole:.2f} s, ratio {middle / whole:.2f}", flush=True)
     whole, child = lqa.open(lqa.encode(after, config=config, max_error=ERRORS[0], workers=1)), lqa.open(data, parents=[root])
     times = []
     for file in (whole, child):
