@@ -381,7 +381,9 @@ class Training(WithModel):
         # A run that goes on has no gradients before its first step.
         (folder / "step-000006.lqa").unlink()
         callback = LqaCallback(bits=1.5, wait=True)
-        self.trainer([callback], 8).train(resume_from_checkpoint=True)
+        with self.assertLogs("lqa", "WARNING") as logged:
+            self.trainer([callback], 8).train(resume_from_checkpoint=True)
+        self.assertEqual([record.getMessage().partition(":")[0] for record in logged.records], [f"{folder / 'step-000006.lqa'} has no calibration"])
         self.assertEqual(callback.errors, {})
         self.assertEqual(["calibration=" in open_run(folder, step).meta["encoder"] for step in (4, 6, 8)], [True, False, True])
 

@@ -190,6 +190,8 @@ class _Writer:
         parent = found.file.parent_id
         logger.info("%s: %d bytes, %s, error %.2g", path, len(found.data), "whole" if parent is None else f"a child of {parent[:12]}",
                     found.file.meta["relative_error"])
+        if self._chain is None and "calibration=" not in found.file.meta["encoder"]:
+            logger.warning("%s has no calibration: there were no finite gradients before the optimizer's step", path)
         if self._checkpoints is not None:
             _thin(self._checkpoints, self._folder, saved.step)
         if self._callback._on_file is not None:
