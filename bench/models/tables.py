@@ -23,6 +23,8 @@ PICTURE = place.ROOT / "docs" / "images" / "answers.svg"
 SHOWN = ("lqa 0.5", "lqa 0.5 calibrated", "lqa 0.5 tuned", "lqa 1.0", "lqa 1.0 calibrated", "lqa 1.5", "lqa 2.5", "lqa 4.0", "loraquant 2@0.9", "loraquant 3@0.9",
          "rtn 2", "rtn 3", "nf4", "q4_0", "fp8", "int8", "q8_0")  # fmt: skip
 
+SAID = {"gemma3-270m": "Gemma", "qwen2.5-coder-0.5b": "Qwen 0.5B", "qwen2.5-coder-1.5b": "Qwen 1.5B"}
+
 # The table of docs/comparison.md: encoding, how a user writes it, what loads it.
 FORMATS_OF = "gemma3-270m-people-r8-qv-s0"
 FORMATS = (
@@ -67,10 +69,16 @@ def table(found: Summary) -> list[str]:
     return [*rows, ""]
 
 
+def label(name: str) -> str:
+    """The name of an adapter as the pages say it."""
+    for base, said in SAID.items():
+        name = name.replace(base, said)
+    return name.replace("-", " ")
+
+
 def first(found: list[Summary]) -> list[str]:
     """The table of the first screen: for each adapter the divergence, and in brackets the right answers kept."""
-    rows = [f"| encoding | bits | {' | '.join(one.name.replace('-', ' ').replace('gemma3 270m', 'Gemma').replace('qwen2.5 coder 0.5b', 'Qwen') for one in found)} |",
-            f"|---|{'--:|' * (1 + len(found))}"]  # fmt: skip
+    rows = [f"| encoding | bits | {' | '.join(label(one.name) for one in found)} |", f"|---|{'--:|' * (1 + len(found))}"]
     for encoding in SHOWN:
         cells, bits = [], []
         for one in found:
