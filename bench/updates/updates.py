@@ -310,9 +310,8 @@ def speed_of(modules: int, updates: int) -> None:
         data = lqa.encode(after, config=config, workers=1, **options)
         return data, node_seconds() - before[0] + time.process_time() - before[1]
 
-    root = lqa.open(lqa.encode(state, config=config, workers=1))
     for error in reversed(ERRORS):
-        wholes, children = [], []
+        root, wholes, children = lqa.open(encoding(state, max_error=error)[0]), [], []
         for _ in range(updates):
             after = moved(state, 0.1, random_)
             wholes.append(encoding(after, max_error=error)[1])
