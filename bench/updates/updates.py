@@ -1,10 +1,10 @@
-"""What updates of an adapter in training cost: python updates.py RUN train | sizes | kl, and python updates.py speed | callback | show | draw
+"""What updates of an adapter in training cost: python updates.py RUN train | sizes | kl [--every N], and python updates.py speed | callback | show | draw
 
-Four runs, each kept every ten steps. Three are of SmolLM2-135M and number-words: `supervised` trains a new adapter; `continued` trains its
+Four runs, each kept at every step. Three are of SmolLM2-135M and number-words: `supervised` trains a new adapter; `continued` trains its
 last save on, at a fifth of the rate; `policy` does so by policy optimization, with TRL's GRPOTrainer and a reward for right words and
-for exact answers. `gsm8k` trains a new adapter of Gemma 3 270M. `sizes` encodes each save as a chain (each file a child of an earlier one, as
-LqaCallback chooses it, at a fixed error of ΔW), and in addition what people send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
-files at 1.5 bits against the exact adapter (24 held-out items). Each appends a JSON line for each step to results.jsonl and makes
+for exact answers. `gsm8k` trains a new adapter of Gemma 3 270M. `sizes` encodes every tenth save (with `--every 1` all) as a chain (each file a child of an
+earlier one, as LqaCallback chooses it, at a fixed error of ΔW), and in addition what people send today: 16-bit safetensors, the same with zstd, differences in bf16 with zstd, and whole `.lqa` files. `kl` scores chain and whole
+files at 1.5 bits against the exact adapter (24 held-out items) at some of the steps. Each appends a JSON line for each step to results.jsonl and makes
 none twice; `show` prints the tables, `draw` draws docs/images/updates.svg. `speed` times encoding updates of 4 and of 40 million weights,
 `callback` what LqaCallback adds to a step of a trainer.
 
@@ -96,8 +96,8 @@ def train(run: str) -> None:
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        save(run, model, step + 1)
         if (step + 1) % EVERY == 0:
-            save(run, model, step + 1)
             print(f"step {step + 1} loss {loss.item():.3f}", flush=True)
 
 
@@ -132,9 +132,9 @@ def train_gemma() -> None:
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        save("gsm8k", model, step + 1)
+        torch.save(optimizer.state_dict(), kept)
         if (step + 1) % EVERY == 0:
-            save("gsm8k", model, step + 1)
-            torch.save(optimizer.state_dict(), kept)
             print(f"step {step + 1} loss {loss:.3f}", flush=True)
 
 
@@ -153,8 +153,7 @@ def optimize_policy() -> None:
 
     class Saves(TrainerCallback):
         def on_step_end(self, _, state, __, **more):
-            if state.global_step % EVERY == 0:
-                save("policy", model, state.global_step)
+            save("policy", model, state.global_step)
 
     def reward(completions, answer, **_):
         return [float(said.split() == right.split()) + sum(a == b for a, b in zip(said.split(), right.split())) / len(right.split())
@@ -187,10 +186,12 @@ def packed(state: dict[str, np.ndarray]) -> bytes:
     return serialized({key: (bf16(array).view(np.uint32) >> 16).astype(np.uint16) for key, array in state.items()})
 
 
-def chains(run: str):
+def chains(run: str, every: int):
     """The files of each chain, as a reader opens them, step after step."""
     made = {error: Chain() for error in ERRORS}
     for step, path in saves(run).items():
+        if step % every:
+            continue
         state, config = load_file(path / WEIGHTS), json.loads((path / "adapter_config.json").read_text())
         found = {}
         for error in ERRORS:
@@ -200,9 +201,9 @@ def chains(run: str):
         yield step, state, config, found
 
 
-def lines(run: str, kind: str) -> dict[int, dict]:
+def lines(run: str, kind: str, every: int) -> dict[int, dict]:
     text = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.is_file() else []
-    return {line["step"]: line for line in map(json.loads, text) if (line["run"], line["kind"]) == (run, kind)}
+    return {line["step"]: line for line in map(json.loads, text) if (line["run"], line["kind"], line["every"]) == (run, kind, every)}
 
 
 def record(line: dict) -> None:
@@ -211,14 +212,14 @@ def record(line: dict) -> None:
     print(json.dumps(line), flush=True)
 
 
-def sizes(run: str) -> None:
-    done, before = lines(run, "sizes"), None
+def sizes(run: str, every: int) -> None:
+    done, before = lines(run, "sizes", every), None
     zstd = zstandard.ZstdCompressor(level=3)
-    for step, state, config, found in chains(run):
+    for step, state, config, found in chains(run, every):
         plain = {key: bf16(array) for key, array in state.items()}
         if step not in done:
             weights = sum(array.size for array in state.values())
-            line = {"run": run, "kind": "sizes", "step": step, "weights": weights, "safetensors": len(packed(state))}
+            line = {"run": run, "kind": "sizes", "every": every, "step": step, "weights": weights, "safetensors": len(packed(state))}
             line["zstd"] = len(zstd.compress(packed(state)))
             if before is not None:
                 line["differences"] = len(zstd.compress(packed({key: plain[key] - before[key] for key in plain})))
@@ -246,12 +247,12 @@ def scored(run: str):
     return model.eval(), [Text(*each) for each in random.Random(SEED).sample(found, SCORED)]
 
 
-def kl(run: str) -> None:
+def kl(run: str, every: int) -> None:
     import torch
     from lqa.calibrate import log_likelihoods
     from peft import set_peft_model_state_dict
 
-    done = lines(run, "kl")
+    done = lines(run, "kl", every)
     model, chosen = scored(run)
 
     @torch.inference_mode()
@@ -259,7 +260,7 @@ def kl(run: str) -> None:
         set_peft_model_state_dict(model, {key: torch.as_tensor(value) for key, value in state.items()})
         return log_likelihoods(model, text)
 
-    for step, state, config, found in chains(run):
+    for step, state, config, found in chains(run, every):
         if step in done or step % APART[run]:
             continue
         files = {"whole": lqa.open(lqa.encode(state, config=config, bits=1.5, workers=1)), **{str(error): file for error, file in found.items()}}
@@ -269,7 +270,7 @@ def kl(run: str) -> None:
             places += len(own)
             for name, decoded in states.items():
                 lost[name] += (own.exp() * (own - said(decoded, text))).sum().item()
-        record({"run": run, "kind": "kl", "step": step, **{name: total / places for name, total in lost.items()}})
+        record({"run": run, "kind": "kl", "every": every, "step": step, **{name: total / places for name, total in lost.items()}})
 
 
 def moved(state: dict, size: float, random_: np.random.Generator) -> dict:
@@ -375,33 +376,34 @@ def callback() -> None:
 
 
 def show() -> None:
-    runs = [run for run in STEPS if lines(run, "sizes")]
-    for run in runs:
-        print(f"\n## {run}\n")
-        show_run(run)
-    titles = ["run", "saves", "safetensors, 16 bit", "with zstd", "differences bf16, zstd", "whole .lqa, 1.5 bits"]
+    runs = [(run, every) for run in STEPS for every in (EVERY, 1) if lines(run, "sizes", every)]
+    for run, every in runs:
+        if every == EVERY:
+            print(f"\n## {run}\n")
+            show_run(run)
+    titles = ["run", "steps between updates", "updates", "safetensors, 16 bit", "with zstd", "differences bf16, zstd", "whole .lqa, 1.5 bits"]
     titles += [f"update at {error:.0%} (child)" for error in ERRORS] + ["KL whole", *(f"KL at {error:.0%}" for error in ERRORS)]
     print(f"\n## Means of the updates, in bits per weight\n\n| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for run in runs:
-        print(f"| {' | '.join(means(run))} |")
+    for run, every in runs:
+        print(f"| {' | '.join(means(run, every))} |")
 
 
 def draw() -> None:
     """The picture of the supervised run."""
     from picture import svg
 
-    text = svg(list(lines("supervised", "sizes").values()), list(lines("supervised", "kl").values()))
+    text = svg(list(lines("supervised", "sizes", EVERY).values()), list(lines("supervised", "kl", EVERY).values()))
     (HERE.parents[1] / "docs" / "images" / "updates.svg").write_text(text, encoding="utf-8")
 
 
-def means(run: str) -> list[str]:
+def means(run: str, every: int) -> list[str]:
     """Of all saves of a run but the first, which is whole in each chain."""
-    updates, scores = list(lines(run, "sizes").values())[1:], list(lines(run, "kl").values())
+    updates, scores = list(lines(run, "sizes", every).values())[1:], list(lines(run, "kl", every).values())
 
     def bits(values: list[int]) -> str:
         return f"{8 * sum(values) / len(values) / updates[0]['weights']:.2f}"
 
-    cells = [run, str(len(updates)), *(bits([line[key] for line in updates]) for key in ("safetensors", "zstd", "differences", "whole"))]
+    cells = [run, str(every), str(len(updates)), *(bits([line[key] for line in updates]) for key in ("safetensors", "zstd", "differences", "whole"))]
     for error in ERRORS:
         found = [line["chain"][str(error)] for line in updates if str(error) in line["chain"]]
         if not found:
@@ -416,12 +418,12 @@ def means(run: str) -> list[str]:
 
 
 def show_run(run: str) -> None:
-    scores = lines(run, "kl")
+    scores = lines(run, "kl", EVERY)
     titles = ["step", "safetensors, 16 bit", "with zstd", "differences bf16, zstd", "whole .lqa, 1.5 bits"]
     titles += [f"chain at {error:.0%} (bits per weight)" for error in ERRORS]
     titles += ["KL whole", *(f"KL at {error:.0%}" for error in ERRORS)]
     print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
-    for step, line in lines(run, "sizes").items():
+    for step, line in lines(run, "sizes", EVERY).items():
         cells = [str(step), *(f"{line[key]:,}" if key in line else "" for key in ("safetensors", "zstd", "differences", "whole"))]
         for error in ERRORS:
             if str(error) not in line["chain"]:
@@ -434,7 +436,7 @@ def show_run(run: str) -> None:
         print(f"| {' | '.join(cells)} |")
     for error in ERRORS:
         found = [(8 * line["chain"][str(error)][0] / line["weights"], line["chain"][str(error)][1])
-                 for line in list(lines(run, "sizes").values())[1:] if str(error) in line["chain"]]
+                 for line in list(lines(run, "sizes", EVERY).values())[1:] if str(error) in line["chain"]]
         if not found:
             continue
         children = [bits for bits, child in found if child]
@@ -448,7 +450,8 @@ def main() -> None:
     for run in STEPS:
         command = commands.add_parser(run)
         command.add_argument("what", choices=("train", "sizes", "kl"))
-        command.set_defaults(call=lambda options, run=run: {"train": train, "sizes": sizes, "kl": kl}[options.what](run))
+        command.add_argument("--every", type=int, choices=(1, EVERY), default=EVERY, help="steps between two updates (default %(default)s)")
+        command.set_defaults(call=lambda options, run=run: train(run) if options.what == "train" else {"sizes": sizes, "kl": kl}[options.what](run, options.every))
     commands.add_parser("speed").set_defaults(call=lambda _: speed())
     commands.add_parser("callback").set_defaults(call=lambda _: callback())
     commands.add_parser("show").set_defaults(call=lambda _: show())
