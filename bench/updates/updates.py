@@ -109,7 +109,7 @@ def gemma():
 
 
 def train_gemma() -> None:
-    """Resumes from the last save."""
+    """Resumes from the last step of which the optimizer is kept."""
     import problems
     import torch
     from peft import set_peft_model_state_dict
@@ -118,11 +118,11 @@ def train_gemma() -> None:
     adapter = gemma()
     model, tokenizer = prepared(adapter)
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer, kept = torch.optim.AdamW(weights, lr=adapter.rate, weight_decay=0.0), run_folder("gsm8k") / "optimizer.pt"
-    done = max(saves("gsm8k"), default=0)
-    if done:
+    optimizer, kept, done = torch.optim.AdamW(weights, lr=adapter.rate, weight_decay=0.0), run_folder("gsm8k") / "optimizer.pt", 0
+    if kept.is_file():
+        done, state = torch.load(kept)
         set_peft_model_state_dict(model, {key: torch.as_tensor(value) for key, value in load_file(saves("gsm8k")[done] / WEIGHTS).items()})
-        optimizer.load_state_dict(torch.load(kept))
+        optimizer.load_state_dict(state)
     for step, chosen in enumerate(batches(texts(tokenizer, adapter, problems.load(adapter.task).train), adapter)):
         if step < done:
             continue
@@ -133,8 +133,10 @@ def train_gemma() -> None:
         optimizer.step()
         optimizer.zero_grad()
         save("gsm8k", model, step + 1)
-        torch.save(optimizer.state_dict(), kept)
         if (step + 1) % EVERY == 0:
+            part = kept.with_suffix(".part")
+            torch.save((step + 1, optimizer.state_dict()), part)
+            part.replace(kept)
             print(f"step {step + 1} loss {loss:.3f}", flush=True)
 
 
@@ -450,7 +452,7 @@ def main() -> None:
     for run in STEPS:
         command = commands.add_parser(run)
         command.add_argument("what", choices=("train", "sizes", "kl"))
-        command.add_argument("--every", type=int, choices=(1, EVERY), default=EVERY, help="steps between two updates (default %(default)s)")
+        command.add_argument("--every", type=int, choices=(1, EVERY), default=EVERY, help="of sizes and kl: steps between two updates (default %(default)s)")
         command.set_defaults(call=lambda options, run=run: train(run) if options.what == "train" else {"sizes": sizes, "kl": kl}[options.what](run, options.every))
     commands.add_parser("speed").set_defaults(call=lambda _: speed())
     commands.add_parser("callback").set_defaults(call=lambda _: callback())
